@@ -1,0 +1,36 @@
+#pragma once
+
+// Images on their way into a network, and where they come from.
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "common/base/status.h"
+
+namespace consilium {
+
+// N images of one size with their labels.
+struct Batch {
+  int count = 0;  // N
+  int channels = 0;
+  int height = 0;
+  int width = 0;
+  std::vector<float> pixels;         // N x C x H x W, row-major, normalised as the model wants
+  std::vector<std::int64_t> labels;  // N class indices
+};
+
+// A sequence of epochs of batches. Not thread-safe; may work ahead on threads of its own.
+class BatchSource {
+ public:
+  virtual ~BatchSource() = default;
+
+  // In an epoch.
+  virtual std::size_t batches() const = 0;
+  // Begins an epoch, in whatever state the one before is. The same epoch gives the same batches.
+  virtual void StartEpoch(std::uint64_t epoch) = 0;
+  // The epoch's next batch, valid until the next call; null at its end.
+  virtual StatusOr<const Batch*> Next() = 0;
+};
+
+}  // namespace consilium

@@ -1,0 +1,42 @@
+#pragma once
+
+// Describes a hospital's data before they are trained on.
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "client/data/manifest.h"
+#include "common/base/status.h"
+
+namespace consilium {
+
+struct DataReport {
+  std::uint64_t images = 0;
+  std::uint64_t patients = 0;  // 0 where the manifest names none
+  // Examples by split ("train", "val", "test") and label.
+  std::map<std::string, std::map<std::string, std::uint64_t>> counts;
+  std::vector<std::string> unreadable;  // one line each
+  // Pictures whose bytes are the same, by their paths, and whether they lie in different splits.
+  struct Duplicate {
+    std::vector<std::filesystem::path> paths;
+    bool across_splits = false;
+  };
+  std::vector<Duplicate> duplicates;
+  std::vector<std::string> patients_in_two_splits;
+  int smallest_side = 0;
+  int largest_side = 0;
+
+  // Whether training on them would be sound: all readable, no leak between splits.
+  bool IsSound() const;
+};
+
+// Reads every image once.
+StatusOr<DataReport> CheckData(const DataSource& source, const std::stop_token& stop,
+                               const std::function<void(std::size_t done, std::size_t of)>& on_image);
+
+}  // namespace consilium

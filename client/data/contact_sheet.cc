@@ -1,0 +1,45 @@
+#include "client/data/contact_sheet.h"
+
+#include <algorithm>
+#include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
+
+#include "client/preprocess/image.h"
+#include "common/base/file.h"
+
+namespace consilium {
+namespace {
+
+constexpr int kThumbnail = 160;
+constexpr int kCaption = 18;
+
+void DrawThumbnail(const Example& example, cv::Mat cell) {
+  const auto image = ReadImage(example.path);
+  if (!image.ok()) return;
+  Image thumbnail = CropAndResize(*image, kThumbnail);
+  const cv::Mat wide(kThumbnail, kThumbnail, CV_16U, thumbnail.pixels.data());
+  wide.convertTo(cell.rowRange(0, kThumbnail), CV_8U, 1.0 / 257);
+  cv::putText(cell, example.label, {2, kThumbnail + kCaption - 5}, cv::FONT_HERSHEY_SIMPLEX, 0.4,
+              255, 1, cv::LINE_AA);
+}
+
+}  // namespace
+
+Status WriteContactSheet(const Manifest& manifest, int columns, int rows,
+                         const std::filesystem::path& path) {
+  const int cells = std::min(columns * rows, static_cast<int>(manifest.size()));
+  const int used_rows = (cells + columns - 1) / columns;
+  cv::Mat sheet(used_rows * (kThumbnail + kCaption), columns * kThumbnail, CV_8U, cv::Scalar(0));
+  for (int i = 0; i < cells; ++i) {
+    const auto index = manifest.size() * static_cast<std::size_t>(i) / static_cast<std::size_t>(cells);
+    const cv::Rect cell(i % columns * kThumbnail, i / columns * (kThumbnail + kCaption), kThumbnail,
+                        kThumbnail + kCaption);
+    DrawThumbnail(manifest[index], sheet(cell));
+  }
+  std::vector<unsigned char> bytes;
+  if (!cv::imencode(".png", sheet, bytes)) return Internal("cannot encode {}", path.string());
+  const std::span<const std::byte> part = std::as_bytes(std::span(bytes));
+  return WriteFileAtomically(path, std::span(&part, 1));
+}
+
+}  // namespace consilium

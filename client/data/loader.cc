@@ -1,0 +1,100 @@
+#include "client/data/loader.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace consilium {
+
+Loader::Loader(const ImageSet& images, const ModelSpec& spec, const LoaderOptions& options)
+    : images_(images),
+      spec_(spec),
+      options_(options),
+      order_(images.size()),
+      slots_(static_cast<std::size_t>(std::max(1, options.prefetch))),
+      next_(batches()) {  // nothing to do before the first epoch
+  std::iota(order_.begin(), order_.end(), std::size_t{0});
+  for (int i = 0; i < std::max(1, options_.workers); ++i) {
+    workers_.emplace_back([this](const std::stop_token& stop) { Work(stop); });
+  }
+}
+
+Loader::~Loader() {
+  for (std::jthread& worker : workers_) worker.request_stop();
+  changed_.notify_all();
+}
+
+std::size_t Loader::batches() const {
+  const auto batch_size = static_cast<std::size_t>(options_.batch_size);
+  return (images_.size() + batch_size - 1) / batch_size;
+}
+
+void Loader::StartEpoch(std::uint64_t epoch) {
+  MutexLock lock(mu_);
+  next_ = batches();  // no worker begins another batch
+  while (in_hand_ > 0) changed_.wait(mu_);
+  std::iota(order_.begin(), order_.end(), std::size_t{0});
+  if (options_.shuffle) Random::For(options_.seed, epoch).Shuffle(order_);
+  for (Slot& slot : slots_) slot.ready = false;
+  epoch_ = epoch;
+  next_ = 0;
+  consumed_ = 0;
+  reading_ = false;
+  changed_.notify_all();
+}
+
+StatusOr<const Batch*> Loader::Next() {
+  MutexLock lock(mu_);
+  if (reading_) {
+    SlotOf(consumed_).ready = false;
+    ++consumed_;
+    changed_.notify_all();
+  }
+  reading_ = consumed_ < batches();
+  if (!reading_) return nullptr;
+  while (!SlotOf(consumed_).ready) changed_.wait(mu_);
+  return &SlotOf(consumed_).batch;
+}
+
+void Loader::Work(const std::stop_token& stop) {
+  MutexLock lock(mu_);
+  while (true) {
+    const auto may_take = [this] {
+      mu_.AssertHeld();
+      return next_ < batches() && next_ < consumed_ + slots_.size();
+    };
+    if (!changed_.wait(mu_, stop, may_take)) return;
+    const std::size_t index = next_++;
+    const std::uint64_t epoch = epoch_;
+    ++in_hand_;
+    mu_.unlock();
+    Fill(index, epoch, SlotOf(index).batch);
+    mu_.lock();
+    SlotOf(index).ready = true;
+    --in_hand_;
+    changed_.notify_all();
+  }
+}
+
+void Loader::Fill(std::size_t index, std::uint64_t epoch, Batch& batch) const {
+  const std::size_t begin = index * static_cast<std::size_t>(options_.batch_size);
+  const std::size_t end =
+      std::min(begin + static_cast<std::size_t>(options_.batch_size), order_.size());
+  const std::size_t side = static_cast<std::size_t>(images_.side());
+  const std::size_t values = static_cast<std::size_t>(spec_.channels) * side * side;
+  batch.count = static_cast<int>(end - begin);
+  batch.channels = spec_.channels;
+  batch.height = images_.side();
+  batch.width = images_.side();
+  batch.pixels.resize((end - begin) * values);
+  batch.labels.resize(end - begin);
+  for (std::size_t i = begin; i < end; ++i) {
+    const std::size_t image = order_[i];
+    Random random = Random::For(options_.seed, epoch, image);
+    ToNetworkInput(images_.pixels(image), images_.side(), {spec_.mean, spec_.stddev},
+                   options_.augmentation, random, spec_.channels,
+                   std::span(batch.pixels).subspan((i - begin) * values, values));
+    batch.labels[i - begin] = images_.labels()[image];
+  }
+}
+
+}  // namespace consilium

@@ -1,0 +1,54 @@
+#pragma once
+
+// What a hospital has: images with labels, patients, and the split into training and validation.
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+
+namespace consilium {
+
+enum class Split : std::uint8_t { kNone, kTrain, kValidation, kTest };
+
+struct Example {
+  std::filesystem::path path;
+  std::string label;
+  std::string patient;  // empty: not known, so a patient of its own
+  Split split = Split::kNone;
+};
+
+using Manifest = std::vector<Example>;
+
+// Where the data are, and how to split them where they do not say.
+struct DataSource {
+  std::filesystem::path path;        // a CSV, or a folder
+  std::filesystem::path root;        // what a CSV's paths are relative to; empty: the CSV's folder
+  std::filesystem::path validation;  // a CSV of validation examples; empty: none
+  double validation_fraction = 0.2;
+  std::uint64_t seed = 1;
+};
+
+// A CSV with the columns path and label, and, where it has them, patient_id and split (train, val or
+// test); others are ignored. Or a folder with a manifest.csv of that kind, or with one folder of PNG
+// and JPEG files a class, in path order.
+// INVALID_ARGUMENT that names the file and line for a missing column, an empty path or label, an
+// unknown split, a class folder without an image, and a source without any example.
+StatusOr<Manifest> ReadManifest(const std::filesystem::path& path,
+                                const std::filesystem::path& root = {});
+
+// A source with every example's split decided: by `validation`, by the split column, or by drawing
+// patients, class by class, until validation_fraction of the images is reached. A patient is never in
+// two of the splits drawn here; INVALID_ARGUMENT where `validation` shares one with `path`.
+StatusOr<Manifest> ReadSplitManifest(const DataSource& source);
+
+// The examples of one split.
+Manifest Select(const Manifest& manifest, Split split);
+
+// Examples a label.
+std::map<std::string, std::uint64_t> CountLabels(const Manifest& manifest);
+
+}  // namespace consilium

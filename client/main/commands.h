@@ -1,0 +1,28 @@
+#pragma once
+
+// The commands of consilium-client, by subject. Each function adds its subcommands to the program; the
+// one that was typed leaves its work in `command`, which main runs after parsing.
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <stop_token>
+
+#include "common/base/status.h"
+#include "consilium/v1/site.pb.h"
+
+namespace consilium {
+
+struct CommandLine {
+  std::stop_token stop;
+  std::function<Status()> command;
+};
+
+void AddFederationCommands(CLI::App& app, CommandLine& line);  // join, start, pull
+void AddTrainingCommands(CLI::App& app, CommandLine& line);    // train, evaluate
+void AddDataCommands(CLI::App& app, CommandLine& line);        // data synth | check | show
+void AddModelCommands(CLI::App& app, CommandLine& line);       // predict, model init | info
+
+// Options that say where images are, for commands without a site.yaml.
+void AddDataOptions(CLI::App& command, v1::SiteConfig& site);
+
+}  // namespace consilium

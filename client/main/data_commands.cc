@@ -1,0 +1,142 @@
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "client/data/check.h"
+#include "client/data/contact_sheet.h"
+#include "client/data/synth.h"
+#include "client/main/commands.h"
+#include "client/session/plan_options.h"
+#include "common/cli/cli.h"
+#include "common/config/site.h"
+
+namespace consilium {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct SynthOptions {
+  std::string output;
+  int site = 0;
+  int images = 120;
+  std::uint64_t seed = 1;
+};
+
+Status Synth(const SynthOptions& options, const std::stop_token& stop) {
+  Progress progress("drawing", static_cast<std::uint64_t>(options.images));
+  CSL_RETURN_IF_ERROR(
+      WriteSynthCohort(options.output, options.site, options.images, options.seed, stop,
+                       [&](int done) { progress.Advance(static_cast<std::uint64_t>(done)); }));
+  fmt::print("{} synthetic phantoms in {}\n", options.images, options.output);
+  return OkStatus();
+}
+
+struct CheckOptions {
+  bool json = false;
+  v1::SiteConfig site = DefaultSite();
+};
+
+Json ToJson(const DataReport& report) {
+  Json duplicates = Json::array();
+  for (const auto& duplicate : report.duplicates) {
+    Json paths = Json::array();
+    for (const auto& path : duplicate.paths) paths.push_back(path.string());
+    duplicates.push_back({{"paths", paths}, {"across_splits", duplicate.across_splits}});
+  }
+  return {{"images", report.images},
+          {"patients", report.patients},
+          {"counts", report.counts},
+          {"smallest_side", report.smallest_side},
+          {"largest_side", report.largest_side},
+          {"unreadable", report.unreadable},
+          {"duplicates", duplicates},
+          {"patients_in_two_splits", report.patients_in_two_splits.size()},
+          {"sound", report.IsSound()}};
+}
+
+std::string ToText(const DataReport& report) {
+  std::vector<std::vector<std::string>> rows = {{"split", "label", "images"}};
+  for (const auto& [split, labels] : report.counts) {
+    for (const auto& [label, count] : labels) rows.push_back({split, label, std::to_string(count)});
+  }
+  std::string text = FormatTable(rows);
+  text += fmt::format("\n{} images, {} patients, sides {} to {} pixels\n", report.images,
+                      report.patients == 0 ? "unnamed" : std::to_string(report.patients),
+                      report.smallest_side, report.largest_side);
+  for (const std::string& line : report.unreadable) text += fmt::format("unreadable: {}\n", line);
+  for (const auto& duplicate : report.duplicates) {
+    text += fmt::format("the same picture {} times{}: {}\n", duplicate.paths.size(),
+                        duplicate.across_splits ? ", in different splits" : "",
+                        duplicate.paths.front().string());
+  }
+  if (!report.patients_in_two_splits.empty()) {
+    text += fmt::format("{} patients are in more than one split\n",
+                        report.patients_in_two_splits.size());
+  }
+  return text + (report.IsSound() ? "sound\n" : "");
+}
+
+Status Check(const CheckOptions& options, const std::stop_token& stop) {
+  std::unique_ptr<Progress> progress;
+  CSL_ASSIGN_OR_RETURN(const DataReport report,
+                       CheckData(ToDataSource(options.site.data()), stop,
+                                 [&](std::size_t done, std::size_t of) {
+                                   if (!progress) progress = std::make_unique<Progress>("reading", of);
+                                   progress->Advance(done);
+                                 }));
+  progress.reset();
+  fmt::print("{}", options.json ? ToJson(report).dump(2) + "\n" : ToText(report));
+  if (report.IsSound()) return OkStatus();
+  return FailedPrecondition(
+      "the data are not sound: {} unreadable images, {} patients in two splits; see above",
+      report.unreadable.size(), report.patients_in_two_splits.size());
+}
+
+struct ShowOptions {
+  std::string output;
+  int columns = 8;
+  int rows = 6;
+  v1::SiteConfig site = DefaultSite();
+};
+
+Status Show(const ShowOptions& options) {
+  CSL_ASSIGN_OR_RETURN(const Manifest manifest, ReadSplitManifest(ToDataSource(options.site.data())));
+  for (const auto& [label, count] : CountLabels(manifest)) fmt::print("{:<12}{:>7}\n", label, count);
+  CSL_RETURN_IF_ERROR(WriteContactSheet(manifest, options.columns, options.rows, options.output));
+  fmt::print("contact sheet: {}\n", options.output);
+  return OkStatus();
+}
+
+}  // namespace
+
+void AddDataCommands(CLI::App& app, CommandLine& line) {
+  CLI::App* data = app.add_subcommand("data", "Images: synthetic ones, checks, contact sheets");
+  data->require_subcommand(1);
+
+  const auto synth = std::make_shared<SynthOptions>();
+  CLI::App* command = data->add_subcommand("synth", "Draw a synthetic hospital's chest phantoms");
+  command->add_option("-o,--output", synth->output, "The folder to make")->required();
+  command->add_option("--site", synth->site, "Which hospital: each number looks different")
+      ->check(CLI::Range(0, 1'000'000))
+      ->capture_default_str();
+  command->add_option("--images", synth->images)->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  command->add_option("--seed", synth->seed)->capture_default_str();
+  command->callback([synth, &line] { line.command = [synth, &line] { return Synth(*synth, line.stop); }; });
+
+  const auto check = std::make_shared<CheckOptions>();
+  command = data->add_subcommand("check", "Read every image; find leaks, duplicates, damage");
+  command->add_flag("--json", check->json, "Print JSON");
+  AddDataOptions(*command, check->site);
+  command->callback([check, &line] { line.command = [check, &line] { return Check(*check, line.stop); }; });
+
+  const auto show = std::make_shared<ShowOptions>();
+  command = data->add_subcommand("show", "Count labels and draw a contact sheet");
+  command->add_option("-o,--output", show->output, "The PNG to write")->required();
+  command->add_option("--columns", show->columns)->check(CLI::Range(1, 40))->capture_default_str();
+  command->add_option("--rows", show->rows)->check(CLI::Range(1, 40))->capture_default_str();
+  AddDataOptions(*command, show->site);
+  command->callback([show, &line] { line.command = [show] { return Show(*show); }; });
+}
+
+}  // namespace consilium

@@ -1,0 +1,143 @@
+#include <csignal>
+#include <filesystem>
+#include <memory>
+
+#include "certs/home.h"
+#include "client/main/commands.h"
+#include "client/nn/network.h"
+#include "client/rpc/coordinator_client.h"
+#include "client/session/agent.h"
+#include "common/base/file.h"
+#include "common/config/site.h"
+#include "common/model/model_file.h"
+
+namespace consilium {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct JoinOptions {
+  std::string address;
+  std::string token;
+  std::string ca_sha256;
+  std::string dir;
+  std::string data;
+};
+
+Status Join(const JoinOptions& options, const std::stop_token& stop) {
+  CSL_ASSIGN_OR_RETURN(const std::string site, JoinFederation(options.address, options.token,
+                                                              options.ca_sha256, options.dir, stop));
+  const fs::path settings = fs::path(options.dir) / kSiteFile;
+  if (!fs::exists(settings)) {
+    const std::string data =
+        options.data.empty() ? "" : fs::absolute(options.data).lexically_normal().string();
+    CSL_RETURN_IF_ERROR(WriteFileAtomically(settings, NewSiteYaml(data)));
+  }
+  fmt::print("Joined as '{0}'. Key and certificate are in {1}.\n", site, options.dir);
+  if (options.data.empty()) fmt::print("Say in {} where the images are.\n", settings.string());
+  fmt::print("Start the agent: consilium-client start --dir {}\n", options.dir);
+  return OkStatus();
+}
+
+struct PullOptions {
+  std::string dir;
+  std::string run;
+  int round = -1;
+  std::string output;
+  std::string architecture;
+};
+
+// The model asked for: the last one of the last run where nothing else was said.
+StatusOr<v1::ModelRef> ChooseModel(const std::vector<v1::ModelRef>& models,
+                                   const PullOptions& options) {
+  for (auto model = models.rbegin(); model != models.rend(); ++model) {
+    if (options.round < 0 || static_cast<int>(model->round()) == options.round) return *model;
+  }
+  if (options.round < 0) return NotFound("the federation has no model yet");
+  return NotFound("there is no model of round {}", options.round);
+}
+
+// A model is only worth having if this client can build its network.
+Status CheckUsable(const fs::path& path, const PullOptions& options) {
+  CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(path));
+  if (!options.architecture.empty() && model.info.spec.architecture != options.architecture) {
+    return InvalidArgument("the model is {}, not {}", model.info.spec.architecture,
+                           options.architecture);
+  }
+  CSL_ASSIGN_OR_RETURN(Network network, Network::Create(model.info.spec, /*seed=*/0));
+  return network.Load(model.state);
+}
+
+Status Pull(const PullOptions& options, const std::stop_token& stop) {
+  CSL_ASSIGN_OR_RETURN(const Home home, ReadHome(options.dir));
+  CoordinatorClient client(home, stop);
+  CSL_ASSIGN_OR_RETURN(const auto models, client.ListModels(options.run));
+  CSL_ASSIGN_OR_RETURN(const v1::ModelRef chosen, ChooseModel(models, options));
+
+  const fs::path folder = fs::path(options.dir) / "models";
+  CSL_RETURN_IF_ERROR(MakeFolders(folder));
+  const fs::path output =
+      options.output.empty() ? folder / "pulled.safetensors" : fs::path(options.output);
+  // Beside the target until it is checked, so that a bad model never replaces a good one.
+  const fs::path fresh = output.string() + ".new";
+  std::error_code error;
+  fs::remove(fresh, error);
+  CSL_RETURN_IF_ERROR(client.Download(chosen.digest(), fresh));
+  if (const Status usable = CheckUsable(fresh, options); !usable.ok()) {
+    fs::remove(fresh, error);
+    return usable;
+  }
+  fs::rename(fresh, output, error);
+  if (error) return ErrnoStatus(error.value(), "cannot write", output);
+  CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(output));
+  fmt::print("{}: {}\nsha256 {}\n", output.string(), Describe(model.info, *model.state.layout),
+             chosen.digest());
+  return OkStatus();
+}
+
+}  // namespace
+
+void AddFederationCommands(CLI::App& app, CommandLine& line) {
+  const auto join = std::make_shared<JoinOptions>();
+  CLI::App* command = app.add_subcommand("join", "Join a federation with an invitation");
+  command->add_option("address", join->address, "HOST:PORT of the coordinator's enrolment")
+      ->required();
+  command->add_option("--token", join->token, "The invitation's token; works once")->required();
+  command->add_option("--ca-sha256", join->ca_sha256, "The hash of the federation's CA")->required();
+  command->add_option("--dir", join->dir, "The hospital's folder, new or empty")->required();
+  command->add_option("--data", join->data, "Where the images are: a CSV, or a folder per class");
+  command->callback([join, &line] { line.command = [join, &line] { return Join(*join, line.stop); }; });
+
+  const auto dir = std::make_shared<std::string>();
+  command = app.add_subcommand("start", "Run the agent: wait for rounds, train, upload");
+  command->add_option("--dir", *dir, "The hospital's folder")->required();
+  command->footer(
+      "Settings are in DIR/site.yaml:\n"
+      "  data.path                a CSV manifest (path,label[,patient_id][,split]) or a folder per class\n"
+      "  data.root                what the CSV's paths are relative to (default: the CSV's folder)\n"
+      "  data.validation          a second CSV with the validation images\n"
+      "  data.validation_fraction share of patients held out where no split is given (0.2)\n"
+      "  data.max_unreadable      share of unreadable images above which a task fails (0.05)\n"
+      "  data.workers             threads that load images (default: as many as threads)\n"
+      "  data.cache_memory_mb     decoded images beyond this lie in a mapped file (4096)\n"
+      "  device                   cpu, cuda or auto (auto)\n"
+      "  threads                  for arithmetic; 0: all cores (0)\n"
+      "  architectures            that this hospital agrees to train; empty: any");
+  command->callback([dir, &line] {
+    line.command = [dir, &line] {
+      std::signal(SIGPIPE, SIG_IGN);  // a reader of the log that goes away must not end the agent
+      return RunAgent(*dir, line.stop);
+    };
+  });
+
+  const auto pull = std::make_shared<PullOptions>();
+  command = app.add_subcommand("pull", "Fetch a global model and check it");
+  command->add_option("--dir", pull->dir, "The hospital's folder")->required();
+  command->add_option("--run", pull->run, "Of this run (default: the last)");
+  command->add_option("--round", pull->round, "After this round (default: the last)");
+  command->add_option("--architecture", pull->architecture, "Refuse any other architecture");
+  command->add_option("-o,--output", pull->output, "Default: DIR/models/pulled.safetensors");
+  command->callback([pull, &line] { line.command = [pull, &line] { return Pull(*pull, line.stop); }; });
+}
+
+}  // namespace consilium

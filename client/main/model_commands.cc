@@ -1,0 +1,183 @@
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "client/infer/predictor.h"
+#include "client/main/commands.h"
+#include "client/nn/network.h"
+#include "common/base/file.h"
+#include "common/cli/cli.h"
+#include "common/config/plan.h"
+#include "common/crypto/digest.h"
+#include "common/wire/convert.h"
+
+namespace consilium {
+namespace {
+
+using Json = nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+struct PredictCommand {
+  std::string dir;
+  std::string model;
+  std::string format = "table";
+  std::vector<std::string> paths;
+  PredictOptions options;
+};
+
+// Prints predictions one by one, in the form asked for.
+class PredictionPrinter {
+ public:
+  PredictionPrinter(std::string format, const std::vector<std::string>& classes)
+      : format_(std::move(format)), classes_(classes) {
+    if (format_ == "table") {
+      fmt::print("{:<48}{:<12}{}\n", "image", "prediction", ClassColumns("{:>11}", ""));
+    } else if (format_ == "csv") {
+      fmt::print("path,prediction{}\n", ClassColumns(",{}", "p_"));
+    }
+  }
+
+  void Print(const StatusOr<Prediction>& result) {
+    if (!result.ok()) {
+      ++failures_;
+      fmt::print(stderr, "left out: {}\n", std::string(result.status().message()));
+      return;
+    }
+    const std::string path = result->path.string();
+    const std::string& decision = classes_[static_cast<std::size_t>(result->predicted)];
+    if (format_ == "json") {
+      Json probabilities = Json::object();
+      for (std::size_t c = 0; c < classes_.size(); ++c) {
+        probabilities[classes_[c]] = result->probabilities[c];
+      }
+      fmt::print("{}\n",
+                 Json{{"path", path}, {"prediction", decision}, {"probabilities", probabilities}}
+                     .dump());
+      return;
+    }
+    const bool table = format_ == "table";
+    if (table) {
+      fmt::print("{:<48}{:<12}", path.size() > 46 ? "…" + path.substr(path.size() - 45) : path,
+                 decision);
+    } else {
+      fmt::print("{},{}", path, decision);
+    }
+    for (const float p : result->probabilities) {
+      table ? fmt::print("{:>10.1f}%", 100 * p) : fmt::print(",{:.6f}", p);
+    }
+    fmt::print("\n");
+  }
+
+  int failures() const { return failures_; }
+
+ private:
+  std::string ClassColumns(const char* cell, const char* prefix) const {
+    std::string text;
+    for (const std::string& name : classes_) text += fmt::format(fmt::runtime(cell), prefix + name);
+    return text;
+  }
+
+  const std::string format_;
+  const std::vector<std::string> classes_;
+  int failures_ = 0;
+};
+
+Status Predict(const PredictCommand& command, const std::stop_token& stop) {
+  if (command.model.empty() && command.dir.empty()) {
+    return InvalidArgument("want --model FILE, or --dir DIR of a hospital that has pulled a model");
+  }
+  const fs::path path = command.model.empty()
+                            ? fs::path(command.dir) / "models" / "pulled.safetensors"
+                            : fs::path(command.model);
+  CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(path));
+  CSL_ASSIGN_OR_RETURN(const auto images,
+                       FindImages({command.paths.begin(), command.paths.end()}));
+  PredictionPrinter printer(command.format, model.info.spec.classes);
+  Progress progress("predicting", images.size());
+  std::uint64_t done = 0;
+  CSL_RETURN_IF_ERROR(PredictImages(model, images, command.options, stop,
+                                    [&](const StatusOr<Prediction>& result) {
+                                      printer.Print(result);
+                                      progress.Advance(++done);
+                                    }));
+  if (command.format == "table") {
+    fmt::print(stderr, "Research use only; not a medical device. A probability is this model's, not a "
+                       "diagnosis.\n");
+  }
+  if (printer.failures() == 0) return OkStatus();
+  return InvalidArgument("{} of {} images could not be read", printer.failures(), images.size());
+}
+
+Status InitModel(const std::string& plan_path, const std::string& output) {
+  CSL_ASSIGN_OR_RETURN(const v1::RunPlan plan, ReadPlan(plan_path));
+  CSL_ASSIGN_OR_RETURN(const ModelSpec spec, FromProto(plan.model()));
+  CSL_ASSIGN_OR_RETURN(const Network network, Network::Create(spec, plan.seed()));
+  CSL_RETURN_IF_ERROR(WriteModel(output, {spec, {}}, network.State()));
+  fmt::print("{}: {}\n", output, Describe({spec, {}}, *network.layout()));
+  return OkStatus();
+}
+
+Status ModelInfoCommand(const std::string& path, bool json) {
+  CSL_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
+  CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(path));
+  const std::string digest = Sha256Of(file.bytes());
+  if (json) {
+    Json tensors = Json::array();
+    for (const TensorSpec& tensor : model.state.layout->tensors()) {
+      tensors.push_back({{"name", tensor.name},
+                         {"shape", tensor.shape},
+                         {"role", TensorRoleName(tensor.role)}});
+    }
+    fmt::print("{}\n", Json{{"sha256", digest},
+                            {"metadata", EncodeModelInfo(model.info)},
+                            {"values", model.state.layout->size()},
+                            {"tensors", tensors}}
+                           .dump(2));
+    return OkStatus();
+  }
+  const Provenance& provenance = model.info.provenance;
+  fmt::print("{}\nsha256 {}\ntensors {}\n", Describe(model.info, *model.state.layout), digest,
+             model.state.layout->tensors().size());
+  if (!provenance.parent_digest.empty()) {
+    fmt::print("averaged from {} sites, parent {}\n", provenance.training_sites,
+               provenance.parent_digest);
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+void AddModelCommands(CLI::App& app, CommandLine& line) {
+  const auto predict = std::make_shared<PredictCommand>();
+  CLI::App* command = app.add_subcommand("predict", "Predict images with a model");
+  command->add_option("images", predict->paths, "Files, or folders with images")->required();
+  command->add_option("--dir", predict->dir, "The hospital's folder: use the model it pulled");
+  command->add_option("--model", predict->model, "A model file");
+  command->add_option("--format", predict->format)
+      ->check(CLI::IsMember({"table", "csv", "json"}))
+      ->capture_default_str();
+  command->add_flag_callback("--json", [predict] { predict->format = "json"; }, "A JSON line an image");
+  command->add_option("--device", predict->options.device)
+      ->check(CLI::IsMember({"cpu", "cuda", "auto"}))
+      ->capture_default_str();
+  command->add_option("--threads", predict->options.threads, "0: all cores");
+  command->callback(
+      [predict, &line] { line.command = [predict, &line] { return Predict(*predict, line.stop); }; });
+
+  CLI::App* model = app.add_subcommand("model", "Model files");
+  model->require_subcommand(1);
+  const auto plan = std::make_shared<std::string>();
+  const auto path = std::make_shared<std::string>();
+  const auto json = std::make_shared<bool>(false);
+  command = model->add_subcommand("init", "Make a plan's initial model");
+  command->add_option("--plan", *plan)->required();
+  command->add_option("-o,--output", *path)->required();
+  command->callback([plan, path, &line] { line.command = [plan, path] { return InitModel(*plan, *path); }; });
+  command = model->add_subcommand("info", "Say what a model file is");
+  command->add_option("file", *path)->required();
+  command->add_flag("--json", *json, "Print JSON, with every tensor");
+  command->callback(
+      [path, json, &line] { line.command = [path, json] { return ModelInfoCommand(*path, *json); }; });
+}
+
+}  // namespace consilium

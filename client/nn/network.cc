@@ -1,0 +1,185 @@
+#include "client/nn/network.h"
+
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <thread>
+
+#include "client/nn/network_internal.h"
+
+namespace consilium {
+namespace {
+
+using Factory = std::function<std::shared_ptr<Classifier>(const ModelSpec&)>;
+
+const std::map<std::string, Factory>& Factories() {
+  static const auto* factories = new std::map<std::string, Factory>{
+      {"simple_cnn", MakeSimpleCnn},
+      {"resnet18", MakeResNet18},
+      {"vgg16", [](const ModelSpec& spec) { return MakeVgg16(spec, false); }},
+      {"vgg16_bn", [](const ModelSpec& spec) { return MakeVgg16(spec, true); }},
+  };
+  return *factories;
+}
+
+// He's normal initialisation for a rectifier that follows, by the layer's fan-out.
+void InitialiseConvolution(torch::nn::Conv2dImpl& conv, at::Generator& generator) {
+  const auto shape = conv.weight.sizes();
+  const double fan_out = static_cast<double>(shape[0] * shape[2] * shape[3]);
+  conv.weight.normal_(0, std::sqrt(2.0 / fan_out), generator);
+  if (conv.bias.defined()) conv.bias.zero_();
+}
+
+void InitialiseDense(torch::nn::LinearImpl& dense, at::Generator& generator) {
+  const double bound = 1.0 / std::sqrt(static_cast<double>(dense.weight.size(1)));
+  dense.weight.uniform_(-bound, bound, generator);
+  dense.bias.uniform_(-bound, bound, generator);
+}
+
+// Batch norms begin at scale 1 and shift 0 as LibTorch makes them.
+void InitialiseWeights(Classifier& module, std::uint64_t seed) {
+  const torch::NoGradGuard no_grad;
+  at::Generator generator = at::detail::createCPUGenerator(seed);
+  for (const auto& child : module.modules(/*include_self=*/false)) {
+    if (auto* conv = child->as<torch::nn::Conv2d>()) InitialiseConvolution(*conv, generator);
+    if (auto* dense = child->as<torch::nn::Linear>()) InitialiseDense(*dense, generator);
+  }
+}
+
+TensorRole RoleOfBuffer(const std::string& name) {
+  return name == "num_batches_tracked" ? TensorRole::kCounter : TensorRole::kBuffer;
+}
+
+// Walks the modules as PyTorch's state_dict does: a module's parameters, its buffers, its children.
+StatusOr<std::shared_ptr<const Layout>> CollectTensors(const Classifier& module,
+                                                       std::vector<torch::Tensor>& tensors) {
+  std::vector<TensorSpec> specs;
+  const auto add = [&](const std::string& prefix, const std::string& name,
+                       const torch::Tensor& tensor, TensorRole role) {
+    specs.push_back({.name = prefix.empty() ? name : prefix + "." + name,
+                     .shape = tensor.sizes().vec(),
+                     .role = role});
+    tensors.push_back(tensor);
+  };
+  for (const auto& item : module.named_modules()) {
+    for (const auto& parameter : item.value()->named_parameters(/*recurse=*/false)) {
+      add(item.key(), parameter.key(), parameter.value(), TensorRole::kParameter);
+    }
+    for (const auto& buffer : item.value()->named_buffers(/*recurse=*/false)) {
+      add(item.key(), buffer.key(), buffer.value(), RoleOfBuffer(buffer.key()));
+    }
+  }
+  return Layout::Create(std::move(specs));
+}
+
+}  // namespace
+
+std::vector<std::string> Architectures() {
+  std::vector<std::string> names;
+  for (const auto& [name, factory] : Factories()) names.push_back(name);
+  return names;
+}
+
+StatusOr<Network> Network::Create(const ModelSpec& spec, std::uint64_t seed) {
+  CSL_RETURN_IF_ERROR(CheckModelSpec(spec));
+  const auto factory = Factories().find(spec.architecture);
+  if (factory == Factories().end()) {
+    return InvalidArgument("architecture '{}' is not one this client builds (known: {})",
+                           spec.architecture, fmt::join(Architectures(), ", "));
+  }
+  auto impl = std::make_unique<Impl>();
+  impl->spec = spec;
+  const auto built = CatchAsStatus("building " + spec.architecture, [&] {
+    impl->module = factory->second(spec);
+    InitialiseWeights(*impl->module, seed);
+    impl->module->to(torch::kFloat32);
+    return true;
+  });
+  CSL_RETURN_IF_ERROR(built);
+  CSL_ASSIGN_OR_RETURN(impl->layout, CollectTensors(*impl->module, impl->tensors));
+  Network network(std::move(impl));
+  CSL_RETURN_IF_ERROR(network.MoveTo("cpu"));
+  return network;
+}
+
+Network::Network(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Network::Network(Network&&) noexcept = default;
+Network& Network::operator=(Network&&) noexcept = default;
+Network::~Network() = default;
+
+const ModelSpec& Network::spec() const { return impl_->spec; }
+const std::shared_ptr<const Layout>& Network::layout() const { return impl_->layout; }
+
+ModelState Network::State() const {
+  const torch::NoGradGuard no_grad;
+  ModelState state(impl_->layout);
+  for (std::size_t i = 0; i < impl_->tensors.size(); ++i) {
+    const torch::Tensor& tensor = impl_->tensors[i];
+    const std::span<float> values = state.tensor(i);
+    torch::from_blob(values.data(), tensor.sizes(), torch::kFloat32).copy_(tensor);
+  }
+  return state;
+}
+
+Status Network::Load(const ModelState& state) {
+  CSL_RETURN_IF_ERROR(CheckSameLayout(*impl_->layout, *state.layout));
+  const torch::NoGradGuard no_grad;
+  for (std::size_t i = 0; i < impl_->tensors.size(); ++i) {
+    const std::span<const float> values = state.tensor(i);
+    // LibTorch takes no pointer to const; copy_ only reads it.
+    impl_->tensors[i].copy_(torch::from_blob(const_cast<float*>(values.data()),
+                                             impl_->tensors[i].sizes(), torch::kFloat32));
+  }
+  return OkStatus();
+}
+
+Status Network::MoveTo(const std::string& device) {
+  const bool cuda = device == "cuda";
+  if (cuda && !torch::cuda::is_available()) {
+    return FailedPrecondition("device is 'cuda', but this LibTorch finds no CUDA device");
+  }
+  const auto moved = CatchAsStatus("moving the network to " + device, [&] {
+    const torch::NoGradGuard no_grad;
+    impl_->device = torch::Device(cuda ? torch::kCUDA : torch::kCPU);
+    for (torch::Tensor& tensor : impl_->tensors) {
+      // Convolution weights lie as their images do: channels last.
+      const auto format = tensor.dim() == 4 ? torch::MemoryFormat::ChannelsLast
+                                            : torch::MemoryFormat::Contiguous;
+      tensor.set_data(tensor.to(impl_->device).contiguous(format));
+    }
+    return true;
+  });
+  return moved.status();
+}
+
+std::string ResolveDevice(const std::string& setting) {
+  if (setting != "auto") return setting;
+  return torch::cuda::is_available() ? "cuda" : "cpu";
+}
+
+void SetThreads(int threads) {
+  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  at::set_num_threads(threads > 0 ? threads : cores);
+}
+
+std::string DescribeLibTorch() {
+  // The file that a matrix product is computed in. Debian's slow reference BLAS lies in …/blas/.
+  Dl_info blas{};
+  void* sgemm = ::dlsym(RTLD_DEFAULT, "sgemm_");
+  const bool found = sgemm != nullptr && ::dladdr(sgemm, &blas) != 0;
+  std::error_code error;
+  const std::string file =
+      found ? std::filesystem::canonical(blas.dli_fname, error).string() : "built in";
+  const bool slow = file.find("/blas/libblas") != std::string::npos;
+  return fmt::format("LibTorch {}, {} threads, {}\nBLAS {}{}", TORCH_VERSION, at::get_num_threads(),
+                     torch::cuda::is_available() ? "CUDA" : "no CUDA", file,
+                     slow ? " (the reference BLAS, slow: install libopenblas0-pthread)" : "");
+}
+
+}  // namespace consilium

@@ -1,0 +1,33 @@
+#pragma once
+
+// LibTorch's view of a network. Included by client/nn and client/train only.
+
+#include <torch/torch.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "client/nn/network.h"
+
+namespace consilium {
+
+// Any network: N x C x H x W images to N x K scores before the softmax.
+class Classifier : public torch::nn::Module {
+ public:
+  virtual torch::Tensor Forward(torch::Tensor images) = 0;
+};
+
+std::shared_ptr<Classifier> MakeSimpleCnn(const ModelSpec& spec);
+std::shared_ptr<Classifier> MakeResNet18(const ModelSpec& spec);
+std::shared_ptr<Classifier> MakeVgg16(const ModelSpec& spec, bool batch_norm);
+
+struct Network::Impl {
+  ModelSpec spec;
+  std::shared_ptr<Classifier> module;
+  std::shared_ptr<const Layout> layout;
+  std::vector<torch::Tensor> tensors;  // in the layout's order
+  torch::Device device = torch::kCPU;
+};
+
+}  // namespace consilium

@@ -1,0 +1,133 @@
+#include "client/preprocess/image.h"
+
+#include <algorithm>
+#include <cctype>
+#include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
+
+namespace consilium {
+namespace {
+
+constexpr int kMinSide = 16;
+constexpr int kMaxSide = 16384;
+constexpr double kWhite = 65535;
+
+cv::Mat ToGrey(const cv::Mat& image) {
+  if (image.channels() == 1) return image;
+  cv::Mat grey;
+  cv::cvtColor(image, grey, image.channels() == 4 ? cv::COLOR_BGRA2GRAY : cv::COLOR_BGR2GRAY);
+  return grey;
+}
+
+// To the whole 16-bit range.
+cv::Mat Stretch(const cv::Mat& grey) {
+  cv::Mat wide;
+  if (grey.depth() == CV_8U) {
+    grey.convertTo(wide, CV_16U, kWhite / 255);
+    return wide;
+  }
+  double low = 0;
+  double high = 0;
+  cv::minMaxLoc(grey, &low, &high);
+  const double scale = high > low ? kWhite / (high - low) : 1;
+  grey.convertTo(wide, CV_16U, scale, -low * scale);
+  return wide;
+}
+
+Image FromMat(const cv::Mat& mat) {
+  Image image{.width = mat.cols, .height = mat.rows, .pixels = {}};
+  image.pixels.reserve(mat.total());
+  for (int y = 0; y < mat.rows; ++y) {
+    const auto* row = mat.ptr<std::uint16_t>(y);
+    image.pixels.insert(image.pixels.end(), row, row + mat.cols);
+  }
+  return image;
+}
+
+// OpenCV takes no pointer to const; no caller writes through the result.
+cv::Mat View(std::span<const std::uint16_t> pixels, int width, int height) {
+  return {height, width, CV_16U, const_cast<std::uint16_t*>(pixels.data())};
+}
+
+// Where each output pixel comes from: rotation and scale about the centre, then a shift.
+cv::Mat DrawTransform(const Augmentation& augmentation, int side, Random& random) {
+  const double angle = random.Uniform(-1, 1) * augmentation.rotation_degrees;
+  const double scale = 1 + random.Uniform(-1, 1) * augmentation.scale;
+  const auto centre = static_cast<float>((side - 1) / 2.0);
+  cv::Mat transform = cv::getRotationMatrix2D({centre, centre}, angle, scale);
+  transform.at<double>(0, 2) += random.Uniform(-1, 1) * augmentation.shift * side;
+  transform.at<double>(1, 2) += random.Uniform(-1, 1) * augmentation.shift * side;
+  return transform;
+}
+
+cv::Mat Warp(const cv::Mat& image, const Augmentation& augmentation, Random& random) {
+  const cv::Mat transform = DrawTransform(augmentation, image.rows, random);
+  cv::Mat warped;
+  cv::warpAffine(image, warped, transform, image.size(), cv::INTER_LINEAR, cv::BORDER_REPLICATE);
+  if (augmentation.horizontal_flip && random.Below(2) == 1) {
+    cv::Mat flipped;
+    cv::flip(warped, flipped, 1);
+    return flipped;
+  }
+  return warped;
+}
+
+}  // namespace
+
+bool HasImageExtension(const std::filesystem::path& path) {
+  std::string extension = path.extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
+}
+
+StatusOr<Image> ReadImage(const std::filesystem::path& path) {
+  if (!std::filesystem::is_regular_file(path)) return NotFound("{}: no such file", path.string());
+  const auto decoded = CatchAsStatus(path.string(), [&] {
+    return cv::imread(path.string(), cv::IMREAD_UNCHANGED | cv::IMREAD_IGNORE_ORIENTATION);
+  });
+  if (!decoded.ok() || decoded->empty() ||
+      (decoded->depth() != CV_8U && decoded->depth() != CV_16U)) {
+    return InvalidArgument("{}: not a readable PNG or JPEG image", path.string());
+  }
+  if (std::min(decoded->cols, decoded->rows) < kMinSide ||
+      std::max(decoded->cols, decoded->rows) > kMaxSide) {
+    return InvalidArgument("{}: {} x {} pixels, want sides of {} to {}", path.string(),
+                           decoded->cols, decoded->rows, kMinSide, kMaxSide);
+  }
+  return FromMat(Stretch(ToGrey(*decoded)));
+}
+
+Image CropAndResize(const Image& image, int side) {
+  const int square = std::min(image.width, image.height);
+  const cv::Rect centre((image.width - square) / 2, (image.height - square) / 2, square, square);
+  const cv::Mat cropped = View(image.pixels, image.width, image.height)(centre);
+  cv::Mat resized;
+  cv::resize(cropped, resized, {side, side}, 0, 0,
+             side < square ? cv::INTER_AREA : cv::INTER_CUBIC);
+  return FromMat(resized);
+}
+
+void ToNetworkInput(std::span<const std::uint16_t> pixels, int side,
+                    const Normalisation& normalisation, const Augmentation& augmentation,
+                    Random& random, int channels, std::span<float> out) {
+  cv::Mat image = View(pixels, side, side);
+  double contrast = 1;
+  double brightness = 0;
+  if (!augmentation.IsNone()) {
+    image = Warp(image, augmentation, random);
+    contrast += random.Uniform(-1, 1) * augmentation.contrast;
+    brightness = random.Uniform(-1, 1) * augmentation.brightness;
+  }
+  // ((x / white - 1/2) contrast + 1/2 + brightness - mean) / stddev, as one multiplication and addition.
+  const double gain = contrast / (kWhite * normalisation.stddev);
+  const double offset = (0.5 * (1 - contrast) + brightness - normalisation.mean) / normalisation.stddev;
+  const std::size_t area = static_cast<std::size_t>(side) * static_cast<std::size_t>(side);
+  cv::Mat plane(side, side, CV_32F, out.data());
+  image.convertTo(plane, CV_32F, gain, offset);
+  for (int c = 1; c < channels; ++c) {
+    std::copy_n(out.begin(), area, out.begin() + static_cast<std::ptrdiff_t>(area) * c);
+  }
+}
+
+}  // namespace consilium

@@ -1,0 +1,123 @@
+#include "client/rpc/coordinator_client.h"
+
+#include "client/rpc/fetch_authority.h"
+#include "common/crypto/certificate.h"
+#include "common/rpc/blob_transfer.h"
+#include "common/rpc/channel.h"
+#include "common/rpc/credentials.h"
+#include "common/rpc/grpc_status.h"
+#include "consilium/v1/enrolment.grpc.pb.h"
+
+namespace consilium {
+namespace {
+
+constexpr std::uint32_t kProtocol = 1;
+constexpr std::chrono::seconds kTimeout{30};
+constexpr std::chrono::seconds kPollSlack{15};  // that a long poll's answer may take beyond its wait
+// A report of a large model is admitted, its file read, before it is answered.
+constexpr std::chrono::minutes kReportTimeout{10};
+
+std::string WithoutScheme(const std::string& address) {
+  constexpr std::string_view kScheme = "https://";
+  std::string rest = address.starts_with(kScheme) ? address.substr(kScheme.size()) : address;
+  if (rest.ends_with('/')) rest.pop_back();
+  return rest;
+}
+
+StatusOr<v1::JoinResponse> RequestCertificate(const std::string& address, const std::string& ca_pem,
+                                              const std::string& token, const PrivateKey& key,
+                                              const std::stop_token& stop) {
+  v1::JoinRequest request;
+  request.set_token(token);
+  CSL_ASSIGN_OR_RETURN(*request.mutable_request_pem(), SigningRequest::Create(key));
+  const auto stub =
+      v1::EnrolmentService::NewStub(MakeChannel(address, EnrolmentTlsClient(ca_pem)));
+  CallContext context(kTimeout, stop);
+  v1::JoinResponse response;
+  CSL_RETURN_IF_ERROR(FromGrpc(stub->Join(context.get(), request, &response)));
+  return response;
+}
+
+}  // namespace
+
+StatusOr<std::string> JoinFederation(const std::string& address, const std::string& token,
+                                     const std::string& ca_sha256,
+                                     const std::filesystem::path& folder,
+                                     const std::stop_token& stop) {
+  if (HasIdentity(folder)) {
+    return AlreadyExists("{} holds an identity already; choose another folder", folder.string());
+  }
+  const std::string endpoint = WithoutScheme(address);
+  if (endpoint.find(':') == std::string::npos) {
+    return InvalidArgument("'{}': want HOST:PORT of the coordinator's enrolment", address);
+  }
+  CSL_ASSIGN_OR_RETURN(const std::string ca_pem, FetchAuthority(endpoint, ca_sha256));
+  CSL_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::Generate());
+  CSL_ASSIGN_OR_RETURN(const v1::JoinResponse response,
+                       RequestCertificate(endpoint, ca_pem, token, key, stop));
+  CSL_ASSIGN_OR_RETURN(const Certificate certificate,
+                       Certificate::FromPem(response.certificate_pem()));
+  CSL_ASSIGN_OR_RETURN(const Identity identity, IdentityOf(certificate));
+  if (!certificate.Matches(key) || identity.name != response.site()) {
+    return DataLoss("the coordinator answered with a certificate that is not this hospital's");
+  }
+  Home home{.federation = response.federation(),
+            .endpoint = response.endpoint(),
+            .ca_pem = ca_pem,
+            .certificate_pem = response.certificate_pem()};
+  CSL_ASSIGN_OR_RETURN(home.key_pem, key.ToPem());
+  CSL_RETURN_IF_ERROR(WriteHome(folder, home));
+  return identity.name;
+}
+
+CoordinatorClient::CoordinatorClient(const Home& home, std::stop_token stop)
+    : CoordinatorClient(
+          MakeChannel(home.endpoint,
+                      MutualTlsClient(home.ca_pem, {home.certificate_pem, home.key_pem})),
+          std::move(stop)) {}
+
+CoordinatorClient::CoordinatorClient(const std::shared_ptr<grpc::Channel>& channel,
+                                     std::stop_token stop)
+    : stop_(std::move(stop)),
+      tasks_(v1::CoordinatorService::NewStub(channel)),
+      models_(v1::ModelService::NewStub(channel)),
+      blobs_(v1::BlobService::NewStub(channel)) {}
+
+StatusOr<std::optional<v1::Task>> CoordinatorClient::NextTask(std::chrono::seconds wait) {
+  v1::NextTaskRequest request;
+  request.set_protocol(kProtocol);
+  request.set_software(CONSILIUM_VERSION);
+  request.set_wait_seconds(static_cast<std::uint32_t>(wait.count()));
+  CallContext context(wait + kPollSlack, stop_);
+  v1::NextTaskResponse response;
+  CSL_RETURN_IF_ERROR(FromGrpc(tasks_->NextTask(context.get(), request, &response)));
+  if (!response.has_task()) return std::nullopt;
+  return response.task();
+}
+
+StatusOr<std::string> CoordinatorClient::ReportTask(const v1::ReportTaskRequest& report) {
+  CallContext context(kReportTimeout, stop_);
+  v1::ReportTaskResponse response;
+  CSL_RETURN_IF_ERROR(FromGrpc(tasks_->ReportTask(context.get(), report, &response)));
+  return response.note();
+}
+
+StatusOr<std::vector<v1::ModelRef>> CoordinatorClient::ListModels(const std::string& run) {
+  v1::ListModelsRequest request;
+  request.set_run_id(run);
+  CallContext context(kTimeout, stop_);
+  v1::ListModelsResponse response;
+  CSL_RETURN_IF_ERROR(FromGrpc(models_->ListModels(context.get(), request, &response)));
+  return std::vector<v1::ModelRef>(response.models().begin(), response.models().end());
+}
+
+Status CoordinatorClient::Upload(std::span<const std::byte> bytes, const std::string& digest,
+                                 const std::string& task_id) {
+  return UploadBlob(*blobs_, bytes, digest, task_id, stop_);
+}
+
+Status CoordinatorClient::Download(const std::string& digest, const std::filesystem::path& path) {
+  return DownloadBlob(*blobs_, digest, path, stop_);
+}
+
+}  // namespace consilium

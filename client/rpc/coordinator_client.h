@@ -1,0 +1,56 @@
+#pragma once
+
+// A hospital's end of the wire: joining, tasks, models. Every call goes outward.
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "certs/home.h"
+#include "common/base/status.h"
+#include "consilium/v1/blob.grpc.pb.h"
+#include "consilium/v1/coordinator.grpc.pb.h"
+
+namespace consilium {
+
+// Joins a federation: fetches the CA from the enrolment address ("HOST:PORT", "https://" allowed before
+// it) and compares it with the hash, makes a key in `folder`, has it certified with the token. Nothing
+// is written unless all of it works. PERMISSION_DENIED for a wrong hash or a refused token. Gives the
+// site's name.
+StatusOr<std::string> JoinFederation(const std::string& address, const std::string& token,
+                                     const std::string& ca_sha256,
+                                     const std::filesystem::path& folder,
+                                     const std::stop_token& stop);
+
+// Calls of a hospital that has joined. Each is one attempt: IsTransient tells whether another may
+// succeed. Thread-safe.
+class CoordinatorClient {
+ public:
+  CoordinatorClient(const Home& home, std::stop_token stop);
+
+  // The site's task; none where there was none within the wait.
+  StatusOr<std::optional<v1::Task>> NextTask(std::chrono::seconds wait);
+  // The coordinator's note: why the report changed nothing, or empty.
+  StatusOr<std::string> ReportTask(const v1::ReportTaskRequest& report);
+  // run empty: of all runs. Oldest first.
+  StatusOr<std::vector<v1::ModelRef>> ListModels(const std::string& run);
+
+  // See common/rpc/blob_transfer.h.
+  Status Upload(std::span<const std::byte> bytes, const std::string& digest,
+                const std::string& task_id);
+  Status Download(const std::string& digest, const std::filesystem::path& path);
+
+ private:
+  const std::stop_token stop_;
+  const std::unique_ptr<v1::CoordinatorService::Stub> tasks_;
+  const std::unique_ptr<v1::ModelService::Stub> models_;
+  const std::unique_ptr<v1::BlobService::Stub> blobs_;
+
+  CoordinatorClient(const std::shared_ptr<grpc::Channel>& channel, std::stop_token stop);
+};
+
+}  // namespace consilium

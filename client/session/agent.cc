@@ -1,0 +1,228 @@
+#include "client/session/agent.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <random>
+
+#include "certs/home.h"
+#include "client/rpc/coordinator_client.h"
+#include "client/session/trainee.h"
+#include "common/base/file.h"
+#include "common/config/plan.h"
+#include "common/config/site.h"
+#include "common/crypto/digest.h"
+#include "common/rpc/channel.h"
+#include "common/wire/convert.h"
+
+namespace consilium {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::chrono::seconds kPoll{30};
+constexpr std::chrono::milliseconds kFirstPause{500};
+constexpr std::chrono::milliseconds kMostPause{30'000};
+
+// A model file as it travels: the header and, behind it, the numbers, in one buffer.
+std::string EncodeModel(const ModelInfo& info, const ModelState& state) {
+  std::string bytes = EncodeModelHeader(info, *state.layout);
+  const auto values = std::as_bytes(std::span(state.values));
+  bytes.append(reinterpret_cast<const char*>(values.data()), values.size());
+  return bytes;
+}
+
+class Agent {
+ public:
+  Agent(const Home& home, const v1::SiteConfig& site, fs::path folder, const std::stop_token& stop)
+      : client_(home, stop),
+        site_(site),
+        models_folder_(folder / "models"),
+        trainee_(site, folder / "cache", stop),
+        stop_(stop) {}
+
+  Status Run() {
+    CSL_RETURN_IF_ERROR(MakeFolders(models_folder_));
+    while (!stop_.stop_requested()) {
+      const auto task = client_.NextTask(kPoll);
+      if (!task.ok()) {
+        CSL_RETURN_IF_ERROR(PauseAfter(task.status()));
+        continue;
+      }
+      backoff_.Reset();
+      if (!task->has_value()) continue;
+      CSL_RETURN_IF_ERROR(Handle(**task));
+    }
+    return OkStatus();
+  }
+
+ private:
+  // Waits before another attempt; gives the error back where another attempt makes no sense.
+  Status PauseAfter(const Status& status) {
+    if (stop_.stop_requested()) return OkStatus();
+    if (!IsTransient(status)) return status;
+    const auto pause = backoff_.Next();
+    spdlog::warn("coordinator away ({}); next attempt in {} ms", std::string(status.message()),
+                 pause.count());
+    SleepFor(pause, stop_);
+    return OkStatus();
+  }
+
+  // Repeats an attempt while what fails is the network.
+  template <typename F>
+  auto Persist(F&& attempt) -> decltype(attempt()) {
+    while (true) {
+      auto result = attempt();
+      const Status& status = internal::AsStatus(result);
+      if (status.ok() || !IsTransient(status) || stop_.stop_requested()) return result;
+      (void)PauseAfter(status);
+    }
+  }
+
+  // Does a task and reports it, whichever way it ended.
+  Status Handle(const v1::Task& task) {
+    v1::ReportTaskRequest report;
+    report.set_task_id(task.task_id());
+    const Status allowed = CheckPolicy(task);
+    stage_ = "checking the plan";
+    const auto result = allowed.ok() ? Perform(task) : allowed;
+    if (stop_.stop_requested()) return OkStatus();  // the task stays open; the next start does it
+    if (result.ok()) {
+      *report.mutable_result() = *result;
+    } else {
+      spdlog::error("{}: {}", task.task_id(), std::string(result.status().message()));
+      report.mutable_failure()->set_reason(allowed.ok() ? ReasonToSend(result.status())
+                                                        : std::string(allowed.message()));
+      report.mutable_failure()->set_refused(!allowed.ok());
+    }
+    const auto note = Persist([&] { return client_.ReportTask(report); });
+    if (stop_.stop_requested()) return OkStatus();
+    if (!note.ok()) {
+      // The coordinator refused the report: it has closed the task, so there is nothing to repeat.
+      spdlog::error("{}: {}", task.task_id(), std::string(note.status().message()));
+      return note.status().code() == absl::StatusCode::kUnauthenticated ? note.status() : OkStatus();
+    }
+    if (!note->empty()) spdlog::warn("{}: {}", task.task_id(), *note);
+    return OkStatus();
+  }
+
+  // What the coordinator hears of a failure. The message itself stays here: it may name files, and a
+  // file's name may name a patient.
+  std::string ReasonToSend(const Status& status) const {
+    return fmt::format("{} failed ({}); the hospital's log says why", stage_,
+                       absl::StatusCodeToString(status.code()));
+  }
+
+  // Speaks of the plan alone, so its message may be sent.
+  Status CheckPolicy(const v1::Task& task) const {
+    CSL_RETURN_IF_ERROR(CheckPlan(task.plan()));
+    const std::string& architecture = task.plan().model().architecture();
+    const auto& allowed = site_.architectures();
+    if (allowed.empty() || std::find(allowed.begin(), allowed.end(), architecture) != allowed.end()) {
+      return OkStatus();
+    }
+    return PermissionDenied("site.yaml does not allow the architecture '{}'", architecture);
+  }
+
+  StatusOr<v1::TaskResult> Perform(const v1::Task& task) {
+    switch (task.kind()) {
+      case v1::TASK_KIND_INITIALISE:
+        return Initialise(task);
+      case v1::TASK_KIND_TRAIN:
+      case v1::TASK_KIND_EVALUATE:
+        return TrainOrEvaluate(task);
+      default:
+        return InvalidArgument("a task of a kind that this client does not know");
+    }
+  }
+
+  StatusOr<v1::TaskResult> Initialise(const v1::Task& task) {
+    spdlog::info("{}: making the initial model, {} with seed {}", task.task_id(),
+                 task.plan().model().architecture(), task.plan().seed());
+    stage_ = "making the initial model";
+    CSL_ASSIGN_OR_RETURN(const Network network, trainee_.Initialise(task.plan()));
+    v1::TaskResult result;
+    CSL_ASSIGN_OR_RETURN(*result.mutable_blob_digest(),
+                         Upload(task, network, {.run = task.run_id(), .round = 0}));
+    return result;
+  }
+
+  StatusOr<v1::TaskResult> TrainOrEvaluate(const v1::Task& task) {
+    stage_ = "loading the images";
+    CSL_RETURN_IF_ERROR(trainee_.Prepare(task.plan()));
+    stage_ = "fetching the global model";
+    CSL_ASSIGN_OR_RETURN(const Model global, Fetch(task));
+    CSL_ASSIGN_OR_RETURN(Network network, trainee_.Load(global));
+    v1::TaskResult result;
+    stage_ = "evaluating";
+    CSL_ASSIGN_OR_RETURN(const Evaluation evaluation, trainee_.Evaluate(task.plan(), network));
+    *result.mutable_evaluation() = ToProto(evaluation);
+    if (task.kind() == v1::TASK_KIND_EVALUATE) return result;
+
+    stage_ = "training";
+    const auto round = static_cast<int>(task.round());
+    CSL_ASSIGN_OR_RETURN(const TrainReport report, trainee_.Train(task.plan(), round, network));
+    spdlog::info("{}: {} steps, loss {:.4f}, {:.1f} s ({:.1f}% of it waiting for images)",
+                 task.task_id(), report.steps, report.loss, report.seconds,
+                 100 * report.waiting_seconds / report.seconds);
+    result.set_train_examples(trainee_.train_images().size());
+    result.set_steps(report.steps);
+    result.set_train_loss(report.loss);
+    result.set_train_seconds(report.seconds);
+    CSL_ASSIGN_OR_RETURN(*result.mutable_blob_digest(),
+                         Upload(task, network,
+                                {.run = task.run_id(),
+                                 .round = round,
+                                 .training_sites = 1,
+                                 .parent_digest = task.model().digest()}));
+    return result;
+  }
+
+  // The task's global model, kept until the next one comes.
+  StatusOr<Model> Fetch(const v1::Task& task) {
+    const fs::path path = models_folder_ / "global.safetensors";
+    const std::string& digest = task.model().digest();
+    if (!IsDigest(digest)) return InvalidArgument("the task names no model");
+    if (held_digest_ != digest) {
+      const fs::path fresh = models_folder_ / (digest + ".safetensors");
+      CSL_RETURN_IF_ERROR(Persist([&] { return client_.Download(digest, fresh); }));
+      std::error_code error;
+      fs::rename(fresh, path, error);
+      if (error) return ErrnoStatus(error.value(), "cannot keep", path);
+      held_digest_ = digest;
+    }
+    return ReadModel(path);
+  }
+
+  // Sends a network's tensors for the task; gives their digest.
+  StatusOr<std::string> Upload(const v1::Task& task, const Network& network,
+                               const Provenance& provenance) {
+    stage_ = "sending the model";
+    const std::string bytes = EncodeModel({network.spec(), provenance}, network.State());
+    std::string digest = Sha256Of(bytes);
+    CSL_RETURN_IF_ERROR(
+        Persist([&] { return client_.Upload(AsBytes(bytes), digest, task.task_id()); }));
+    spdlog::info("{}: sent {} bytes, sha256 {}", task.task_id(), bytes.size(), digest);
+    return digest;
+  }
+
+  CoordinatorClient client_;
+  const v1::SiteConfig site_;
+  const fs::path models_folder_;
+  Trainee trainee_;
+  const std::stop_token stop_;
+  Backoff backoff_{kFirstPause, kMostPause, std::random_device{}()};
+  std::string held_digest_;
+  std::string_view stage_;  // of the task in hand
+};
+
+}  // namespace
+
+Status RunAgent(const fs::path& folder, const std::stop_token& stop) {
+  CSL_ASSIGN_OR_RETURN(const Home home, ReadHome(folder));
+  CSL_ASSIGN_OR_RETURN(const v1::SiteConfig site, ReadSite(folder / kSiteFile));
+  spdlog::info("federation '{}' at {}: waiting for rounds", home.federation, home.endpoint);
+  return Agent(home, site, folder, stop).Run();
+}
+
+}  // namespace consilium

@@ -1,0 +1,84 @@
+#include "client/session/plan_options.h"
+
+#include "client/train/class_weights.h"
+
+namespace consilium {
+namespace {
+
+constexpr int kEvaluationBatch = 64;
+constexpr std::uint64_t kBytesPerMb = 1 << 20;
+
+int WorkersOf(const v1::SiteConfig& site) {
+  const std::uint32_t workers = site.data().workers() > 0 ? site.data().workers() : site.threads();
+  return workers > 0 ? static_cast<int>(workers)
+                     : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+Augmentation ToAugmentation(const v1::Augmentation& message) {
+  return {.rotation_degrees = message.rotation_degrees(),
+          .shift = message.shift(),
+          .scale = message.scale(),
+          .contrast = message.contrast(),
+          .brightness = message.brightness(),
+          .horizontal_flip = message.horizontal_flip()};
+}
+
+}  // namespace
+
+StatusOr<TrainOptions> ToTrainOptions(const v1::RunPlan& plan, int round,
+                                      const std::vector<std::uint64_t>& class_counts) {
+  const v1::Training& training = plan.training();
+  const auto rounds = static_cast<double>(plan.rounds());
+  TrainOptions options{
+      .epochs = static_cast<int>(training.local_epochs()),
+      .steps = static_cast<int>(training.local_steps()),
+      .optimizer = training.optimizer() == "adamw" ? OptimizerKind::kAdamW : OptimizerKind::kSgd,
+      .learning_rate = training.learning_rate(),
+      .momentum = training.momentum(),
+      .weight_decay = training.weight_decay(),
+      .schedule = training.schedule() == "cosine" ? Schedule::kCosine : Schedule::kConstant,
+      .warmup = training.warmup(),
+      .clip_norm = training.clip_norm(),
+      .class_weights = {},
+      .seed = plan.seed() + static_cast<std::uint64_t>(round),
+      .first_epoch = static_cast<std::uint64_t>(round - 1) *
+                     std::max<std::uint64_t>(1, training.local_epochs()),
+      .progress_begin = (round - 1) / rounds,
+      .progress_end = round / rounds};
+  CSL_ASSIGN_OR_RETURN(options.class_weights, ClassWeights(training.class_weights(), class_counts));
+  return options;
+}
+
+LoaderOptions ToTrainLoader(const v1::RunPlan& plan, const v1::SiteConfig& site) {
+  return {.batch_size = static_cast<int>(plan.training().batch_size()),
+          .shuffle = true,
+          .augmentation = ToAugmentation(plan.training().augmentation()),
+          .seed = plan.seed(),
+          .workers = WorkersOf(site)};
+}
+
+LoaderOptions ToEvaluationLoader(const v1::RunPlan& plan, const v1::SiteConfig& site) {
+  return {.batch_size = kEvaluationBatch,
+          .shuffle = false,
+          .augmentation = {},
+          .seed = plan.seed(),
+          .workers = WorkersOf(site)};
+}
+
+DataSource ToDataSource(const v1::SiteData& data) {
+  return {.path = data.path(),
+          .root = data.root(),
+          .validation = data.validation(),
+          .validation_fraction = data.validation_fraction()};
+}
+
+ImageSetOptions ToImageSetOptions(const v1::SiteData& data, int side,
+                                  const std::filesystem::path& cache_folder) {
+  return {.side = side,
+          .workers = static_cast<int>(data.workers()),
+          .max_unreadable = data.max_unreadable(),
+          .memory_bytes = data.cache_memory_mb() * kBytesPerMb,
+          .cache_folder = cache_folder};
+}
+
+}  // namespace consilium

@@ -1,0 +1,29 @@
+#pragma once
+
+// What the parts of a hospital need of a plan and of its own settings, in their own words.
+
+#include "client/data/image_set.h"
+#include "client/data/loader.h"
+#include "client/data/manifest.h"
+#include "client/train/trainer.h"
+#include "common/base/status.h"
+#include "consilium/v1/plan.pb.h"
+#include "consilium/v1/site.pb.h"
+
+namespace consilium {
+
+// The training of one round (1 is the first) on a site with these examples a class. A plan that
+// CheckPlan has passed.
+StatusOr<TrainOptions> ToTrainOptions(const v1::RunPlan& plan, int round,
+                                      const std::vector<std::uint64_t>& class_counts);
+
+// Batches to train on: shuffled, augmented.
+LoaderOptions ToTrainLoader(const v1::RunPlan& plan, const v1::SiteConfig& site);
+// Batches to evaluate on: in order, as they are.
+LoaderOptions ToEvaluationLoader(const v1::RunPlan& plan, const v1::SiteConfig& site);
+
+DataSource ToDataSource(const v1::SiteData& data);
+ImageSetOptions ToImageSetOptions(const v1::SiteData& data, int side,
+                                  const std::filesystem::path& cache_folder);
+
+}  // namespace consilium

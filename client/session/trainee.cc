@@ -1,0 +1,84 @@
+#include "client/session/trainee.h"
+
+#include <spdlog/spdlog.h>
+
+#include "client/session/plan_options.h"
+#include "common/cli/cli.h"
+#include "common/wire/convert.h"
+
+namespace consilium {
+
+Trainee::Trainee(v1::SiteConfig site, std::filesystem::path cache_folder, std::stop_token stop)
+    : site_(std::move(site)), cache_folder_(std::move(cache_folder)), stop_(std::move(stop)) {
+  SetThreads(static_cast<int>(site_.threads()));
+}
+
+Status Trainee::Prepare(const v1::RunPlan& plan) {
+  const auto side = static_cast<int>(plan.model().input_size());
+  const std::vector<std::string> classes(plan.model().classes().begin(),
+                                         plan.model().classes().end());
+  if (train_ && side == side_ && classes == classes_) return OkStatus();
+  train_.reset();
+  validation_.reset();
+  if (site_.data().path().empty()) {
+    return FailedPrecondition("site.yaml has no data.path: say where this hospital's images are");
+  }
+  CSL_ASSIGN_OR_RETURN(const Manifest manifest, ReadSplitManifest(ToDataSource(site_.data())));
+  side_ = side;
+  classes_ = classes;
+  CSL_ASSIGN_OR_RETURN(validation_, Decode(Select(manifest, Split::kValidation), plan, "validation"));
+  CSL_ASSIGN_OR_RETURN(train_, Decode(Select(manifest, Split::kTrain), plan, "training"));
+  return OkStatus();
+}
+
+StatusOr<ImageSet> Trainee::Decode(const Manifest& examples, const v1::RunPlan& plan,
+                                   const std::string& label) const {
+  Progress progress(fmt::format("decoding {} images", label), examples.size());
+  CSL_ASSIGN_OR_RETURN(
+      ImageSet images,
+      ImageSet::Build(examples, classes_, ToImageSetOptions(site_.data(), side_, cache_folder_),
+                      stop_, [&](std::size_t done) { progress.Advance(done); }));
+  for (const std::string& line : images.unreadable()) spdlog::warn("left out: {}", line);
+  std::string counts;
+  for (int c = 0; c < plan.model().classes_size(); ++c) {
+    counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", plan.model().classes(c),
+                          images.class_counts()[static_cast<std::size_t>(c)]);
+  }
+  spdlog::info("{} {} images ({})", images.size(), label, counts);
+  return images;
+}
+
+StatusOr<Network> Trainee::Initialise(const v1::RunPlan& plan) const {
+  CSL_ASSIGN_OR_RETURN(const ModelSpec spec, FromProto(plan.model()));
+  return Network::Create(spec, plan.seed());
+}
+
+StatusOr<Network> Trainee::Load(const Model& model) const {
+  CSL_ASSIGN_OR_RETURN(Network network, Network::Create(model.info.spec, /*seed=*/0));
+  CSL_RETURN_IF_ERROR(network.Load(model.state));
+  CSL_RETURN_IF_ERROR(network.MoveTo(ResolveDevice(site_.device())));
+  return network;
+}
+
+StatusOr<Evaluation> Trainee::Evaluate(const v1::RunPlan& plan, Network& network) const {
+  Loader loader(*validation_, network.spec(), ToEvaluationLoader(plan, site_));
+  return consilium::Evaluate(network, loader, stop_);
+}
+
+StatusOr<TrainReport> Trainee::Train(const v1::RunPlan& plan, int round, Network& network) const {
+  if (train_->size() == 0) return FailedPrecondition("this hospital has no training image");
+  CSL_ASSIGN_OR_RETURN(const TrainOptions options,
+                       ToTrainOptions(plan, round, train_->class_counts()));
+  Loader loader(*train_, network.spec(), ToTrainLoader(plan, site_));
+  std::unique_ptr<Progress> progress;
+  return consilium::Train(network, loader, options, stop_,
+                          [&](std::uint64_t done, std::uint64_t total) {
+                            if (!progress) {
+                              progress = std::make_unique<Progress>(
+                                  fmt::format("round {}", round), total);
+                            }
+                            progress->Advance(done);
+                          });
+}
+
+}  // namespace consilium

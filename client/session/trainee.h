@@ -1,0 +1,58 @@
+#pragma once
+
+// A hospital's data and network, put together for a plan: what trains, with or without a federation.
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "client/data/image_set.h"
+#include "client/nn/network.h"
+#include "client/train/trainer.h"
+#include "common/base/status.h"
+#include "common/model/model_file.h"
+#include "consilium/v1/plan.pb.h"
+#include "consilium/v1/site.pb.h"
+
+namespace consilium {
+
+// Keeps the decoded images between rounds. Not thread-safe.
+class Trainee {
+ public:
+  Trainee(v1::SiteConfig site, std::filesystem::path cache_folder, std::stop_token stop);
+
+  // Reads and decodes what the plan needs, unless it is held already.
+  Status Prepare(const v1::RunPlan& plan);
+  // After Prepare.
+  const ImageSet& train_images() const { return *train_; }
+  const ImageSet& validation_images() const { return *validation_; }
+
+  // The network of the plan's seed.
+  StatusOr<Network> Initialise(const v1::RunPlan& plan) const;
+  // A network with these tensors, on the site's device.
+  StatusOr<Network> Load(const Model& model) const;
+
+  // Scores a network on the validation images.
+  StatusOr<Evaluation> Evaluate(const v1::RunPlan& plan, Network& network) const;
+  // Trains it for a round of the plan. FAILED_PRECONDITION without training images.
+  StatusOr<TrainReport> Train(const v1::RunPlan& plan, int round, Network& network) const;
+
+ private:
+  StatusOr<ImageSet> Decode(const Manifest& examples, const v1::RunPlan& plan,
+                            const std::string& label) const;
+
+  const v1::SiteConfig site_;
+  const std::filesystem::path cache_folder_;
+  const std::stop_token stop_;
+  // What the held images were made for.
+  int side_ = 0;
+  std::vector<std::string> classes_;
+  std::optional<ImageSet> train_;
+  std::optional<ImageSet> validation_;
+};
+
+}  // namespace consilium

@@ -1,0 +1,193 @@
+#include "client/train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <numbers>
+
+#include "client/nn/network_internal.h"
+#include "client/train/autocast_internal.h"
+#include "client/train/optimizer_internal.h"
+
+namespace consilium {
+namespace {
+
+using Seconds = std::chrono::duration<double>;
+using SteadyClock = std::chrono::steady_clock;
+
+// The batch's images on the network's device, channels last.
+torch::Tensor ImagesOf(const Batch& batch, const torch::Device& device) {
+  const torch::Tensor host =
+      torch::from_blob(const_cast<float*>(batch.pixels.data()),
+                       {batch.count, batch.channels, batch.height, batch.width}, torch::kFloat32);
+  return host.to(device).contiguous(torch::MemoryFormat::ChannelsLast);
+}
+
+torch::Tensor LabelsOf(const Batch& batch, const torch::Device& device) {
+  return torch::from_blob(const_cast<std::int64_t*>(batch.labels.data()), {batch.count},
+                          torch::kInt64)
+      .to(device);
+}
+
+torch::Tensor WeightsOf(const TrainOptions& options, const torch::Device& device) {
+  if (options.class_weights.empty()) return {};
+  return torch::tensor(options.class_weights, torch::kFloat32).to(device);
+}
+
+std::vector<torch::Tensor> ParametersOf(const Network::Impl& network) {
+  std::vector<torch::Tensor> parameters;
+  for (std::size_t i = 0; i < network.tensors.size(); ++i) {
+    if (network.layout->tensors()[i].role == TensorRole::kParameter) {
+      parameters.push_back(network.tensors[i]);
+    }
+  }
+  return parameters;
+}
+
+std::uint64_t StepsInAll(const TrainOptions& options, const BatchSource& source) {
+  if (options.steps > 0) return static_cast<std::uint64_t>(options.steps);
+  return static_cast<std::uint64_t>(options.epochs) * source.batches();
+}
+
+// One call of Train: the steps, and what they add up to.
+class TrainingLoop {
+ public:
+  TrainingLoop(Network& network, BatchSource& source, const TrainOptions& options)
+      : network_(network.impl()),
+        source_(source),
+        options_(options),
+        total_(StepsInAll(options, source)),
+        parameters_(ParametersOf(network_)),
+        optimizer_(options, parameters_),
+        weights_(WeightsOf(options, network_.device)) {}
+
+  StatusOr<TrainReport> Run(const std::stop_token& stop, const StepCallback& on_step) {
+    const auto start = SteadyClock::now();
+    torch::manual_seed(options_.seed);
+    network_.module->train();
+    for (std::uint64_t epoch = options_.first_epoch; report_.steps < total_; ++epoch) {
+      const std::uint64_t before = report_.steps;
+      source_.StartEpoch(epoch);
+      CSL_RETURN_IF_ERROR(RunEpoch(stop, on_step));
+      if (report_.steps == before) {
+        return InvalidArgument("no batch of two or more images to train on");
+      }
+    }
+    report_.loss = loss_sum_ / static_cast<double>(report_.steps);
+    report_.seconds = Seconds(SteadyClock::now() - start).count();
+    return report_;
+  }
+
+ private:
+  Status RunEpoch(const std::stop_token& stop, const StepCallback& on_step) {
+    while (report_.steps < total_) {
+      if (stop.stop_requested()) return Cancelled("training stopped");
+      const auto asked = SteadyClock::now();
+      CSL_ASSIGN_OR_RETURN(const Batch* batch, source_.Next());
+      report_.waiting_seconds += Seconds(SteadyClock::now() - asked).count();
+      if (batch == nullptr) return OkStatus();
+      if (batch->count < 2) continue;
+      CSL_RETURN_IF_ERROR(Step(*batch));
+      if (on_step) on_step(report_.steps, total_);
+    }
+    return OkStatus();
+  }
+
+  Status Step(const Batch& batch) {
+    const double part = static_cast<double>(report_.steps) / static_cast<double>(total_);
+    const double progress =
+        options_.progress_begin + part * (options_.progress_end - options_.progress_begin);
+    const double rate =
+        options_.learning_rate * RateFactor(options_.schedule, options_.warmup, progress);
+
+    const double loss = ForwardAndBackward(batch);
+    ++report_.steps;
+    report_.examples += static_cast<std::uint64_t>(batch.count);
+    loss_sum_ += loss;
+    if (!std::isfinite(loss)) {
+      return FailedPrecondition("the loss is no longer finite at step {}: try a lower learning rate",
+                                report_.steps);
+    }
+    if (options_.clip_norm > 0) {
+      torch::nn::utils::clip_grad_norm_(parameters_, options_.clip_norm);
+    }
+    optimizer_.Step(rate);
+    return OkStatus();
+  }
+
+  double ForwardAndBackward(const Batch& batch) {
+    torch::Tensor loss;
+    {
+      const Autocast autocast(network_.device);
+      const torch::Tensor scores = network_.module->Forward(ImagesOf(batch, network_.device));
+      loss = torch::nn::functional::cross_entropy(
+          scores.to(torch::kFloat32), LabelsOf(batch, network_.device),
+          torch::nn::functional::CrossEntropyFuncOptions().weight(weights_));
+    }
+    loss.backward();
+    return loss.item<double>();
+  }
+
+  Network::Impl& network_;
+  BatchSource& source_;
+  const TrainOptions& options_;
+  const std::uint64_t total_;
+  std::vector<torch::Tensor> parameters_;
+  Optimizer optimizer_;
+  torch::Tensor weights_;
+  TrainReport report_;
+  double loss_sum_ = 0;
+};
+
+}  // namespace
+
+StatusOr<TrainReport> Train(Network& network, BatchSource& source, const TrainOptions& options,
+                            const std::stop_token& stop, const StepCallback& on_step) {
+  auto report = CatchAsStatus("training", [&] {
+    return TrainingLoop(network, source, options).Run(stop, on_step);
+  });
+  if (!report.ok()) return report.status();
+  return *std::move(report);
+}
+
+StatusOr<Evaluation> Evaluate(Network& network, BatchSource& source, const std::stop_token& stop,
+                              const StepCallback& on_step) {
+  const std::size_t classes = network.spec().classes.size();
+  Evaluation evaluation(static_cast<int>(classes));
+  source.StartEpoch(0);
+  for (std::uint64_t step = 1;; ++step) {
+    if (stop.stop_requested()) return Cancelled("evaluation stopped");
+    CSL_ASSIGN_OR_RETURN(const Batch* batch, source.Next());
+    if (batch == nullptr) return evaluation;
+    CSL_ASSIGN_OR_RETURN(const std::vector<float> p, Predict(network, *batch));
+    for (std::size_t i = 0; i < batch->labels.size(); ++i) {
+      const auto row = std::span(p).subspan(i * classes, classes);
+      const auto label = static_cast<std::size_t>(batch->labels[i]);
+      constexpr float kSmallest = 1e-12F;  // keeps the loss of a sure mistake finite
+      evaluation.Add(row, static_cast<int>(label), -std::log(std::max(row[label], kSmallest)));
+    }
+    if (on_step) on_step(step, source.batches());
+  }
+}
+
+StatusOr<std::vector<float>> Predict(Network& network, const Batch& batch) {
+  return CatchAsStatus("predicting", [&] {
+    const torch::NoGradGuard no_grad;
+    Network::Impl& impl = network.impl();
+    impl.module->eval();
+    torch::Tensor scores;
+    {
+      const Autocast autocast(impl.device);
+      scores = impl.module->Forward(ImagesOf(batch, impl.device));
+    }
+    const torch::Tensor p = scores.to(torch::kFloat32).softmax(1).cpu().contiguous();
+    return std::vector<float>(p.data_ptr<float>(), p.data_ptr<float>() + p.numel());
+  });
+}
+
+double RateFactor(Schedule schedule, double warmup, double progress) {
+  if (progress < warmup) return progress / warmup;
+  if (schedule == Schedule::kConstant || warmup >= 1) return 1;
+  return 0.5 * (1 + std::cos(std::numbers::pi * (progress - warmup) / (1 - warmup)));
+}
+
+}  // namespace consilium

@@ -1,0 +1,115 @@
+#include "common/config/plan.h"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/file.h"
+#include "common/config/yaml_message.h"
+#include "common/wire/convert.h"
+
+namespace consilium {
+namespace {
+
+constexpr std::uint32_t kMaxRounds = 100'000;
+constexpr std::uint32_t kMaxBatchSize = 4096;
+constexpr std::uint32_t kMaxLocalEpochs = 10'000;
+constexpr std::uint32_t kMaxDeadlineSeconds = 30 * 24 * 3600;
+
+Status CheckRange(std::string_view field, double value, double low, double high) {
+  if (value >= low && value <= high) return OkStatus();
+  return InvalidArgument("{} is {}, want {} to {}", field, value, low, high);
+}
+
+Status CheckChoice(std::string_view field, const std::string& value,
+                   const std::vector<std::string_view>& choices) {
+  if (std::find(choices.begin(), choices.end(), value) != choices.end()) return OkStatus();
+  return InvalidArgument("{} is '{}', want one of: {}", field, value, fmt::join(choices, ", "));
+}
+
+Status CheckTraining(const v1::Training& training) {
+  if (training.local_epochs() == 0 && training.local_steps() == 0) {
+    return InvalidArgument("training: want local_epochs or local_steps above 0");
+  }
+  CSL_RETURN_IF_ERROR(CheckRange("training.local_epochs", training.local_epochs(), 0,
+                                 kMaxLocalEpochs));
+  CSL_RETURN_IF_ERROR(CheckRange("training.batch_size", training.batch_size(), 1, kMaxBatchSize));
+  CSL_RETURN_IF_ERROR(CheckChoice("training.optimizer", training.optimizer(), {"sgd", "adamw"}));
+  CSL_RETURN_IF_ERROR(CheckRange("training.learning_rate", training.learning_rate(), 1e-12, 100));
+  CSL_RETURN_IF_ERROR(CheckRange("training.momentum", training.momentum(), 0, 0.9999));
+  CSL_RETURN_IF_ERROR(CheckRange("training.weight_decay", training.weight_decay(), 0, 10));
+  CSL_RETURN_IF_ERROR(
+      CheckChoice("training.schedule", training.schedule(), {"constant", "cosine"}));
+  CSL_RETURN_IF_ERROR(CheckRange("training.warmup", training.warmup(), 0, 1));
+  CSL_RETURN_IF_ERROR(CheckRange("training.clip_norm", training.clip_norm(), 0, 1e9));
+  CSL_RETURN_IF_ERROR(CheckChoice("training.class_weights", training.class_weights(),
+                                  {"none", "inverse", "effective"}));
+  const v1::Augmentation& augmentation = training.augmentation();
+  CSL_RETURN_IF_ERROR(CheckRange("training.augmentation.rotation_degrees",
+                                 augmentation.rotation_degrees(), 0, 180));
+  CSL_RETURN_IF_ERROR(CheckRange("training.augmentation.shift", augmentation.shift(), 0, 0.5));
+  CSL_RETURN_IF_ERROR(CheckRange("training.augmentation.scale", augmentation.scale(), 0, 0.9));
+  CSL_RETURN_IF_ERROR(CheckRange("training.augmentation.contrast", augmentation.contrast(), 0, 0.9));
+  return CheckRange("training.augmentation.brightness", augmentation.brightness(), 0, 0.9);
+}
+
+Status CheckQuorum(const v1::Quorum& quorum) {
+  if (quorum.count() > 0) return OkStatus();
+  if (quorum.fraction() > 0 && quorum.fraction() <= 1) return OkStatus();
+  return InvalidArgument("quorum: want a count above 0 or a fraction above 0, up to 1");
+}
+
+}  // namespace
+
+v1::RunPlan DefaultPlan() {
+  v1::RunPlan plan;
+  plan.set_name("run");
+  plan.set_seed(1);
+  plan.set_rounds(10);
+  plan.mutable_quorum()->set_fraction(0.5);
+  plan.set_round_deadline_seconds(24 * 3600);
+
+  v1::ModelSpec& model = *plan.mutable_model();
+  model.set_architecture("resnet18");
+  model.set_channels(1);
+  model.set_input_size(224);
+  for (const char* name : {"covid", "normal", "pneumonia"}) model.add_classes(name);
+  model.set_mean(0.5);
+  model.set_stddev(0.25);
+
+  v1::Training& training = *plan.mutable_training();
+  training.set_local_epochs(1);
+  training.set_batch_size(16);
+  training.set_optimizer("sgd");
+  training.set_learning_rate(0.01);
+  training.set_momentum(0.9);
+  training.set_weight_decay(1e-4);
+  training.set_schedule("constant");
+  training.set_class_weights("inverse");
+  return plan;
+}
+
+StatusOr<v1::RunPlan> ReadPlan(const std::filesystem::path& path) {
+  CSL_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  v1::RunPlan plan = DefaultPlan();
+  CSL_RETURN_IF_ERROR(MergeYaml(path.string(), text, &plan));
+  if (const Status status = CheckPlan(plan); !status.ok()) return Annotate(status, path.string());
+  return plan;
+}
+
+Status CheckPlan(const v1::RunPlan& plan) {
+  if (plan.name().empty() || plan.name().size() > 100) {
+    return InvalidArgument("name: want 1 to 100 characters");
+  }
+  CSL_RETURN_IF_ERROR(CheckRange("rounds", plan.rounds(), 1, kMaxRounds));
+  CSL_RETURN_IF_ERROR(CheckRange("round_deadline_seconds", plan.round_deadline_seconds(), 1,
+                                 kMaxDeadlineSeconds));
+  CSL_RETURN_IF_ERROR(CheckQuorum(plan.quorum()));
+  if (const auto spec = FromProto(plan.model()); !spec.ok()) {
+    return Annotate(spec.status(), "model");
+  }
+  return CheckTraining(plan.training());
+}
+
+}  // namespace consilium

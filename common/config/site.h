@@ -1,0 +1,23 @@
+#pragma once
+
+// A hospital's settings, site.yaml: their defaults and what makes them valid.
+
+#include <filesystem>
+
+#include "common/base/status.h"
+#include "consilium/v1/site.pb.h"
+
+namespace consilium {
+
+inline constexpr char kSiteFile[] = "site.yaml";
+
+// The one place of every default.
+v1::SiteConfig DefaultSite();
+
+// Defaults, then the file's fields over them, checked.
+StatusOr<v1::SiteConfig> ReadSite(const std::filesystem::path& path);
+
+// The text of a new site.yaml whose data lie at `data`.
+std::string NewSiteYaml(const std::string& data);
+
+}  // namespace consilium

@@ -1,0 +1,49 @@
+#pragma once
+
+// The figures people read, computed from an Evaluation's counts. A figure that the counts do not
+// define (recall of a class with no example, AUC with one class) is absent, not 0.
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "common/metrics/evaluation.h"
+
+namespace consilium {
+
+struct Interval {
+  double low = 0;
+  double high = 0;
+};
+
+// One class against the rest.
+struct ClassReport {
+  std::uint64_t support = 0;          // examples of this class
+  std::optional<double> precision;    // absent when the class was never predicted
+  std::optional<double> recall;       // sensitivity
+  std::optional<Interval> recall_ci;  // 95%, Wilson
+  std::optional<double> specificity;
+  std::optional<double> f1;
+  std::optional<double> roc_auc;
+  std::optional<double> average_precision;
+};
+
+struct Report {
+  std::uint64_t examples = 0;
+  std::optional<double> loss;      // mean cross-entropy, unweighted
+  std::optional<double> accuracy;
+  std::optional<Interval> accuracy_ci;      // 95%, Wilson
+  std::optional<double> balanced_accuracy;  // mean recall over the classes that have examples
+  std::vector<ClassReport> classes;
+};
+
+Report Summarise(const Evaluation& evaluation);
+
+// ROC-AUC of `positive`'s score between the examples of two classes alone, others left out: "COVID-19
+// against pneumonia within one hospital". Absent unless both have examples.
+std::optional<double> PairwiseAuc(const Evaluation& evaluation, int positive, int negative);
+
+// The interval that holds a proportion of `successes` in `trials` with 95% confidence (Wilson 1927).
+Interval WilsonInterval(std::uint64_t successes, std::uint64_t trials);
+
+}  // namespace consilium

@@ -1,0 +1,107 @@
+#include "common/model/model_info.h"
+
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace consilium {
+namespace {
+
+constexpr char kFormat[] = "consilium-model-1";
+constexpr int kMaxInputSize = 4096;
+constexpr std::size_t kMaxClasses = 64;
+
+StatusOr<std::string> Find(const Metadata& metadata, const std::string& key) {
+  const auto found = metadata.find(key);
+  if (found == metadata.end()) return InvalidArgument("metadata has no '{}'", key);
+  return found->second;
+}
+
+template <typename T>
+StatusOr<T> FindNumber(const Metadata& metadata, const std::string& key) {
+  CSL_ASSIGN_OR_RETURN(const std::string text, Find(metadata, key));
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    return InvalidArgument("metadata '{}': '{}' is not a number in range", key, text);
+  }
+  return value;
+}
+
+StatusOr<std::vector<std::string>> FindClasses(const Metadata& metadata) {
+  CSL_ASSIGN_OR_RETURN(const std::string text, Find(metadata, "classes"));
+  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_array()) return InvalidArgument("metadata 'classes' is not a JSON list");
+  std::vector<std::string> classes;
+  for (const auto& item : json) {
+    if (!item.is_string()) return InvalidArgument("metadata 'classes' holds something not a name");
+    classes.push_back(item.get<std::string>());
+  }
+  return classes;
+}
+
+}  // namespace
+
+Status CheckModelSpec(const ModelSpec& spec) {
+  if (spec.architecture.empty()) return InvalidArgument("architecture is empty");
+  if (spec.channels != 1 && spec.channels != 3) {
+    return InvalidArgument("channels is {}, want 1 or 3", spec.channels);
+  }
+  if (spec.input_size < 16 || spec.input_size > kMaxInputSize) {
+    return InvalidArgument("input_size is {}, want 16 to {}", spec.input_size, kMaxInputSize);
+  }
+  if (spec.classes.size() < 2 || spec.classes.size() > kMaxClasses) {
+    return InvalidArgument("classes has {} names, want 2 to {}", spec.classes.size(), kMaxClasses);
+  }
+  const std::set<std::string> distinct(spec.classes.begin(), spec.classes.end());
+  if (distinct.size() != spec.classes.size() || distinct.contains("")) {
+    return InvalidArgument("classes has an empty or repeated name");
+  }
+  if (!(spec.stddev > 0) || !std::isfinite(spec.stddev) || !std::isfinite(spec.mean)) {
+    return InvalidArgument("mean {} and stddev {} do not normalise anything", spec.mean,
+                           spec.stddev);
+  }
+  if (!(spec.dropout >= 0 && spec.dropout < 1)) {
+    return InvalidArgument("dropout is {}, want 0 or more and below 1", spec.dropout);
+  }
+  return OkStatus();
+}
+
+Metadata EncodeModelInfo(const ModelInfo& info) {
+  return {{"format", kFormat},
+          {"architecture", info.spec.architecture},
+          {"channels", fmt::format("{}", info.spec.channels)},
+          {"input_size", fmt::format("{}", info.spec.input_size)},
+          {"classes", nlohmann::json(info.spec.classes).dump()},
+          {"mean", fmt::format("{}", info.spec.mean)},
+          {"stddev", fmt::format("{}", info.spec.stddev)},
+          {"dropout", fmt::format("{}", info.spec.dropout)},
+          {"run", info.provenance.run},
+          {"round", fmt::format("{}", info.provenance.round)},
+          {"training_sites", fmt::format("{}", info.provenance.training_sites)},
+          {"parent", info.provenance.parent_digest}};
+}
+
+StatusOr<ModelInfo> DecodeModelInfo(const Metadata& metadata) {
+  CSL_ASSIGN_OR_RETURN(const std::string format, Find(metadata, "format"));
+  if (format != kFormat) {
+    return InvalidArgument("metadata 'format' is '{}', this build reads '{}'", format, kFormat);
+  }
+  ModelInfo info;
+  CSL_ASSIGN_OR_RETURN(info.spec.architecture, Find(metadata, "architecture"));
+  CSL_ASSIGN_OR_RETURN(info.spec.channels, FindNumber<int>(metadata, "channels"));
+  CSL_ASSIGN_OR_RETURN(info.spec.input_size, FindNumber<int>(metadata, "input_size"));
+  CSL_ASSIGN_OR_RETURN(info.spec.classes, FindClasses(metadata));
+  CSL_ASSIGN_OR_RETURN(info.spec.mean, FindNumber<double>(metadata, "mean"));
+  CSL_ASSIGN_OR_RETURN(info.spec.stddev, FindNumber<double>(metadata, "stddev"));
+  CSL_ASSIGN_OR_RETURN(info.spec.dropout, FindNumber<double>(metadata, "dropout"));
+  CSL_ASSIGN_OR_RETURN(info.provenance.run, Find(metadata, "run"));
+  CSL_ASSIGN_OR_RETURN(info.provenance.round, FindNumber<int>(metadata, "round"));
+  CSL_ASSIGN_OR_RETURN(info.provenance.training_sites, FindNumber<int>(metadata, "training_sites"));
+  CSL_ASSIGN_OR_RETURN(info.provenance.parent_digest, Find(metadata, "parent"));
+  CSL_RETURN_IF_ERROR(CheckModelSpec(info.spec));
+  return info;
+}
+
+}  // namespace consilium

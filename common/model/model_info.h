@@ -1,0 +1,55 @@
+#pragma once
+
+// What a model file says of itself beside its tensors.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+
+namespace consilium {
+
+// The network and the images it expects: enough to build it and to feed it.
+struct ModelSpec {
+  std::string architecture;          // "simple_cnn", "resnet18", "vgg16", "vgg16_bn"
+  int channels = 1;                  // 1 (grey) or 3
+  int input_size = 224;              // pixels, square
+  std::vector<std::string> classes;  // in the order of the network's outputs
+  double mean = 0.5;                 // of intensities in [0, 1]: the network sees (x - mean) / stddev
+  double stddev = 0.25;
+  double dropout = 0.0;              // probability, where the architecture has dropout
+
+  bool operator==(const ModelSpec&) const = default;
+};
+
+// INVALID_ARGUMENT that names the first field out of range. Does not know which architectures exist:
+// the client does.
+Status CheckModelSpec(const ModelSpec& spec);
+
+// Where a model comes from. All empty for one that no federation made.
+struct Provenance {
+  std::string run;
+  int round = 0;              // 0 is the initial model
+  int training_sites = 0;     // how many sites' updates this round averaged
+  std::string parent_digest;  // SHA-256 of the model file that the round started from
+
+  bool operator==(const Provenance&) const = default;
+};
+
+struct ModelInfo {
+  ModelSpec spec;
+  Provenance provenance;
+
+  bool operator==(const ModelInfo&) const = default;
+};
+
+// The metadata block of a model file: string to string, as safetensors has it. Documented in
+// proto/README.md.
+using Metadata = std::map<std::string, std::string>;
+Metadata EncodeModelInfo(const ModelInfo& info);
+// INVALID_ARGUMENT that names the missing or wrong key.
+StatusOr<ModelInfo> DecodeModelInfo(const Metadata& metadata);
+
+}  // namespace consilium

@@ -1,0 +1,56 @@
+#include "common/rpc/channel.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <algorithm>
+
+#include "common/base/mutex.h"
+
+namespace consilium {
+namespace {
+
+constexpr int kKeepaliveMs = 30'000;
+constexpr int kKeepaliveTimeoutMs = 20'000;
+constexpr int kMaxReconnectMs = 10'000;
+
+}  // namespace
+
+std::shared_ptr<grpc::Channel> MakeChannel(
+    const std::string& endpoint, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMs);
+  // Hospitals of one process (tests, benchmarks) must not share a connection.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(endpoint, credentials, arguments);
+}
+
+CallContext::CallContext(std::chrono::milliseconds timeout, const std::stop_token& stop)
+    : on_stop_(stop, Cancel{&context_}) {
+  context_.set_deadline(std::chrono::system_clock::now() + timeout);
+}
+
+std::chrono::milliseconds Backoff::Next() {
+  const std::chrono::milliseconds wait = next_;
+  next_ = std::min(2 * next_, most_);
+  return std::chrono::milliseconds(
+      static_cast<std::int64_t>(static_cast<double>(wait.count()) * random_.Uniform(0.5, 1.0)));
+}
+
+bool SleepFor(std::chrono::milliseconds time, const std::stop_token& stop) {
+  Mutex mutex;
+  CondVar wake;
+  MutexLock lock(mutex);
+  return !wake.wait_for(mutex, stop, time, [&] { return stop.stop_requested(); });
+}
+
+bool IsTransient(const Status& status) {
+  return status.code() == absl::StatusCode::kUnavailable ||
+         status.code() == absl::StatusCode::kDeadlineExceeded ||
+         status.code() == absl::StatusCode::kAborted ||
+         status.code() == absl::StatusCode::kResourceExhausted;
+}
+
+}  // namespace consilium

@@ -1,0 +1,65 @@
+#include "common/rpc/credentials.h"
+
+#include <grpcpp/security/tls_credentials_options.h>
+
+#include <cstdlib>
+#include <vector>
+
+namespace consilium {
+namespace {
+
+using grpc::experimental::IdentityKeyCertPair;
+using grpc::experimental::StaticDataCertificateProvider;
+
+void RequireTls13() {
+  // A pre-shared-key cipher: unusable, since no pre-shared key is ever set.
+  static const bool once = ::setenv("GRPC_SSL_CIPHER_SUITES", "PSK-AES128-GCM-SHA256", 1) == 0;
+  if (!once) std::abort();
+}
+
+std::vector<IdentityKeyCertPair> ToPairs(const KeyPair& own) {
+  return {{.private_key = own.key_pem, .certificate_chain = own.certificate_pem}};
+}
+
+}  // namespace
+
+std::shared_ptr<grpc::ServerCredentials> MutualTlsServer(const std::string& ca_pem,
+                                                         const KeyPair& own) {
+  RequireTls13();
+  grpc::experimental::TlsServerCredentialsOptions options(
+      std::make_shared<StaticDataCertificateProvider>(ca_pem, ToPairs(own)));
+  options.watch_root_certs();
+  options.watch_identity_key_cert_pairs();
+  options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  return grpc::experimental::TlsServerCredentials(options);
+}
+
+std::shared_ptr<grpc::ServerCredentials> EnrolmentTlsServer(const KeyPair& own) {
+  RequireTls13();
+  grpc::experimental::TlsServerCredentialsOptions options(
+      std::make_shared<StaticDataCertificateProvider>(ToPairs(own)));
+  options.watch_identity_key_cert_pairs();
+  options.set_cert_request_type(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+  return grpc::experimental::TlsServerCredentials(options);
+}
+
+std::shared_ptr<grpc::ChannelCredentials> MutualTlsClient(const std::string& ca_pem,
+                                                          const KeyPair& own) {
+  RequireTls13();
+  grpc::experimental::TlsChannelCredentialsOptions options;
+  options.set_certificate_provider(
+      std::make_shared<StaticDataCertificateProvider>(ca_pem, ToPairs(own)));
+  options.watch_root_certs();
+  options.watch_identity_key_cert_pairs();
+  return grpc::experimental::TlsCredentials(options);
+}
+
+std::shared_ptr<grpc::ChannelCredentials> EnrolmentTlsClient(const std::string& ca_pem) {
+  RequireTls13();
+  grpc::experimental::TlsChannelCredentialsOptions options;
+  options.set_certificate_provider(std::make_shared<StaticDataCertificateProvider>(ca_pem));
+  options.watch_root_certs();
+  return grpc::experimental::TlsCredentials(options);
+}
+
+}  // namespace consilium

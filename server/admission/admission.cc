@@ -1,0 +1,52 @@
+#include "server/admission/admission.h"
+
+namespace consilium {
+namespace {
+
+Status CheckSpec(const ModelSpec& want, const ModelSpec& got) {
+  if (got.architecture != want.architecture) {
+    return InvalidArgument("architecture is '{}', want '{}'", got.architecture, want.architecture);
+  }
+  if (got.classes != want.classes) {
+    return InvalidArgument("classes are ({}), want ({})", fmt::join(got.classes, ", "),
+                           fmt::join(want.classes, ", "));
+  }
+  if (got != want) {
+    return InvalidArgument("input is {}x{}x{} with mean {} stddev {} dropout {}, "
+                           "want {}x{}x{} with mean {} stddev {} dropout {}",
+                           got.channels, got.input_size, got.input_size, got.mean, got.stddev,
+                           got.dropout, want.channels, want.input_size, want.input_size, want.mean,
+                           want.stddev, want.dropout);
+  }
+  return OkStatus();
+}
+
+Status CheckFinite(const ModelHeader& header, std::span<const std::byte> file) {
+  if (AllFinite(ModelValues(header, file))) return OkStatus();
+  return InvalidArgument("it has infinite or NaN values");
+}
+
+}  // namespace
+
+Status CheckUpdate(std::span<const std::byte> file, const ModelHeader& base,
+                   const ExpectedUpdate& expected) {
+  CSL_ASSIGN_OR_RETURN(const ModelHeader header, ParseModelHeader(file));
+  const Provenance& provenance = header.info.provenance;
+  if (provenance.run != expected.run || provenance.round != expected.round ||
+      provenance.parent_digest != expected.base_digest) {
+    return InvalidArgument("it is for run '{}' round {} from model {}, want run '{}' round {} from {}",
+                           provenance.run, provenance.round, provenance.parent_digest, expected.run,
+                           expected.round, expected.base_digest);
+  }
+  CSL_RETURN_IF_ERROR(CheckSpec(base.info.spec, header.info.spec));
+  CSL_RETURN_IF_ERROR(CheckSameLayout(*base.layout, *header.layout));
+  return CheckFinite(header, file);
+}
+
+Status CheckInitialModel(std::span<const std::byte> file, const ModelSpec& expected) {
+  CSL_ASSIGN_OR_RETURN(const ModelHeader header, ParseModelHeader(file));
+  CSL_RETURN_IF_ERROR(CheckSpec(expected, header.info.spec));
+  return CheckFinite(header, file);
+}
+
+}  // namespace consilium

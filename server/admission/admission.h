@@ -1,0 +1,29 @@
+#pragma once
+
+// What a model file must be before the federation counts it. The file comes from outside: nothing in it
+// is believed until it was checked.
+
+#include <span>
+#include <string>
+
+#include "common/base/status.h"
+#include "common/model/model_file.h"
+
+namespace consilium {
+
+// Which round an update must have been made in.
+struct ExpectedUpdate {
+  std::string run;
+  int round = 0;
+  std::string base_digest;  // of the global model it was trained from
+};
+
+// INVALID_ARGUMENT, naming what differs first, unless the file is an update of that round with the base
+// model's network and tensors, and every value finite.
+Status CheckUpdate(std::span<const std::byte> file, const ModelHeader& base,
+                   const ExpectedUpdate& expected);
+
+// The same for an initial model: the network must be the plan's, the values finite.
+Status CheckInitialModel(std::span<const std::byte> file, const ModelSpec& expected);
+
+}  // namespace consilium

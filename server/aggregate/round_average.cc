@@ -1,0 +1,79 @@
+#include "server/aggregate/round_average.h"
+
+#include <algorithm>
+#include <memory>
+#include <thread>
+
+#include "common/model/model_file.h"
+#include "server/aggregate/weighted_mean.h"
+
+namespace consilium {
+namespace {
+
+// Elements averaged between two writes; each core takes a part of it.
+constexpr std::size_t kStride = std::size_t{1} << 20;
+
+struct MappedModel {
+  std::shared_ptr<const MappedFile> file;
+  ModelHeader header;
+
+  std::span<const float> values() const { return ModelValues(header, file->bytes()); }
+};
+
+StatusOr<MappedModel> MapModel(const BlobStore& blobs, const std::string& digest) {
+  MappedModel model;
+  CSL_ASSIGN_OR_RETURN(model.file, blobs.Map(digest));
+  const auto header = ParseModelHeader(model.file->bytes());
+  if (!header.ok()) return Annotate(header.status(), "blob " + digest);
+  model.header = *header;
+  return model;
+}
+
+void MeanOnAllCores(const Layout& layout, std::span<const float> base,
+                    std::span<const WeightedUpdate> updates, std::size_t begin,
+                    std::span<float> out) {
+  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  const std::size_t share = (out.size() + cores - 1) / cores;
+  std::vector<std::jthread> threads;
+  for (std::size_t first = share; first < out.size(); first += share) {
+    const std::span<float> part = out.subspan(first, std::min(share, out.size() - first));
+    threads.emplace_back([=, &layout] { WeightedMean(layout, base, updates, begin + first, part); });
+  }
+  WeightedMean(layout, base, updates, begin, out.first(std::min(share, out.size())));
+}
+
+}  // namespace
+
+StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const std::string& run, int round,
+                                     const std::string& base_digest,
+                                     const std::vector<Contribution>& contributions) {
+  CSL_ASSIGN_OR_RETURN(const MappedModel base, MapModel(blobs, base_digest));
+  std::vector<MappedModel> models;
+  std::vector<WeightedUpdate> updates;
+  for (const Contribution& contribution : contributions) {
+    CSL_ASSIGN_OR_RETURN(models.emplace_back(), MapModel(blobs, contribution.digest));
+    const MappedModel& model = models.back();
+    CSL_RETURN_IF_ERROR(CheckSameLayout(*base.header.layout, *model.header.layout));
+    updates.push_back({model.values(), static_cast<double>(contribution.examples)});
+  }
+
+  ModelInfo info = base.header.info;
+  info.provenance = {.run = run,
+                     .round = round,
+                     .training_sites = static_cast<int>(contributions.size()),
+                     .parent_digest = base_digest};
+  const Layout& layout = *base.header.layout;
+  const std::string header = EncodeModelHeader(info, layout);
+  CSL_ASSIGN_OR_RETURN(BlobStore::Writer writer, blobs.Create());
+  CSL_RETURN_IF_ERROR(writer.Append(AsBytes(header)));
+  std::vector<float> buffer(std::min(kStride, layout.size()));
+  for (std::size_t begin = 0; begin < layout.size(); begin += buffer.size()) {
+    const auto out = std::span(buffer).first(std::min(buffer.size(), layout.size() - begin));
+    MeanOnAllCores(layout, base.values(), updates, begin, out);
+    CSL_RETURN_IF_ERROR(writer.Append(std::as_bytes(out)));
+  }
+  CSL_ASSIGN_OR_RETURN(const std::string digest, std::move(writer).Finish());
+  return AveragedModel{digest, header.size() + layout.size() * sizeof(float)};
+}
+
+}  // namespace consilium

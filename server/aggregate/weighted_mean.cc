@@ -1,0 +1,66 @@
+#include "server/aggregate/weighted_mean.h"
+
+#include <algorithm>
+#include <array>
+
+namespace consilium {
+namespace {
+
+// 32 KiB of sums and 16 KiB of each update's values: together in the L2 cache.
+constexpr std::size_t kBlock = 4096;
+
+void MeanOfBlock(std::span<const WeightedUpdate> updates, double total, std::size_t begin,
+                 std::span<float> out) {
+  std::array<double, kBlock> sums{};
+  for (const WeightedUpdate& update : updates) {
+    const float* values = update.values.data() + begin;
+    const double weight = update.weight;
+    for (std::size_t i = 0; i < out.size(); ++i) sums[i] += weight * static_cast<double>(values[i]);
+  }
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(sums[i] / total);
+}
+
+void Mean(std::span<const WeightedUpdate> updates, std::size_t begin, std::span<float> out) {
+  double total = 0;
+  for (const WeightedUpdate& update : updates) total += update.weight;
+  for (std::size_t done = 0; done < out.size(); done += kBlock) {
+    const std::size_t count = std::min(kBlock, out.size() - done);
+    MeanOfBlock(updates, total, begin + done, out.subspan(done, count));
+  }
+}
+
+void Largest(std::span<const WeightedUpdate> updates, std::size_t begin, std::span<float> out) {
+  std::copy_n(updates[0].values.begin() + static_cast<std::ptrdiff_t>(begin), out.size(),
+              out.begin());
+  for (const WeightedUpdate& update : updates.subspan(1)) {
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = std::max(out[i], update.values[begin + i]);
+  }
+}
+
+}  // namespace
+
+void WeightedMean(const Layout& layout, std::span<const float> base,
+                  std::span<const WeightedUpdate> updates, std::size_t begin,
+                  std::span<float> out) {
+  const std::size_t end = begin + out.size();
+  for (std::size_t t = 0; t < layout.tensors().size(); ++t) {
+    const std::size_t first = std::max(begin, layout.offset(t));
+    const std::size_t last = std::min(end, layout.offset(t) + layout.tensors()[t].NumElements());
+    if (first >= last) continue;
+    const std::span<float> part = out.subspan(first - begin, last - first);
+    switch (layout.tensors()[t].role) {
+      case TensorRole::kParameter:
+      case TensorRole::kBuffer:
+        Mean(updates, first, part);
+        break;
+      case TensorRole::kCounter:
+        Largest(updates, first, part);
+        break;
+      case TensorRole::kLocal:
+        std::copy_n(base.begin() + static_cast<std::ptrdiff_t>(first), part.size(), part.begin());
+        break;
+    }
+  }
+}
+
+}  // namespace consilium

@@ -1,0 +1,256 @@
+#include "server/ctl/commands.h"
+
+#include <fmt/ostream.h>
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "certs/home.h"
+#include "common/base/file.h"
+#include "common/cli/cli.h"
+#include "common/config/plan.h"
+#include "common/crypto/digest.h"
+#include "common/model/model_file.h"
+#include "common/rpc/blob_transfer.h"
+#include "common/rpc/channel.h"
+#include "common/rpc/credentials.h"
+#include "common/rpc/grpc_status.h"
+#include "consilium/v1/admin.grpc.pb.h"
+#include "consilium/v1/coordinator.grpc.pb.h"
+#include "server/ctl/run_view.h"
+
+namespace consilium {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::chrono::seconds kTimeout{30};
+constexpr std::chrono::milliseconds kWatchInterval{500};
+
+bool IsEnded(const v1::RunSummary& run) { return run.ended_unix_ms() != 0; }
+
+}  // namespace
+
+struct Ctl::Parts {
+  std::unique_ptr<v1::AdminService::Stub> admin;
+  std::unique_ptr<v1::ModelService::Stub> models;
+  std::unique_ptr<v1::BlobService::Stub> blobs;
+  bool json = false;
+  std::stop_token stop;
+
+  // One unary call: Call(&v1::AdminService::Stub::Invite, *admin, request).
+  template <typename Stub, typename Request, typename Response>
+  StatusOr<Response> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                       Response*),
+                          Stub& stub, const Request& request) {
+    CallContext context(kTimeout, stop);
+    Response response;
+    CSL_RETURN_IF_ERROR(FromGrpc((stub.*method)(context.get(), request, &response)));
+    return response;
+  }
+
+  StatusOr<v1::GetRunResponse> GetRun(const std::string& run) {
+    v1::GetRunRequest request;
+    request.set_run_id(run);
+    return Call(&v1::AdminService::Stub::GetRun, *admin, request);
+  }
+
+  StatusOr<v1::ListModelsResponse> GetModels(const std::string& run) {
+    v1::ListModelsRequest request;
+    request.set_run_id(run);
+    return Call(&v1::ModelService::Stub::ListModels, *models, request);
+  }
+
+  StatusOr<std::string> UploadInitialModel(const std::filesystem::path& path) {
+    CSL_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
+    const auto header = ParseModelHeader(file.bytes());
+    if (!header.ok()) return Annotate(header.status(), path.string());
+    std::string digest = Sha256Of(file.bytes());
+    CSL_RETURN_IF_ERROR(UploadBlob(*blobs, file.bytes(), digest, "", stop));
+    return digest;
+  }
+};
+
+StatusOr<Ctl> Ctl::Open(const std::filesystem::path& home, bool json, const std::stop_token& stop) {
+  CSL_ASSIGN_OR_RETURN(const Home identity, ReadHome(home));
+  const auto channel =
+      MakeChannel(identity.endpoint, MutualTlsClient(identity.ca_pem, {identity.certificate_pem,
+                                                                       identity.key_pem}));
+  auto parts = std::make_unique<Parts>();
+  parts->admin = v1::AdminService::NewStub(channel);
+  parts->models = v1::ModelService::NewStub(channel);
+  parts->blobs = v1::BlobService::NewStub(channel);
+  parts->json = json;
+  parts->stop = stop;
+  return Ctl(std::move(parts));
+}
+
+Ctl::Ctl(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Ctl::Ctl(Ctl&&) noexcept = default;
+Ctl::~Ctl() = default;
+
+Status Ctl::Invite(const std::string& site) {
+  v1::InviteRequest request;
+  request.set_site(site);
+  CSL_ASSIGN_OR_RETURN(const v1::InviteResponse invite,
+                       parts_->Call(&v1::AdminService::Stub::Invite, *parts_->admin, request));
+  const std::string command =
+      fmt::format("consilium-client join {} --token {} --ca-sha256 {} --dir {}",
+                  invite.enrol_endpoint(), invite.token(), invite.ca_sha256(), site);
+  if (parts_->json) {
+    fmt::print("{}\n", Json{{"site", site},
+                            {"endpoint", invite.enrol_endpoint()},
+                            {"token", invite.token()},
+                            {"ca_sha256", invite.ca_sha256()},
+                            {"expires_unix_ms", invite.expires_unix_ms()},
+                            {"command", command}}
+                           .dump(2));
+    return OkStatus();
+  }
+  fmt::print("{}\n", command);
+  fmt::print(stderr, "Send this line to {} on a channel you trust. It works once, until {} UTC.\n",
+             site, FormatTime(invite.expires_unix_ms()));
+  return OkStatus();
+}
+
+Status Ctl::ListSites() {
+  CSL_ASSIGN_OR_RETURN(const v1::ListSitesResponse response,
+                       parts_->Call(&v1::AdminService::Stub::ListSites, *parts_->admin,
+                                    v1::ListSitesRequest()));
+  Json list = Json::array();
+  std::vector<std::vector<std::string>> rows = {
+      {"site", "status", "joined", "last seen", "certificate until"}};
+  for (const v1::Site& site : response.sites()) {
+    list.push_back({{"site", site.name()},
+                    {"status", site.status()},
+                    {"joined_unix_ms", site.joined_unix_ms()},
+                    {"last_seen_unix_ms", site.last_seen_unix_ms()},
+                    {"certificate_expires_unix_ms", site.certificate_expires_unix_ms()}});
+    rows.push_back({site.name(), site.status(), FormatTime(site.joined_unix_ms()),
+                    FormatTime(site.last_seen_unix_ms()),
+                    FormatTime(site.certificate_expires_unix_ms())});
+  }
+  fmt::print("{}", parts_->json ? list.dump(2) + "\n" : FormatTable(rows));
+  return OkStatus();
+}
+
+Status Ctl::RevokeSite(const std::string& site) {
+  v1::RevokeSiteRequest request;
+  request.set_site(site);
+  CSL_RETURN_IF_ERROR(parts_->Call(&v1::AdminService::Stub::RevokeSite, *parts_->admin, request));
+  fmt::print("revoked {}\n", site);
+  return OkStatus();
+}
+
+Status Ctl::SubmitRun(const std::filesystem::path& plan, const std::filesystem::path& initial_model,
+                      bool watch) {
+  v1::SubmitRunRequest request;
+  CSL_ASSIGN_OR_RETURN(*request.mutable_plan(), ReadPlan(plan));
+  if (!initial_model.empty()) {
+    CSL_ASSIGN_OR_RETURN(*request.mutable_initial_model_digest(),
+                         parts_->UploadInitialModel(initial_model));
+  }
+  CSL_ASSIGN_OR_RETURN(const v1::SubmitRunResponse response,
+                       parts_->Call(&v1::AdminService::Stub::SubmitRun, *parts_->admin, request));
+  fmt::print("{}\n", parts_->json ? Json{{"run", response.run_id()}}.dump(2) : response.run_id());
+  std::cout.flush();
+  return watch ? WatchRun(response.run_id()) : OkStatus();
+}
+
+Status Ctl::ListRuns() {
+  CSL_ASSIGN_OR_RETURN(
+      const v1::ListRunsResponse response,
+      parts_->Call(&v1::AdminService::Stub::ListRuns, *parts_->admin, v1::ListRunsRequest()));
+  Json list = Json::array();
+  std::vector<std::vector<std::string>> rows = {
+      {"run", "name", "status", "round", "submitted", "reason"}};
+  for (const v1::RunSummary& run : response.runs()) {
+    list.push_back({{"run", run.run_id()},
+                    {"name", run.name()},
+                    {"status", run.status()},
+                    {"round", run.round()},
+                    {"rounds", run.rounds()},
+                    {"reason", run.reason()}});
+    rows.push_back({run.run_id(), run.name(), run.status(),
+                    fmt::format("{}/{}", run.round(), run.rounds()),
+                    FormatTime(run.created_unix_ms()), run.reason()});
+  }
+  fmt::print("{}", parts_->json ? list.dump(2) + "\n" : FormatTable(rows));
+  return OkStatus();
+}
+
+Status Ctl::ShowRun(const std::string& run) {
+  CSL_ASSIGN_OR_RETURN(const v1::GetRunResponse response, parts_->GetRun(run));
+  if (parts_->json) {
+    CSL_ASSIGN_OR_RETURN(const Json json, RunToJson(response));
+    fmt::print("{}\n", json.dump(2));
+    return OkStatus();
+  }
+  CSL_ASSIGN_OR_RETURN(const std::string text, DescribeRun(response));
+  fmt::print("{}", text);
+  return OkStatus();
+}
+
+Status Ctl::WatchRun(const std::string& run) {
+  int shown = -1;
+  while (true) {
+    CSL_ASSIGN_OR_RETURN(const v1::GetRunResponse response, parts_->GetRun(run));
+    CSL_ASSIGN_OR_RETURN(const std::vector<ModelScores> scores, ScoresOf(response));
+    for (const ModelScores& one : scores) {
+      if (one.round <= shown || !ScoresAreComplete(response, one.round)) continue;
+      shown = one.round;
+      fmt::print("{}\n", RoundLine(response, one));
+      std::fflush(stdout);
+    }
+    const v1::RunSummary& summary = response.summary();
+    if (summary.status() == "COMPLETED") {
+      fmt::print("{} COMPLETED\n", run);
+      return OkStatus();
+    }
+    if (IsEnded(summary)) {
+      return FailedPrecondition("{} {}: {}", run, summary.status(), summary.reason());
+    }
+    if (!SleepFor(kWatchInterval, parts_->stop)) {
+      return Cancelled("stopped watching; {} goes on", run);
+    }
+  }
+}
+
+Status Ctl::CancelRun(const std::string& run) {
+  v1::CancelRunRequest request;
+  request.set_run_id(run);
+  CSL_RETURN_IF_ERROR(parts_->Call(&v1::AdminService::Stub::CancelRun, *parts_->admin, request));
+  fmt::print("cancelled {}\n", run);
+  return OkStatus();
+}
+
+Status Ctl::ListModels(const std::string& run) {
+  CSL_ASSIGN_OR_RETURN(const v1::ListModelsResponse response, parts_->GetModels(run));
+  Json list = Json::array();
+  std::vector<std::vector<std::string>> rows = {{"run", "round", "bytes", "digest"}};
+  for (const v1::ModelRef& model : response.models()) {
+    list.push_back({{"run", model.run_id()},
+                    {"round", model.round()},
+                    {"bytes", model.size_bytes()},
+                    {"digest", model.digest()}});
+    rows.push_back({model.run_id(), fmt::format("{}", model.round()),
+                    fmt::format("{}", model.size_bytes()), model.digest()});
+  }
+  fmt::print("{}", parts_->json ? list.dump(2) + "\n" : FormatTable(rows));
+  return OkStatus();
+}
+
+Status Ctl::PullModel(const std::string& run, int round, const std::filesystem::path& path) {
+  CSL_ASSIGN_OR_RETURN(const v1::ListModelsResponse response, parts_->GetModels(run));
+  const v1::ModelRef* found = nullptr;
+  for (const v1::ModelRef& model : response.models()) {
+    if (round < 0 || static_cast<int>(model.round()) == round) found = &model;
+  }
+  if (found == nullptr) return NotFound("run '{}' has no model of round {}", run, round);
+  if (std::filesystem::exists(path)) return AlreadyExists("{} exists already", path.string());
+  CSL_RETURN_IF_ERROR(DownloadBlob(*parts_->blobs, found->digest(), path, parts_->stop));
+  fmt::print("{}: round {}, {}\n", path.string(), found->round(), found->digest());
+  return OkStatus();
+}
+
+}  // namespace consilium

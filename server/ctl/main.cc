@@ -1,0 +1,75 @@
+// consilium-ctl: what the people who run a federation type.
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "common/cli/cli.h"
+#include "server/ctl/commands.h"
+
+int main(int argc, char** argv) {
+  using consilium::Ctl;
+  using consilium::Status;
+  const std::stop_token stop = consilium::StopOnSignals();
+
+  CLI::App app("Runs a Consilium federation: invitations, runs, models.", "consilium-ctl");
+  app.require_subcommand(1);
+  std::string dir = ".";
+  bool json = false;
+  app.add_option("--dir", dir, "The admin's folder (DIR/admin of the coordinator)")->required();
+  app.add_flag("--json", json, "Print JSON");
+
+  std::string name, plan, init, output;
+  int round = -1;
+  bool watch = false;
+  std::function<Status(Ctl&)> command;
+  const auto add = [&](CLI::App* parent, const char* verb, const char* help,
+                       std::function<Status(Ctl&)> run) {
+    CLI::App* sub = parent->add_subcommand(verb, help);
+    sub->fallthrough();
+    sub->callback([&command, run = std::move(run)] { command = run; });
+    return sub;
+  };
+
+  add(&app, "invite", "Invite a hospital; prints the line it joins with",
+      [&](Ctl& ctl) { return ctl.Invite(name); })
+      ->add_option("name", name, "The hospital's name: a-z, 0-9, '-', '.'")
+      ->required();
+  add(&app, "sites", "List the hospitals", [](Ctl& ctl) { return ctl.ListSites(); });
+  add(&app, "revoke", "Shut a hospital out, from its next call on",
+      [&](Ctl& ctl) { return ctl.RevokeSite(name); })
+      ->add_option("name", name)
+      ->required();
+
+  CLI::App* run = app.add_subcommand("run", "Training runs");
+  run->require_subcommand(1)->fallthrough();
+  CLI::App* submit = add(run, "submit", "Start a run; prints its id",
+                         [&](Ctl& ctl) { return ctl.SubmitRun(plan, init, watch); });
+  submit->add_option("plan", plan, "The plan, a YAML file")->required();
+  submit->add_option("--init", init, "A model file to start from, instead of the plan's seed");
+  submit->add_flag("--watch", watch, "Show the rounds until the run ends");
+  add(run, "list", "List the runs", [](Ctl& ctl) { return ctl.ListRuns(); });
+  add(run, "show", "Show a run: its sites, rounds and scores",
+      [&](Ctl& ctl) { return ctl.ShowRun(name); })
+      ->add_option("run", name)
+      ->required();
+  add(run, "watch", "Show a run's rounds as they end", [&](Ctl& ctl) { return ctl.WatchRun(name); })
+      ->add_option("run", name)
+      ->required();
+  add(run, "cancel", "End a run", [&](Ctl& ctl) { return ctl.CancelRun(name); })
+      ->add_option("run", name)
+      ->required();
+
+  CLI::App* model = app.add_subcommand("model", "Global models");
+  model->require_subcommand(1)->fallthrough();
+  add(model, "list", "List the global models", [&](Ctl& ctl) { return ctl.ListModels(name); })
+      ->add_option("run", name, "Of this run alone");
+  CLI::App* pull = add(model, "pull", "Fetch a global model",
+                       [&](Ctl& ctl) { return ctl.PullModel(name, round, output); });
+  pull->add_option("run", name)->required();
+  pull->add_option("--round", round, "The model after this round (default: the last)");
+  pull->add_option("-o,--output", output, "The file to write")->required();
+
+  CLI11_PARSE(app, argc, argv);
+  auto ctl = Ctl::Open(dir, json, stop);
+  return consilium::ExitCode("consilium-ctl", ctl.ok() ? command(*ctl) : ctl.status());
+}

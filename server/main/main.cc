@@ -1,0 +1,72 @@
+// consilium-server: makes a federation and serves it.
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <condition_variable>
+#include <csignal>
+#include <mutex>
+
+#include "common/cli/cli.h"
+#include "server/rpc/server.h"
+
+namespace {
+
+using consilium::Status;
+
+Status Init(const std::string& dir, const consilium::ServerOptions& options) {
+  const Status made = consilium::InitServer(dir, options, consilium::SystemClock().Now());
+  if (!made.ok()) return made;
+  fmt::print(
+      "Federation '{0}' made in {1}.\n"
+      "  {1}/ca       the certificate authority; ca.key is the federation's most precious secret\n"
+      "  {1}/admin    the first admin's identity: consilium-ctl --dir {1}/admin …\n"
+      "Serve it: consilium-server serve --dir {1}\n",
+      options.federation, dir);
+  return consilium::OkStatus();
+}
+
+Status Serve(const std::string& dir, const consilium::Server::Listen& listen,
+             const std::stop_token& stop) {
+  std::signal(SIGPIPE, SIG_IGN);  // a reader of the log that goes away must not end the service
+  const auto server = consilium::Server::Start(dir, listen);
+  if (!server.ok()) return server.status();
+  std::mutex mutex;
+  std::condition_variable_any stopped;
+  std::unique_lock lock(mutex);
+  stopped.wait(lock, stop, [] { return false; });
+  spdlog::info("stopping");
+  return consilium::OkStatus();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::stop_token stop = consilium::StopOnSignals();
+  spdlog::set_default_logger(spdlog::stderr_color_mt("server"));
+  spdlog::flush_on(spdlog::level::info);
+
+  CLI::App app("The coordinator of a Consilium federation.", "consilium-server");
+  app.require_subcommand(1);
+  std::string dir;
+  consilium::ServerOptions options;
+  consilium::Server::Listen listen;
+
+  CLI::App* init = app.add_subcommand("init", "Make a federation: CA, keys, first admin, database");
+  init->add_option("--dir", dir, "The coordinator's folder, new or empty")->required();
+  init->add_option("--federation", options.federation, "Its name: a-z, 0-9, '-', '.'")->required();
+  init->add_option("--host", options.host, "The name or address that hospitals call")->required();
+  init->add_option("--port", options.port, "The port that hospitals call")->capture_default_str();
+  init->add_option("--enrol-port", options.enrol_port, "The port for joining")
+      ->capture_default_str();
+
+  CLI::App* serve = app.add_subcommand("serve", "Serve the federation until SIGTERM");
+  serve->add_option("--dir", dir, "The coordinator's folder")->required();
+  serve->add_option("--listen", listen.address, "HOST:PORT (default: every interface)");
+  serve->add_option("--enrol", listen.enrol_address, "HOST:PORT (default: every interface)");
+
+  CLI11_PARSE(app, argc, argv);
+  return consilium::ExitCode("consilium-server",
+                             init->parsed() ? Init(dir, options) : Serve(dir, listen, stop));
+}

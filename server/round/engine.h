@@ -1,0 +1,72 @@
+#pragma once
+
+// The round engine: a run's next state, from its state and what happened. Pure: no clock, no disk, no
+// network, so a test walks it through any history and a crash repeats nothing.
+//
+//   INITIALISING --initial model--> TRAINING --closed at quorum--> AGGREGATING --average--> TRAINING
+//   … after the last round: EVALUATING --every site answered, or deadline--> COMPLETED
+//   any, but a final one: --cancel--> CANCELLED, --below quorum or broken--> FAILED
+//
+// A round closes when every site's task has ended, or at its deadline. The updates delivered by then
+// must reach the quorum.
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "server/state/run_state.h"
+
+namespace consilium {
+
+// A site asks for work. Matters only while the initial model is wanted: the first to ask makes it.
+struct SiteAsked {
+  std::string site;
+};
+// A site reports an open task; the result has passed admission.
+struct TaskSucceeded {
+  std::string task_id;
+  TaskResult result;
+};
+struct TaskEnded {
+  std::string task_id;
+  TaskStatus status = TaskStatus::kFailed;  // or kRefused
+  std::string reason;
+};
+// The updates of an AGGREGATING round have become a model.
+struct RoundAveraged {
+  ModelVersion model;
+};
+// The coordinator cannot go on with the run.
+struct RunBroken {
+  std::string reason;
+};
+// Time has passed; the engine looks whether a deadline did.
+struct TimePassed {};
+struct CancelRequested {};
+
+using RunEvent = std::variant<SiteAsked, TaskSucceeded, TaskEnded, RoundAveraged, RunBroken,
+                              TimePassed, CancelRequested>;
+
+// What the engine must know of the world at an event.
+struct RunContext {
+  TimePoint now;
+  std::vector<std::string> active_sites;  // sorted
+};
+
+// A run as submitted: in its first round where an initial model is given, waiting for one otherwise.
+RunState StartRun(std::string id, std::string plan, RunConfig config,
+                  std::optional<ModelVersion> initial_model, const RunContext& context);
+
+// The state after the event. An event that means nothing in this state (a late report, a second
+// cancel) leaves it as it is.
+RunState Apply(RunState run, const RunEvent& event, const RunContext& context);
+
+// The sites that a run's next round would ask: its plan's, or all, as far as they are active.
+std::vector<std::string> Cohort(const RunConfig& config,
+                                const std::vector<std::string>& active_sites);
+
+// Updates that a round of so many sites needs; at least 1.
+int QuorumOf(const RunConfig& config, std::size_t sites);
+
+}  // namespace consilium

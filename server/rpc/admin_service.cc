@@ -1,0 +1,147 @@
+#include "server/rpc/admin_service.h"
+
+#include <spdlog/spdlog.h>
+
+#include "common/config/plan.h"
+#include "common/wire/convert.h"
+#include "server/rpc/answer.h"
+#include "server/rpc/caller.h"
+#include "server/rpc/coordinator_service.h"
+
+namespace consilium {
+namespace {
+
+void FillSummary(const RunState& run, v1::RunSummary* message) {
+  v1::RunPlan plan;
+  if (plan.ParseFromString(run.plan)) message->set_name(plan.name());
+  message->set_run_id(run.id);
+  message->set_status(std::string(RunStatusName(run.status)));
+  message->set_reason(run.reason);
+  message->set_round(static_cast<std::uint32_t>(std::min(run.round, run.config.rounds)));
+  message->set_rounds(static_cast<std::uint32_t>(run.config.rounds));
+  message->set_created_unix_ms(ToUnixMillis(run.created));
+  message->set_ended_unix_ms(ToUnixMillis(run.ended));
+}
+
+void FillTask(const TaskState& task, v1::TaskSummary* message) {
+  message->set_task_id(task.id);
+  message->set_site(task.site);
+  message->set_round(static_cast<std::uint32_t>(task.round));
+  message->set_kind(std::string(TaskKindName(task.kind)));
+  message->set_status(std::string(TaskStatusName(task.status)));
+  message->set_reason(task.reason);
+  message->set_update_digest(task.result.blob_digest);
+  message->set_train_examples(task.result.train_examples);
+  message->set_train_loss(task.result.train_loss);
+  message->set_train_seconds(task.result.train_seconds);
+}
+
+}  // namespace
+
+template <typename Handler>
+grpc::ServerUnaryReactor* AdminService::AnswerAdmin(grpc::CallbackServerContext* context,
+                                                    Handler&& handler) {
+  return Answer(context, [&]() -> Status {
+    CSL_ASSIGN_OR_RETURN(const Identity admin, Authorise(*context, registry_, {Role::kAdmin}));
+    return handler(admin);
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::Invite(grpc::CallbackServerContext* context,
+                                               const v1::InviteRequest* request,
+                                               v1::InviteResponse* response) {
+  return AnswerAdmin(context, [&](const Identity& admin) -> Status {
+    CSL_ASSIGN_OR_RETURN(const Invitation invitation, registry_.Invite(request->site()));
+    spdlog::info("{} invited site '{}'", admin.name, request->site());
+    response->set_token(invitation.token);
+    response->set_ca_sha256(registry_.authority().certificate().Sha256());
+    response->set_enrol_endpoint(enrol_endpoint_);
+    response->set_expires_unix_ms(ToUnixMillis(invitation.expires));
+    return OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::ListSites(grpc::CallbackServerContext* context,
+                                                  const v1::ListSitesRequest* /*request*/,
+                                                  v1::ListSitesResponse* response) {
+  return AnswerAdmin(context, [&](const Identity& /*admin*/) -> Status {
+    CSL_ASSIGN_OR_RETURN(const auto sites, registry_.ListSites());
+    for (const SiteRecord& site : sites) {
+      v1::Site& message = *response->add_sites();
+      message.set_name(site.name);
+      message.set_status(site.revoked ? "revoked" : "active");
+      message.set_joined_unix_ms(ToUnixMillis(site.joined));
+      message.set_last_seen_unix_ms(ToUnixMillis(site.last_seen));
+      message.set_certificate_expires_unix_ms(ToUnixMillis(site.certificate_expires));
+    }
+    return OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::RevokeSite(grpc::CallbackServerContext* context,
+                                                   const v1::RevokeSiteRequest* request,
+                                                   v1::RevokeSiteResponse* /*response*/) {
+  return AnswerAdmin(context, [&](const Identity& admin) -> Status {
+    CSL_RETURN_IF_ERROR(registry_.Revoke(request->site()));
+    spdlog::info("{} revoked site '{}'", admin.name, request->site());
+    return OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::SubmitRun(grpc::CallbackServerContext* context,
+                                                  const v1::SubmitRunRequest* request,
+                                                  v1::SubmitRunResponse* response) {
+  return AnswerAdmin(context, [&](const Identity& admin) -> Status {
+    CSL_RETURN_IF_ERROR(CheckPlan(request->plan()));
+    CSL_ASSIGN_OR_RETURN(*response->mutable_run_id(),
+                         coordinator_.Submit(request->plan().SerializeAsString(),
+                                             request->initial_model_digest()));
+    spdlog::info("{} submitted '{}' as {}", admin.name, request->plan().name(), response->run_id());
+    return OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::ListRuns(grpc::CallbackServerContext* context,
+                                                 const v1::ListRunsRequest* /*request*/,
+                                                 v1::ListRunsResponse* response) {
+  return AnswerAdmin(context, [&](const Identity& /*admin*/) -> Status {
+    for (const RunState& run : coordinator_.Runs()) FillSummary(run, response->add_runs());
+    return OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::GetRun(grpc::CallbackServerContext* context,
+                                               const v1::GetRunRequest* request,
+                                               v1::GetRunResponse* response) {
+  return AnswerAdmin(context, [&](const Identity& /*admin*/) -> Status {
+    CSL_ASSIGN_OR_RETURN(const RunState run, coordinator_.FindRun(request->run_id()));
+    CSL_ASSIGN_OR_RETURN(const auto tasks, store_.LoadTasks(run.id));
+    FillSummary(run, response->mutable_summary());
+    response->mutable_plan()->ParseFromString(run.plan);
+    for (const TaskState& task : tasks) {
+      FillTask(task, response->add_tasks());
+      if (task.result.evaluation.classes() == 0) continue;
+      v1::ModelEvaluation& evaluation = *response->add_evaluations();
+      // A round's tasks score the model that the round before made.
+      evaluation.set_round(static_cast<std::uint32_t>(task.round - 1));
+      evaluation.set_site(task.site);
+      *evaluation.mutable_evaluation() = ToProto(task.result.evaluation);
+    }
+    for (const ModelVersion& model : run.models) {
+      *response->add_models() = ToProto(run.id, model);
+    }
+    return OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::CancelRun(grpc::CallbackServerContext* context,
+                                                  const v1::CancelRunRequest* request,
+                                                  v1::CancelRunResponse* /*response*/) {
+  return AnswerAdmin(context, [&](const Identity& admin) -> Status {
+    CSL_RETURN_IF_ERROR(coordinator_.Cancel(request->run_id()));
+    spdlog::info("{} cancelled {}", admin.name, request->run_id());
+    return OkStatus();
+  });
+}
+
+}  // namespace consilium

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <string>
+
+#include "consilium/v1/admin.grpc.pb.h"
+#include "server/round/coordinator.h"
+
+namespace consilium {
+
+// What consilium-ctl calls. Admins only.
+class AdminService final : public v1::AdminService::CallbackService {
+ public:
+  // enrol_endpoint: where an invited hospital joins, HOST:PORT.
+  AdminService(Coordinator& coordinator, Registry& registry, Store& store,
+               std::string enrol_endpoint)
+      : coordinator_(coordinator),
+        registry_(registry),
+        store_(store),
+        enrol_endpoint_(std::move(enrol_endpoint)) {}
+
+  grpc::ServerUnaryReactor* Invite(grpc::CallbackServerContext* context,
+                                   const v1::InviteRequest* request,
+                                   v1::InviteResponse* response) override;
+  grpc::ServerUnaryReactor* ListSites(grpc::CallbackServerContext* context,
+                                      const v1::ListSitesRequest* request,
+                                      v1::ListSitesResponse* response) override;
+  grpc::ServerUnaryReactor* RevokeSite(grpc::CallbackServerContext* context,
+                                       const v1::RevokeSiteRequest* request,
+                                       v1::RevokeSiteResponse* response) override;
+  grpc::ServerUnaryReactor* SubmitRun(grpc::CallbackServerContext* context,
+                                      const v1::SubmitRunRequest* request,
+                                      v1::SubmitRunResponse* response) override;
+  grpc::ServerUnaryReactor* ListRuns(grpc::CallbackServerContext* context,
+                                     const v1::ListRunsRequest* request,
+                                     v1::ListRunsResponse* response) override;
+  grpc::ServerUnaryReactor* GetRun(grpc::CallbackServerContext* context,
+                                   const v1::GetRunRequest* request,
+                                   v1::GetRunResponse* response) override;
+  grpc::ServerUnaryReactor* CancelRun(grpc::CallbackServerContext* context,
+                                      const v1::CancelRunRequest* request,
+                                      v1::CancelRunResponse* response) override;
+
+ private:
+  // Answers an admin's call with what the handler, which gets the admin's identity, says.
+  template <typename Handler>
+  grpc::ServerUnaryReactor* AnswerAdmin(grpc::CallbackServerContext* context, Handler&& handler);
+
+  Coordinator& coordinator_;
+  Registry& registry_;
+  Store& store_;
+  const std::string enrol_endpoint_;
+};
+
+}  // namespace consilium

@@ -1,0 +1,222 @@
+#include "server/rpc/blob_service.h"
+
+#include <grpcpp/impl/codegen/proto_utils.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+
+#include "common/crypto/digest.h"
+#include "common/rpc/blob_transfer.h"
+#include "server/rpc/answer.h"
+#include "server/rpc/caller.h"
+
+namespace consilium {
+namespace {
+
+// "hospital-north": who an unfinished upload belongs to, as a part of a file name.
+std::string OwnerOf(const Identity& caller) {
+  return fmt::format("{}-{}", RoleName(caller.role), caller.name);
+}
+
+// Writes what a caller sends into the store. Finishes once the sender is done or anything is wrong.
+class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
+ public:
+  UploadReactor(BlobService& service, Identity caller, v1::UploadResponse* response)
+      : service_(service), caller_(std::move(caller)), response_(response) {
+    StartRead(&request_);
+  }
+
+  void OnReadDone(bool ok) override {
+    const Status status = ok ? Take() : End();
+    if (ok && status.ok()) {
+      StartRead(&request_);
+      return;
+    }
+    if (upload_) response_->set_held_bytes(upload_->size());
+    upload_.reset();
+    if (claimed_) service_.Release(blob_.digest(), OwnerOf(caller_));
+    Finish(ToGrpc(status));
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  Status Take() {
+    if (!upload_) return Begin();
+    const std::string& data = request_.data();
+    if (!request_.has_data() || data.empty()) return InvalidArgument("want a chunk of data");
+    if (data.size() > blob_.size_bytes() - upload_->size()) {
+      return InvalidArgument("more than the {} bytes announced", blob_.size_bytes());
+    }
+    return upload_->Append(AsBytes(data));
+  }
+
+  Status Begin() {
+    if (!request_.has_header()) return InvalidArgument("an upload begins with its header");
+    blob_ = request_.header().blob();
+    CSL_RETURN_IF_ERROR(service_.CheckUpload(caller_, blob_, request_.header().task_id()));
+    claimed_ = service_.Claim(blob_.digest(), OwnerOf(caller_));
+    if (!claimed_) return absl::AbortedError("this blob is being uploaded on another connection");
+    CSL_ASSIGN_OR_RETURN(upload_, service_.blobs().Continue(blob_.digest(), OwnerOf(caller_)));
+    if (upload_->size() != request_.header().offset()) {
+      return absl::AbortedError(fmt::format("{} bytes are held, the upload would go on at {}",
+                                            upload_->size(), request_.header().offset()));
+    }
+    return OkStatus();
+  }
+
+  // The sender closed its side, or the connection broke: what is there stays for the next attempt.
+  Status End() {
+    if (!upload_) return InvalidArgument("an upload begins with its header");
+    if (upload_->size() < blob_.size_bytes()) {
+      return Unavailable("{} of {} bytes came", upload_->size(), blob_.size_bytes());
+    }
+    response_->set_held_bytes(upload_->size());
+    BlobUpload upload = *std::exchange(upload_, std::nullopt);
+    return std::move(upload).Finish();
+  }
+
+  BlobService& service_;
+  const Identity caller_;
+  v1::UploadResponse* const response_;
+  v1::UploadRequest request_;
+  v1::BlobRef blob_;
+  std::optional<BlobUpload> upload_;
+  bool claimed_ = false;
+};
+
+// A DownloadResponse around a piece of a mapped file: the field's tag and length are written out by
+// hand, the data are the file's own pages, which stay mapped until gRPC has sent them.
+grpc::ByteBuffer EncodeChunk(const std::shared_ptr<const MappedFile>& file, std::size_t offset,
+                             std::size_t size) {
+  constexpr unsigned char kTag = (v1::DownloadResponse::kDataFieldNumber << 3) | 2;
+  unsigned char envelope[11] = {kTag};
+  std::size_t used = 1;
+  for (std::size_t rest = size; ; rest >>= 7) {
+    envelope[used++] = static_cast<unsigned char>((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
+    if (rest <= 0x7f) break;
+  }
+  using Owner = std::shared_ptr<const MappedFile>;
+  const auto* data = file->bytes().data() + offset;
+  const grpc::Slice slices[] = {
+      grpc::Slice(envelope, used),
+      grpc::Slice(const_cast<std::byte*>(data), size,
+                  [](void* owner) { delete static_cast<Owner*>(owner); }, new Owner(file))};
+  return {slices, 2};
+}
+
+class DownloadReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
+ public:
+  explicit DownloadReactor(const Status& refused) { Finish(ToGrpc(refused)); }
+  DownloadReactor(std::shared_ptr<const MappedFile> file, std::size_t offset)
+      : file_(std::move(file)), offset_(offset) {
+    Next();
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (ok) {
+      Next();
+    } else {
+      Finish(grpc::Status::CANCELLED);
+    }
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  void Next() {
+    const std::size_t size = std::min(kChunkBytes, file_->bytes().size() - offset_);
+    if (size == 0) {
+      Finish(grpc::Status::OK);
+      return;
+    }
+    chunk_ = EncodeChunk(file_, offset_, size);
+    offset_ += size;
+    StartWrite(&chunk_);
+  }
+
+  std::shared_ptr<const MappedFile> file_;
+  std::size_t offset_ = 0;
+  grpc::ByteBuffer chunk_;
+};
+
+// Ends an upload before it begins.
+class RefusedUpload final : public grpc::ServerReadReactor<v1::UploadRequest> {
+ public:
+  explicit RefusedUpload(const Status& status) { Finish(ToGrpc(status)); }
+  void OnDone() override { delete this; }
+};
+
+StatusOr<v1::DownloadRequest> ParseDownload(const grpc::ByteBuffer& bytes) {
+  grpc::ByteBuffer copy(bytes);  // of the references; parsing consumes it
+  v1::DownloadRequest request;
+  CSL_RETURN_IF_ERROR(
+      FromGrpc(grpc::SerializationTraits<v1::DownloadRequest>::Deserialize(&copy, &request)));
+  return request;
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* BlobService::StatUpload(grpc::CallbackServerContext* context,
+                                                  const v1::StatUploadRequest* request,
+                                                  v1::StatUploadResponse* response) {
+  return Answer(context, [&]() -> Status {
+    CSL_ASSIGN_OR_RETURN(const Identity caller,
+                         Authorise(*context, registry_, {Role::kHospital, Role::kAdmin}));
+    CSL_RETURN_IF_ERROR(CheckUpload(caller, request->blob(), request->task_id()));
+    const std::string& digest = request->blob().digest();
+    response->set_complete(blobs().Has(digest));
+    response->set_held_bytes(blobs().HeldBytes(digest, OwnerOf(caller)));
+    return OkStatus();
+  });
+}
+
+grpc::ServerReadReactor<v1::UploadRequest>* BlobService::Upload(
+    grpc::CallbackServerContext* context, v1::UploadResponse* response) {
+  const auto caller = Authorise(*context, registry_, {Role::kHospital, Role::kAdmin});
+  if (!caller.ok()) return new RefusedUpload(caller.status());
+  return new UploadReactor(*this, *caller, response);
+}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* BlobService::Download(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
+  const auto open = [&]() -> StatusOr<grpc::ServerWriteReactor<grpc::ByteBuffer>*> {
+    CSL_RETURN_IF_ERROR(Authorise(*context, registry_, {Role::kHospital, Role::kAdmin}));
+    CSL_ASSIGN_OR_RETURN(const v1::DownloadRequest download, ParseDownload(*request));
+    if (!coordinator_.IsGlobalModel(download.digest())) {
+      return NotFound("no model has the digest '{}'", download.digest());
+    }
+    CSL_ASSIGN_OR_RETURN(auto file, blobs().Map(download.digest()));
+    if (download.offset() > file->bytes().size()) {
+      return InvalidArgument("offset {} is past the blob's {} bytes", download.offset(),
+                             file->bytes().size());
+    }
+    return new DownloadReactor(std::move(file), download.offset());
+  };
+  const auto reactor = open();
+  return reactor.ok() ? *reactor : new DownloadReactor(reactor.status());
+}
+
+Status BlobService::CheckUpload(const Identity& caller, const v1::BlobRef& blob,
+                                const std::string& task_id) const {
+  if (!IsDigest(blob.digest())) return InvalidArgument("'{}' is not a digest", blob.digest());
+  if (caller.role == Role::kHospital) {
+    return coordinator_.CheckUpload(caller.name, task_id, blob.size_bytes());
+  }
+  if (blob.size_bytes() == 0 || blob.size_bytes() > Coordinator::kMaxInitialModelBytes) {
+    return InvalidArgument("a blob of {} bytes, want 1 to {}", blob.size_bytes(),
+                           Coordinator::kMaxInitialModelBytes);
+  }
+  return OkStatus();
+}
+
+bool BlobService::Claim(const std::string& digest, const std::string& owner) {
+  MutexLock lock(mu_);
+  return uploads_.emplace(digest, owner).second;
+}
+
+void BlobService::Release(const std::string& digest, const std::string& owner) {
+  MutexLock lock(mu_);
+  uploads_.erase({digest, owner});
+}
+
+}  // namespace consilium

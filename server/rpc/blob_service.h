@@ -1,0 +1,48 @@
+#pragma once
+
+// Blobs in and out of the store, in chunks.
+//
+// A hospital uploads for its open tasks and downloads global models; an admin uploads initial models
+// and downloads global models. Other hospitals' updates are not to be had.
+
+#include <set>
+#include <string>
+#include <utility>
+
+#include "consilium/v1/blob.grpc.pb.h"
+#include "server/round/coordinator.h"
+
+namespace consilium {
+
+// Downloads bypass message objects: each chunk is a slice of the mapped blob.
+class BlobService final
+    : public v1::BlobService::WithRawCallbackMethod_Download<v1::BlobService::CallbackService> {
+ public:
+  BlobService(Coordinator& coordinator, Registry& registry)
+      : coordinator_(coordinator), registry_(registry) {}
+
+  grpc::ServerUnaryReactor* StatUpload(grpc::CallbackServerContext* context,
+                                       const v1::StatUploadRequest* request,
+                                       v1::StatUploadResponse* response) override;
+  grpc::ServerReadReactor<v1::UploadRequest>* Upload(grpc::CallbackServerContext* context,
+                                                     v1::UploadResponse* response) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* Download(grpc::CallbackServerContext* context,
+                                                       const grpc::ByteBuffer* request) override;
+
+  // OK if the caller may upload the blob for the task.
+  Status CheckUpload(const Identity& caller, const v1::BlobRef& blob,
+                     const std::string& task_id) const;
+  // One upload of a blob and owner at a time: false where one is under way.
+  bool Claim(const std::string& digest, const std::string& owner);
+  void Release(const std::string& digest, const std::string& owner);
+
+  const BlobStore& blobs() const { return coordinator_.blobs(); }
+
+ private:
+  Coordinator& coordinator_;
+  Registry& registry_;
+  Mutex mu_;
+  std::set<std::pair<std::string, std::string>> uploads_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace consilium

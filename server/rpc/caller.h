@@ -1,0 +1,24 @@
+#pragma once
+
+// Who calls, and whether they may: the first line of every handler.
+
+#include <grpcpp/support/status.h>
+
+#include <initializer_list>
+
+#include "certs/identity.h"
+#include "common/base/status.h"
+#include "server/registry/registry.h"
+
+namespace grpc {
+class CallbackServerContext;
+}
+
+namespace consilium {
+
+// The caller's identity, from the certificate of its connection and nothing else. PERMISSION_DENIED
+// unless its role is one of those given.
+StatusOr<Identity> Authorise(const grpc::CallbackServerContext& context, Registry& registry,
+                             std::initializer_list<Role> roles);
+
+}  // namespace consilium

@@ -1,0 +1,29 @@
+#include "server/rpc/enrolment_service.h"
+
+#include <spdlog/spdlog.h>
+
+#include "server/rpc/answer.h"
+
+namespace consilium {
+
+grpc::ServerUnaryReactor* EnrolmentService::Join(grpc::CallbackServerContext* context,
+                                                 const v1::JoinRequest* request,
+                                                 v1::JoinResponse* response) {
+  return Answer(context, [&]() -> Status {
+    const auto enrolment = registry_.Join(request->token(), request->request_pem());
+    if (!enrolment.ok()) {
+      spdlog::warn("join from {} refused: {}", context->peer(),
+                   std::string(enrolment.status().message()));
+      return enrolment.status();
+    }
+    spdlog::info("site '{}' joined from {}", enrolment->identity.name, context->peer());
+    response->set_certificate_pem(enrolment->certificate_pem);
+    response->set_ca_pem(registry_.authority().pem());
+    response->set_federation(enrolment->identity.federation);
+    response->set_site(enrolment->identity.name);
+    response->set_endpoint(endpoint_);
+    return OkStatus();
+  });
+}
+
+}  // namespace consilium

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+
+#include "consilium/v1/enrolment.grpc.pb.h"
+#include "server/registry/registry.h"
+
+namespace consilium {
+
+// The one call that needs no certificate: it gives one.
+class EnrolmentService final : public v1::EnrolmentService::CallbackService {
+ public:
+  // endpoint: where the hospital calls from then on, HOST:PORT.
+  EnrolmentService(Registry& registry, std::string endpoint)
+      : registry_(registry), endpoint_(std::move(endpoint)) {}
+
+  grpc::ServerUnaryReactor* Join(grpc::CallbackServerContext* context,
+                                 const v1::JoinRequest* request,
+                                 v1::JoinResponse* response) override;
+
+ private:
+  Registry& registry_;
+  const std::string endpoint_;
+};
+
+}  // namespace consilium

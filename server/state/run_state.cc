@@ -1,0 +1,24 @@
+#include "server/state/run_state.h"
+
+#include <array>
+
+namespace consilium {
+
+std::string_view RunStatusName(RunStatus status) {
+  static constexpr std::array<std::string_view, 7> kNames = {
+      "INITIALISING", "TRAINING", "AGGREGATING", "EVALUATING", "COMPLETED", "FAILED", "CANCELLED"};
+  return kNames[static_cast<std::size_t>(status)];
+}
+
+std::string_view TaskKindName(TaskKind kind) {
+  static constexpr std::array<std::string_view, 3> kNames = {"initialise", "train", "evaluate"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+std::string_view TaskStatusName(TaskStatus status) {
+  static constexpr std::array<std::string_view, 5> kNames = {"open", "done", "failed", "refused",
+                                                             "missed"};
+  return kNames[static_cast<std::size_t>(status)];
+}
+
+}  // namespace consilium

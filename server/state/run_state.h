@@ -1,0 +1,104 @@
+#pragma once
+
+// What a run is at one moment: plain values, no behaviour. The round engine computes the next one, the
+// store keeps it, and nothing else changes it.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/metrics/evaluation.h"
+#include "common/model/model_info.h"
+
+namespace consilium {
+
+enum class RunStatus : std::uint8_t {
+  kInitialising,  // a hospital makes the initial model
+  kTraining,      // the round's sites train
+  kAggregating,   // the updates are being averaged
+  kEvaluating,    // the sites score the last global model
+  kCompleted,
+  kFailed,     // the reason says why
+  kCancelled,
+};
+std::string_view RunStatusName(RunStatus status);
+inline bool IsFinal(RunStatus status) { return status >= RunStatus::kCompleted; }
+
+enum class TaskKind : std::uint8_t { kInitialise, kTrain, kEvaluate };
+std::string_view TaskKindName(TaskKind kind);
+
+enum class TaskStatus : std::uint8_t {
+  kOpen,
+  kDone,
+  kFailed,   // the site said it could not
+  kRefused,  // the site's policy said no
+  kMissed,   // the round closed without it
+};
+std::string_view TaskStatusName(TaskStatus status);
+
+// What a site delivered.
+struct TaskResult {
+  std::string blob_digest;           // the update or initial model; empty for an evaluation
+  std::uint64_t blob_bytes = 0;
+  std::uint64_t train_examples = 0;  // the update's weight
+  double train_loss = 0;
+  double train_seconds = 0;
+  Evaluation evaluation;             // of the global model that the task came with
+
+  bool operator==(const TaskResult&) const = default;
+};
+
+struct TaskState {
+  std::string id;  // RUN.rROUND.SITE.KIND
+  std::string site;
+  int round = 0;
+  TaskKind kind = TaskKind::kTrain;
+  TaskStatus status = TaskStatus::kOpen;
+  std::string reason;
+  TaskResult result;
+
+  bool operator==(const TaskState&) const = default;
+};
+
+// A global model: version 0 is the initial one, version r the result of round r.
+struct ModelVersion {
+  int round = 0;
+  std::string digest;
+  std::uint64_t bytes = 0;
+
+  bool operator==(const ModelVersion&) const = default;
+};
+
+// What the engine needs of a plan.
+struct RunConfig {
+  int rounds = 1;
+  double quorum_fraction = 1;  // of the round's sites
+  int quorum_count = 0;        // instead of the fraction, if above 0
+  std::chrono::seconds round_deadline{3600};
+  std::vector<std::string> sites;  // empty: every active site
+  ModelSpec model;
+
+  bool operator==(const RunConfig&) const = default;
+};
+
+struct RunState {
+  std::string id;
+  std::string plan;  // serialised; opaque here
+  RunConfig config;  // what the plan says
+  RunStatus status = RunStatus::kInitialising;
+  std::string reason;
+  int round = 0;
+  int initialisations = 0;  // how often a site was asked to make the initial model
+  TimePoint deadline;       // of what the run waits for
+  TimePoint created;
+  TimePoint ended;                   // once the status is final
+  std::vector<TaskState> tasks;      // of the current round and the one before, each by site
+  std::vector<ModelVersion> models;  // by round
+
+  bool operator==(const RunState&) const = default;
+};
+
+}  // namespace consilium

@@ -1,0 +1,21 @@
+#include "server/store/run_config.h"
+
+#include "common/wire/convert.h"
+#include "consilium/v1/plan.pb.h"
+
+namespace consilium {
+
+StatusOr<RunConfig> ParseRunConfig(const std::string& plan) {
+  v1::RunPlan message;
+  if (!message.ParseFromString(plan)) return DataLoss("the plan is damaged");
+  RunConfig config{.rounds = static_cast<int>(message.rounds()),
+                   .quorum_fraction = message.quorum().fraction(),
+                   .quorum_count = static_cast<int>(message.quorum().count()),
+                   .round_deadline = std::chrono::seconds(message.round_deadline_seconds()),
+                   .sites = {message.sites().begin(), message.sites().end()},
+                   .model = {}};
+  CSL_ASSIGN_OR_RETURN(config.model, FromProto(message.model()));
+  return config;
+}
+
+}  // namespace consilium

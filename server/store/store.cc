@@ -1,0 +1,268 @@
+#include "server/store/store.h"
+
+#include "common/wire/convert.h"
+#include "server/store/run_config.h"
+#include "server/store/schema.h"
+
+namespace consilium {
+namespace {
+
+constexpr char kSiteColumns[] =
+    "SELECT name, certificate_serial, revoked, joined, last_seen, certificate_expires FROM sites";
+constexpr char kRunColumns[] =
+    "SELECT id, plan, status, reason, round, initialisations, deadline, created, ended FROM runs "
+    "ORDER BY rowid";
+constexpr char kTaskColumns[] =
+    "SELECT id, site, round, kind, status, reason, blob_digest, blob_bytes, train_examples, "
+    "train_loss, train_seconds, evaluation FROM tasks WHERE run = ? AND round >= ? ORDER BY rowid";
+
+SiteRecord ReadSiteRow(const Statement& row) {
+  return {.name = row.Text(0),
+          .certificate_serial = row.Text(1),
+          .revoked = row.Int(2) != 0,
+          .joined = FromUnixMillis(row.Int(3)),
+          .last_seen = FromUnixMillis(row.Int(4)),
+          .certificate_expires = FromUnixMillis(row.Int(5))};
+}
+
+StatusOr<RunState> ReadRunRow(const Statement& row) {
+  RunState run;
+  run.id = row.Text(0);
+  run.plan = row.Text(1);
+  const auto config = ParseRunConfig(run.plan);
+  if (!config.ok()) return Annotate(config.status(), "database: run " + run.id);
+  run.config = *config;
+  run.status = static_cast<RunStatus>(row.Int(2));
+  run.reason = row.Text(3);
+  run.round = static_cast<int>(row.Int(4));
+  run.initialisations = static_cast<int>(row.Int(5));
+  run.deadline = FromUnixMillis(row.Int(6));
+  run.created = FromUnixMillis(row.Int(7));
+  run.ended = FromUnixMillis(row.Int(8));
+  return run;
+}
+
+StatusOr<TaskState> ReadTaskRow(const Statement& row) {
+  TaskState task{.id = row.Text(0),
+                 .site = row.Text(1),
+                 .round = static_cast<int>(row.Int(2)),
+                 .kind = static_cast<TaskKind>(row.Int(3)),
+                 .status = static_cast<TaskStatus>(row.Int(4)),
+                 .reason = row.Text(5),
+                 .result = {.blob_digest = row.Text(6),
+                            .blob_bytes = static_cast<std::uint64_t>(row.Int(7)),
+                            .train_examples = static_cast<std::uint64_t>(row.Int(8)),
+                            .train_loss = row.Real(9),
+                            .train_seconds = row.Real(10),
+                            .evaluation = {}}};
+  v1::Evaluation evaluation;
+  if (!evaluation.ParseFromString(row.Text(11))) {
+    return DataLoss("database: task {} has a damaged evaluation", task.id);
+  }
+  CSL_ASSIGN_OR_RETURN(task.result.evaluation, FromProto(evaluation));
+  return task;
+}
+
+std::int64_t ToSigned(std::uint64_t value) { return static_cast<std::int64_t>(value); }
+
+}  // namespace
+
+StatusOr<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& path) {
+  CSL_ASSIGN_OR_RETURN(Database database, Database::Open(path));
+  std::unique_ptr<Store> store(new Store(std::move(database)));
+  CSL_RETURN_IF_ERROR(Annotate(store->CreateSchema(), path.string()));
+  return store;
+}
+
+Status Store::CreateSchema() {
+  MutexLock lock(mu_);
+  Statement version = db_.Prepare("PRAGMA user_version");
+  CSL_RETURN_IF_ERROR(version.Step().status());
+  if (version.Int(0) == kSchemaVersion) return OkStatus();
+  if (version.Int(0) != 0) {
+    return FailedPrecondition("the database has version {}, this build reads {}", version.Int(0),
+                              kSchemaVersion);
+  }
+  return db_.Transact([&]() -> Status {
+    mu_.AssertHeld();
+    CSL_RETURN_IF_ERROR(db_.Execute(kSchema));
+    return db_.Execute(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
+  });
+}
+
+Status Store::AddToken(const TokenRecord& token) {
+  MutexLock lock(mu_);
+  return db_.Prepare("INSERT INTO tokens (hash, site, expires, used) VALUES (?, ?, ?, ?)")
+      .Bind(token.hash)
+      .Bind(token.site)
+      .Bind(ToUnixMillis(token.expires))
+      .Bind(std::int64_t{token.used})
+      .Run();
+}
+
+StatusOr<std::optional<TokenRecord>> Store::FindToken(const std::string& hash) {
+  MutexLock lock(mu_);
+  Statement row = db_.Prepare("SELECT hash, site, expires, used FROM tokens WHERE hash = ?");
+  CSL_ASSIGN_OR_RETURN(const bool found, row.Bind(hash).Step());
+  if (!found) return std::nullopt;
+  return TokenRecord{.hash = row.Text(0),
+                     .site = row.Text(1),
+                     .expires = FromUnixMillis(row.Int(2)),
+                     .used = row.Int(3) != 0};
+}
+
+Status Store::Enrol(const std::string& token_hash, const SiteRecord& site) {
+  MutexLock lock(mu_);
+  return db_.Transact([&]() -> Status {
+    mu_.AssertHeld();
+    CSL_RETURN_IF_ERROR(
+        db_.Prepare("UPDATE tokens SET used = 1 WHERE hash = ?").Bind(token_hash).Run());
+    return db_
+        .Prepare("INSERT INTO sites (name, certificate_serial, revoked, joined, last_seen, "
+                 "certificate_expires) VALUES (?, ?, 0, ?, 0, ?)")
+        .Bind(site.name)
+        .Bind(site.certificate_serial)
+        .Bind(ToUnixMillis(site.joined))
+        .Bind(ToUnixMillis(site.certificate_expires))
+        .Run();
+  });
+}
+
+StatusOr<std::vector<SiteRecord>> Store::ListSites() {
+  MutexLock lock(mu_);
+  Statement row = db_.Prepare(std::string(kSiteColumns) + " ORDER BY name");
+  std::vector<SiteRecord> sites;
+  while (true) {
+    CSL_ASSIGN_OR_RETURN(const bool more, row.Step());
+    if (!more) return sites;
+    sites.push_back(ReadSiteRow(row));
+  }
+}
+
+StatusOr<std::optional<SiteRecord>> Store::FindSite(const std::string& name) {
+  MutexLock lock(mu_);
+  Statement row = db_.Prepare(std::string(kSiteColumns) + " WHERE name = ?");
+  CSL_ASSIGN_OR_RETURN(const bool found, row.Bind(name).Step());
+  if (!found) return std::nullopt;
+  return ReadSiteRow(row);
+}
+
+Status Store::RevokeSite(const std::string& name) {
+  MutexLock lock(mu_);
+  return db_.Prepare("UPDATE sites SET revoked = 1 WHERE name = ?").Bind(name).Run();
+}
+
+Status Store::SetLastSeen(const std::string& name, TimePoint when) {
+  MutexLock lock(mu_);
+  return db_.Prepare("UPDATE sites SET last_seen = ? WHERE name = ?")
+      .Bind(ToUnixMillis(when))
+      .Bind(name)
+      .Run();
+}
+
+Status Store::SaveRun(const RunState& run) {
+  MutexLock lock(mu_);
+  return db_.Transact([&]() -> Status {
+    mu_.AssertHeld();
+    CSL_RETURN_IF_ERROR(
+        db_.Prepare("INSERT INTO runs (id, plan, status, reason, round, initialisations, deadline, "
+                    "created, ended) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                    "ON CONFLICT (id) DO UPDATE SET status = excluded.status, "
+                    "reason = excluded.reason, round = excluded.round, "
+                    "initialisations = excluded.initialisations, deadline = excluded.deadline, "
+                    "ended = excluded.ended")
+            .Bind(run.id)
+            .Bind(run.plan)
+            .Bind(static_cast<std::int64_t>(run.status))
+            .Bind(run.reason)
+            .Bind(std::int64_t{run.round})
+            .Bind(std::int64_t{run.initialisations})
+            .Bind(ToUnixMillis(run.deadline))
+            .Bind(ToUnixMillis(run.created))
+            .Bind(ToUnixMillis(run.ended))
+            .Run());
+    for (const TaskState& task : run.tasks) CSL_RETURN_IF_ERROR(SaveTask(run.id, task));
+    for (const ModelVersion& model : run.models) {
+      CSL_RETURN_IF_ERROR(
+          db_.Prepare("INSERT OR IGNORE INTO models (run, round, digest, bytes) VALUES (?, ?, ?, ?)")
+              .Bind(run.id)
+              .Bind(std::int64_t{model.round})
+              .Bind(model.digest)
+              .Bind(ToSigned(model.bytes))
+              .Run());
+    }
+    return OkStatus();
+  });
+}
+
+Status Store::SaveTask(const std::string& run_id, const TaskState& task) {
+  return db_
+      .Prepare("INSERT INTO tasks (id, run, site, round, kind, status, reason, blob_digest, "
+               "blob_bytes, train_examples, train_loss, train_seconds, evaluation) "
+               "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+               "ON CONFLICT (id) DO UPDATE SET status = excluded.status, reason = excluded.reason, "
+               "blob_digest = excluded.blob_digest, blob_bytes = excluded.blob_bytes, "
+               "train_examples = excluded.train_examples, train_loss = excluded.train_loss, "
+               "train_seconds = excluded.train_seconds, evaluation = excluded.evaluation")
+      .Bind(task.id)
+      .Bind(run_id)
+      .Bind(task.site)
+      .Bind(std::int64_t{task.round})
+      .Bind(static_cast<std::int64_t>(task.kind))
+      .Bind(static_cast<std::int64_t>(task.status))
+      .Bind(task.reason)
+      .Bind(task.result.blob_digest)
+      .Bind(ToSigned(task.result.blob_bytes))
+      .Bind(ToSigned(task.result.train_examples))
+      .Bind(task.result.train_loss)
+      .Bind(task.result.train_seconds)
+      .Bind(ToProto(task.result.evaluation).SerializeAsString())
+      .Run();
+}
+
+StatusOr<std::vector<RunState>> Store::LoadRuns() {
+  MutexLock lock(mu_);
+  Statement row = db_.Prepare(kRunColumns);
+  std::vector<RunState> runs;
+  while (true) {
+    CSL_ASSIGN_OR_RETURN(const bool more, row.Step());
+    if (!more) return runs;
+    CSL_ASSIGN_OR_RETURN(RunState run, ReadRunRow(row));
+    CSL_ASSIGN_OR_RETURN(run.tasks, SelectTasks(run.id, run.round - 1));
+    CSL_ASSIGN_OR_RETURN(run.models, SelectModels(run.id));
+    runs.push_back(std::move(run));
+  }
+}
+
+StatusOr<std::vector<TaskState>> Store::LoadTasks(const std::string& run_id) {
+  MutexLock lock(mu_);
+  return SelectTasks(run_id, 0);
+}
+
+StatusOr<std::vector<TaskState>> Store::SelectTasks(const std::string& run_id,
+                                                       int first_round) {
+  Statement row = db_.Prepare(kTaskColumns);
+  row.Bind(run_id).Bind(std::int64_t{first_round});
+  std::vector<TaskState> tasks;
+  while (true) {
+    CSL_ASSIGN_OR_RETURN(const bool more, row.Step());
+    if (!more) return tasks;
+    CSL_ASSIGN_OR_RETURN(tasks.emplace_back(), ReadTaskRow(row));
+  }
+}
+
+StatusOr<std::vector<ModelVersion>> Store::SelectModels(const std::string& run_id) {
+  Statement row =
+      db_.Prepare("SELECT round, digest, bytes FROM models WHERE run = ? ORDER BY round");
+  row.Bind(run_id);
+  std::vector<ModelVersion> models;
+  while (true) {
+    CSL_ASSIGN_OR_RETURN(const bool more, row.Step());
+    if (!more) return models;
+    models.push_back({.round = static_cast<int>(row.Int(0)),
+                      .digest = row.Text(1),
+                      .bytes = static_cast<std::uint64_t>(row.Int(2))});
+  }
+}
+
+}  // namespace consilium
