@@ -22,6 +22,7 @@ struct JoinOptions {
   std::string ca_sha256;
   std::string dir;
   std::string data;
+  int threads = 0;
 };
 
 Status Join(const JoinOptions& options, const std::stop_token& stop) {
@@ -31,7 +32,7 @@ Status Join(const JoinOptions& options, const std::stop_token& stop) {
   if (!fs::exists(settings)) {
     const std::string data =
         options.data.empty() ? "" : fs::absolute(options.data).lexically_normal().string();
-    CSL_RETURN_IF_ERROR(WriteFileAtomically(settings, NewSiteYaml(data)));
+    CSL_RETURN_IF_ERROR(WriteFileAtomically(settings, NewSiteYaml(data, options.threads)));
   }
   fmt::print("Joined as '{0}'. Key and certificate are in {1}.\n", site, options.dir);
   if (options.data.empty()) fmt::print("Say in {} where the images are.\n", settings.string());
@@ -106,6 +107,8 @@ void AddFederationCommands(CLI::App& app, CommandLine& line) {
   command->add_option("--ca-sha256", join->ca_sha256, "The hash of the federation's CA")->required();
   command->add_option("--dir", join->dir, "The hospital's folder, new or empty")->required();
   command->add_option("--data", join->data, "Where the images are: a CSV, or a folder per class");
+  command->add_option("--threads", join->threads, "For arithmetic; 0: all cores")
+      ->check(CLI::Range(0, 1024));
   command->callback([join, &line] { line.command = [join, &line] { return Join(*join, line.stop); }; });
 
   const auto dir = std::make_shared<std::string>();

@@ -43,6 +43,7 @@ std::vector<torch::Tensor> ParametersOf(const Network::Impl& network) {
   return parameters;
 }
 
+// Of epochs, as many as there are batches: one too many for each batch that is left out.
 std::uint64_t StepsInAll(const TrainOptions& options, const BatchSource& source) {
   if (options.steps > 0) return static_cast<std::uint64_t>(options.steps);
   return static_cast<std::uint64_t>(options.epochs) * source.batches();
@@ -64,9 +65,9 @@ class TrainingLoop {
     const auto start = SteadyClock::now();
     torch::manual_seed(options_.seed);
     network_.module->train();
-    for (std::uint64_t epoch = options_.first_epoch; report_.steps < total_; ++epoch) {
+    for (std::uint64_t epoch = 0; !IsDone(epoch); ++epoch) {
       const std::uint64_t before = report_.steps;
-      source_.StartEpoch(epoch);
+      source_.StartEpoch(options_.first_epoch + epoch);
       CSL_RETURN_IF_ERROR(RunEpoch(stop, on_step));
       if (report_.steps == before) {
         return InvalidArgument("no batch of two or more images to train on");
@@ -78,6 +79,11 @@ class TrainingLoop {
   }
 
  private:
+  bool IsDone(std::uint64_t epochs) const {
+    if (options_.steps > 0) return report_.steps >= total_;
+    return epochs >= static_cast<std::uint64_t>(options_.epochs);
+  }
+
   Status RunEpoch(const std::stop_token& stop, const StepCallback& on_step) {
     while (report_.steps < total_) {
       if (stop.stop_requested()) return Cancelled("training stopped");

@@ -43,15 +43,15 @@ StatusOr<v1::SiteConfig> ReadSite(const std::filesystem::path& path) {
   return site;
 }
 
-std::string NewSiteYaml(const std::string& data) {
+std::string NewSiteYaml(const std::string& data, int threads) {
   return fmt::format(
       "# This hospital's settings. `consilium-client start --help` explains each.\n"
       "data:\n"
       "  path: \"{}\"   # a CSV manifest (path,label[,patient_id][,split]) or a folder per class\n"
       "device: auto   # cpu | cuda | auto\n"
-      "threads: 0     # 0: all cores\n"
+      "threads: {}     # 0: all cores\n"
       "architectures: []   # that this hospital agrees to train; empty: any\n",
-      data);
+      data, threads);
 }
 
 }  // namespace consilium

@@ -18,6 +18,6 @@ v1::SiteConfig DefaultSite();
 StatusOr<v1::SiteConfig> ReadSite(const std::filesystem::path& path);
 
 // The text of a new site.yaml whose data lie at `data`.
-std::string NewSiteYaml(const std::string& data);
+std::string NewSiteYaml(const std::string& data, int threads);
 
 }  // namespace consilium

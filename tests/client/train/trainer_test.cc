@@ -1,0 +1,192 @@
+#include "client/train/trainer.h"
+
+#include <gmock/gmock.h>
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "client/nn/network_internal.h"
+#include "client/train/class_weights.h"
+#include "client/train/optimizer_internal.h"
+#include "tests/testing/fixed_batches.h"
+#include "tests/testing/small_model.h"
+#include "tests/testing/status_matchers.h"
+
+namespace consilium {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::FixedBatches;
+using testing::IsOk;
+using testing::RandomBatch;
+using testing::StatusIs;
+
+class TrainerTest : public ::testing::Test {
+ protected:
+  Network Fresh(const std::string& architecture = "simple_cnn") {
+    spec_.architecture = architecture;
+    return *Network::Create(spec_, 1);
+  }
+  FixedBatches Batches(int count, int size = 8) {
+    std::vector<Batch> batches;
+    for (int i = 0; i < count; ++i) {
+      batches.push_back(RandomBatch(spec_, size, static_cast<std::uint64_t>(i)));
+    }
+    return FixedBatches(std::move(batches));
+  }
+  ModelSpec spec_ = testing::SmallSpec();
+};
+
+TEST_F(TrainerTest, LearnsWhatCanBeLearnt) {
+  for (const auto optimizer : {OptimizerKind::kSgd, OptimizerKind::kAdamW}) {
+    Network network = Fresh();
+    FixedBatches source = Batches(4);
+    const auto before = *Evaluate(network, source, {});
+    const TrainOptions options{.epochs = 8,
+                               .optimizer = optimizer,
+                               .learning_rate = optimizer == OptimizerKind::kSgd ? 0.05 : 0.003,
+                               .schedule = Schedule::kCosine, .warmup = 0.1, .clip_norm = 5};
+    ASSERT_OK_AND_ASSIGN(const TrainReport report, Train(network, source, options, {}));
+    EXPECT_EQ(report.steps, 32U);
+    EXPECT_EQ(report.examples, 256U);
+    EXPECT_LT(Evaluate(network, source, {})->loss_sum(), 0.5 * before.loss_sum());
+  }
+}
+
+TEST_F(TrainerTest, SameSeedSameWeights) {
+  const auto train = [&] {
+    spec_.dropout = 0.5;
+    Network network = Fresh();
+    FixedBatches source = Batches(3);
+    EXPECT_THAT(Train(network, source, {.epochs = 2, .seed = 5}, {}), IsOk());
+    return network.State().values;
+  };
+  EXPECT_EQ(train(), train());
+}
+
+TEST_F(TrainerTest, ResNetTrainsAndCountsItsBatches) {
+  spec_.input_size = 64;
+  Network network = Fresh("resnet18");
+  FixedBatches source = Batches(3, 4);
+  ASSERT_THAT(Train(network, source, {.epochs = 1}, {}), IsOk());
+  const ModelState state = network.State();
+  EXPECT_EQ(state.layout->tensors()[5].name, "bn1.num_batches_tracked");
+  EXPECT_EQ(state.tensor(5)[0], 3);
+  EXPECT_TRUE(AllFinite(state.values));
+}
+
+TEST_F(TrainerTest, StopEndsTraining) {
+  Network network = Fresh();
+  FixedBatches source = Batches(4);
+  std::stop_source stop;
+  const auto report = Train(network, source, {.epochs = 1000}, stop.get_token(),
+                            [&](std::uint64_t done, std::uint64_t /*total*/) {
+                              if (done == 3) stop.request_stop();
+                            });
+  EXPECT_THAT(report, StatusIs(absl::StatusCode::kCancelled));
+}
+
+TEST_F(TrainerTest, DivergenceIsReportedWithItsStep) {
+  Network network = Fresh();
+  FixedBatches source = Batches(4);
+  EXPECT_THAT(Train(network, source, {.epochs = 50, .learning_rate = 1e20}, {}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("at step")));
+}
+
+TEST_F(TrainerTest, SingleImagesAreLeftOutAndNothingElseIsAnError) {
+  Network network = Fresh("resnet18");
+  FixedBatches some({RandomBatch(spec_, 4, 1), RandomBatch(spec_, 1, 2)});
+  EXPECT_EQ(Train(network, some, {.epochs = 2}, {})->steps, 2U);
+  FixedBatches none({RandomBatch(spec_, 1, 2)});
+  EXPECT_THAT(Train(network, none, {.epochs = 2}, {}), StatusIs(testing::kInvalid));
+}
+
+TEST_F(TrainerTest, PredictionsAreProbabilities) {
+  Network network = Fresh();
+  ASSERT_OK_AND_ASSIGN(const auto p, Predict(network, RandomBatch(spec_, 5, 1)));
+  ASSERT_EQ(p.size(), 15U);
+  for (int i = 0; i < 5; ++i) EXPECT_NEAR(p[3 * i] + p[3 * i + 1] + p[3 * i + 2], 1, 1e-5);
+}
+
+// Against LibTorch's own optimisers, on tensors of the same values, several steps.
+template <typename Reference>
+void CompareWithReference(const TrainOptions& options, Reference&& make_reference) {
+  torch::manual_seed(3);
+  // One of them channels-last, whose gradient comes in another memory order.
+  std::vector<torch::Tensor> mine = {
+      torch::randn({7, 5}).requires_grad_(),
+      torch::randn({4, 3, 3, 3}).contiguous(torch::MemoryFormat::ChannelsLast).requires_grad_()};
+  std::vector<torch::Tensor> theirs;
+  for (const auto& tensor : mine) theirs.push_back(tensor.detach().clone().requires_grad_());
+  Optimizer optimizer(options, mine);
+  auto reference = make_reference(theirs);
+  for (int step = 0; step < 6; ++step) {
+    for (std::size_t i = 0; i < mine.size(); ++i) {
+      const torch::Tensor gradient = torch::randn(mine[i].sizes());
+      mine[i].mutable_grad() = gradient.clone();
+      theirs[i].mutable_grad() = gradient.clone();
+    }
+    optimizer.Step(options.learning_rate);
+    reference.step();
+    for (std::size_t i = 0; i < mine.size(); ++i) {
+      EXPECT_TRUE(torch::allclose(mine[i], theirs[i], 1e-5, 1e-7)) << "step " << step;
+      EXPECT_FALSE(mine[i].grad().defined());
+    }
+  }
+}
+
+TEST(Optimizer, SgdStepsAsLibTorchDoes) {
+  CompareWithReference(
+      {.optimizer = OptimizerKind::kSgd, .learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.01},
+      [](const auto& parameters) {
+        return torch::optim::SGD(parameters,
+                                 torch::optim::SGDOptions(0.1).momentum(0.9).weight_decay(0.01));
+      });
+}
+
+TEST(Optimizer, AdamWStepsAsLibTorchDoes) {
+  CompareWithReference(
+      {.optimizer = OptimizerKind::kAdamW, .learning_rate = 0.01, .weight_decay = 0.1},
+      [](const auto& parameters) {
+        return torch::optim::AdamW(parameters, torch::optim::AdamWOptions(0.01).weight_decay(0.1));
+      });
+}
+
+TEST(RateFactor, WarmsUpThenFollowsTheCosine) {
+  EXPECT_DOUBLE_EQ(RateFactor(Schedule::kConstant, 0, 0.7), 1);
+  EXPECT_DOUBLE_EQ(RateFactor(Schedule::kCosine, 0, 0), 1);
+  EXPECT_DOUBLE_EQ(RateFactor(Schedule::kCosine, 0, 0.5), 0.5);
+  EXPECT_NEAR(RateFactor(Schedule::kCosine, 0, 1), 0, 1e-12);
+  EXPECT_DOUBLE_EQ(RateFactor(Schedule::kCosine, 0.2, 0.1), 0.5);
+  EXPECT_DOUBLE_EQ(RateFactor(Schedule::kCosine, 0.2, 0.2), 1);
+  EXPECT_DOUBLE_EQ(RateFactor(Schedule::kConstant, 1, 0.25), 0.25);
+}
+
+TEST(ClassWeights, InverseFrequency) {
+  // n / (K n_c) up to the common scale: 274 covid, 8 normal, 53 pneumonia.
+  ASSERT_OK_AND_ASSIGN(const auto weights, ClassWeights("inverse", {274, 8, 53}));
+  EXPECT_NEAR(weights[0], 335.0 / (3 * 274), 1e-5);
+  EXPECT_NEAR(weights[1], 335.0 / (3 * 8), 1e-4);
+  EXPECT_NEAR(weights[2], 335.0 / (3 * 53), 1e-5);
+}
+
+TEST(ClassWeights, EffectiveNumberLiesBetween) {
+  const auto none = *ClassWeights("none", {1, 2, 3});
+  EXPECT_TRUE(none.empty());
+  const auto effective = *ClassWeights("effective", {3000, 100, 1000});
+  const auto inverse = *ClassWeights("inverse", {3000, 100, 1000});
+  EXPECT_LT(effective[1] / effective[0], inverse[1] / inverse[0]);
+  EXPECT_GT(effective[1] / effective[0], 1);
+  const double ratio = (1 - std::pow(0.999, 3000)) / (1 - std::pow(0.999, 100));
+  EXPECT_NEAR(effective[1] / effective[0], ratio, 1e-3);
+}
+
+TEST(ClassWeights, AbsentClassWeighsNothingAndUnknownMethodIsRefused) {
+  const auto weights = *ClassWeights("inverse", {0, 10, 30});
+  EXPECT_EQ(weights[0], 0);
+  EXPECT_NEAR((weights[1] * 10 + weights[2] * 30) / 40, 1, 1e-6);
+  EXPECT_THAT(ClassWeights("magic", {1}), StatusIs(testing::kInvalid));
+}
+
+}  // namespace
+}  // namespace consilium

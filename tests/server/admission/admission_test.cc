@@ -1,0 +1,84 @@
+#include "server/admission/admission.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <limits>
+
+#include "tests/testing/small_model.h"
+#include "tests/testing/status_matchers.h"
+
+namespace consilium {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::IsOk;
+using testing::kInvalid;
+using testing::StatusIs;
+
+class AdmissionTest : public ::testing::Test {
+ protected:
+  Status Check() {
+    const std::string bytes = testing::EncodeFile(info_, state_);
+    return CheckUpdate(AsBytes(bytes), base_, {.run = "run-1", .round = 2, .base_digest = kBase});
+  }
+
+  const std::string kBase = std::string(64, 'b');
+  ModelHeader base_ = {.info = {.spec = testing::SmallSpec()}, .layout = testing::SmallLayout()};
+  ModelInfo info_ = {.spec = testing::SmallSpec(),
+                     .provenance = {.run = "run-1", .round = 2, .parent_digest = kBase}};
+  ModelState state_ = testing::RandomState(testing::SmallLayout(), 1);
+};
+
+TEST_F(AdmissionTest, GoodUpdateIsAdmitted) { EXPECT_THAT(Check(), IsOk()); }
+
+TEST_F(AdmissionTest, UpdateOfAnotherRoundRunOrModelIsRefused) {
+  info_.provenance.round = 1;
+  EXPECT_THAT(Check(), StatusIs(kInvalid, HasSubstr("round 1")));
+  info_.provenance = {.run = "run-2", .round = 2, .parent_digest = kBase};
+  EXPECT_THAT(Check(), StatusIs(kInvalid, HasSubstr("run-2")));
+  info_.provenance = {.run = "run-1", .round = 2, .parent_digest = std::string(64, 'c')};
+  EXPECT_THAT(Check(), StatusIs(kInvalid, HasSubstr("ccc")));
+}
+
+TEST_F(AdmissionTest, AnotherNetworkIsRefused) {
+  info_.spec.architecture = "vgg16";
+  EXPECT_THAT(Check(), StatusIs(kInvalid, HasSubstr("'vgg16'")));
+  info_.spec = testing::SmallSpec();
+  info_.spec.classes = {"normal", "covid", "pneumonia"};
+  EXPECT_THAT(Check(), StatusIs(kInvalid, HasSubstr("classes")));
+  info_.spec = testing::SmallSpec();
+  info_.spec.mean = 0.4;
+  EXPECT_THAT(Check(), StatusIs(kInvalid, HasSubstr("mean 0.4")));
+}
+
+TEST_F(AdmissionTest, AnotherLayoutIsRefusedByTensor) {
+  state_ = testing::RandomState(*Layout::Create({{"conv.weight", {4, 3, 4}}}), 1);
+  EXPECT_THAT(Check(), StatusIs(kInvalid, HasSubstr("conv.weight has shape [4, 3, 4]")));
+}
+
+TEST_F(AdmissionTest, ValuesThatAreNotFiniteAreRefusedAnywhere) {
+  for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity(),
+                          -std::numeric_limits<float>::infinity()}) {
+    for (const std::size_t at : {std::size_t{0}, state_.values.size() / 2, state_.values.size() - 1}) {
+      state_ = testing::RandomState(testing::SmallLayout(), 1);
+      state_.values[at] = bad;
+      EXPECT_THAT(Check(), StatusIs(kInvalid, HasSubstr("NaN")));
+    }
+  }
+  state_ = testing::RandomState(testing::SmallLayout(), 1);
+  state_.values[0] = std::numeric_limits<float>::max();
+  EXPECT_THAT(Check(), IsOk());
+}
+
+TEST_F(AdmissionTest, InitialModelMustBeThePlans) {
+  const std::string bytes = testing::EncodeFile(info_, state_);
+  EXPECT_THAT(CheckInitialModel(AsBytes(bytes), testing::SmallSpec()), IsOk());
+  ModelSpec other = testing::SmallSpec();
+  other.input_size = 64;
+  EXPECT_THAT(CheckInitialModel(AsBytes(bytes), other), StatusIs(kInvalid, HasSubstr("64x64")));
+  EXPECT_THAT(CheckInitialModel(AsBytes("junk"), other), StatusIs(kInvalid));
+}
+
+}  // namespace
+}  // namespace consilium

@@ -1,0 +1,128 @@
+#include "server/aggregate/weighted_mean.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+#include "common/base/file.h"
+#include "server/aggregate/round_average.h"
+#include "tests/testing/small_model.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_folder.h"
+
+namespace consilium {
+namespace {
+
+using testing::IsOk;
+
+// The slow oracle: one element at a time, straight from the equation.
+float Oracle(const std::vector<ModelState>& models, const std::vector<double>& weights,
+             std::size_t i) {
+  double sum = 0;
+  double total = 0;
+  for (std::size_t k = 0; k < models.size(); ++k) {
+    sum += weights[k] * static_cast<double>(models[k].values[i]);
+    total += weights[k];
+  }
+  return static_cast<float>(sum / total);
+}
+
+class WeightedMeanTest : public ::testing::Test {
+ protected:
+  // A parameter larger than several blocks, and every other role.
+  std::shared_ptr<const Layout> layout_ =
+      *Layout::Create({{"w", {20'011}, TensorRole::kParameter},
+                       {"mean", {5'003}, TensorRole::kBuffer},
+                       {"n", {}, TensorRole::kCounter},
+                       {"own", {101}, TensorRole::kLocal}});
+  ModelState base_ = testing::RandomState(layout_, 99);
+  std::vector<ModelState> models_ = {testing::RandomState(layout_, 1),
+                                     testing::RandomState(layout_, 2),
+                                     testing::RandomState(layout_, 3)};
+  std::vector<double> weights_ = {335, 658, 30};
+
+  std::vector<WeightedUpdate> Updates() const {
+    std::vector<WeightedUpdate> updates;
+    for (std::size_t k = 0; k < models_.size(); ++k) {
+      updates.push_back({models_[k].values, weights_[k]});
+    }
+    return updates;
+  }
+};
+
+TEST_F(WeightedMeanTest, EqualsTheEquationToTheLastBit) {
+  std::vector<float> out(layout_->size());
+  WeightedMean(*layout_, base_.values, Updates(), 0, out);
+  for (std::size_t i = 0; i < layout_->offset(2); ++i) {
+    ASSERT_EQ(out[i], Oracle(models_, weights_, i)) << i;
+  }
+}
+
+TEST_F(WeightedMeanTest, CountersTakeTheLargestAndLocalTensorsStay) {
+  std::vector<float> out(layout_->size());
+  WeightedMean(*layout_, base_.values, Updates(), 0, out);
+  const std::size_t counter = layout_->offset(2);
+  EXPECT_EQ(out[counter], std::max({models_[0].values[counter], models_[1].values[counter],
+                                    models_[2].values[counter]}));
+  for (std::size_t i = layout_->offset(3); i < layout_->size(); ++i) {
+    EXPECT_EQ(out[i], base_.values[i]);
+  }
+}
+
+TEST_F(WeightedMeanTest, AnyPartitionGivesTheSameBits) {
+  std::vector<float> whole(layout_->size());
+  WeightedMean(*layout_, base_.values, Updates(), 0, whole);
+  for (const std::size_t step : {1'000U, 4'096U, 7'777U}) {
+    std::vector<float> parts(layout_->size());
+    for (std::size_t begin = 0; begin < parts.size(); begin += step) {
+      WeightedMean(*layout_, base_.values, Updates(), begin,
+                   std::span(parts).subspan(begin, std::min(step, parts.size() - begin)));
+    }
+    EXPECT_EQ(parts, whole) << step;
+  }
+}
+
+TEST_F(WeightedMeanTest, OfIdenticalModelsIsThatModel) {
+  models_ = {models_[0], models_[0], models_[0]};
+  std::vector<float> out(layout_->size());
+  WeightedMean(*layout_, base_.values, Updates(), 0, out);
+  EXPECT_TRUE(std::equal(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(layout_->offset(2)),
+                         models_[0].values.begin()));
+}
+
+TEST_F(WeightedMeanTest, RoundAverageWritesThePlainMeanAsABlob) {
+  const testing::TempFolder folder;
+  ASSERT_OK_AND_ASSIGN(const BlobStore blobs, BlobStore::Open(folder.path()));
+  const auto put = [&](const ModelState& state) {
+    auto writer = *blobs.Create();
+    const std::string bytes = testing::EncodeFile({.spec = testing::SmallSpec()}, state);
+    EXPECT_THAT(writer.Append(AsBytes(bytes)), IsOk());
+    return *std::move(writer).Finish();
+  };
+  const std::string base = put(base_);
+  std::vector<Contribution> contributions;
+  for (std::size_t k = 0; k < models_.size(); ++k) {
+    contributions.push_back({put(models_[k]), static_cast<std::uint64_t>(weights_[k])});
+  }
+  ASSERT_OK_AND_ASSIGN(const AveragedModel averaged,
+                       AverageRound(blobs, "run-1", 4, base, contributions));
+  ASSERT_OK_AND_ASSIGN(const auto file, blobs.Map(averaged.digest));
+  EXPECT_EQ(file->bytes().size(), averaged.bytes);
+  ASSERT_OK_AND_ASSIGN(const ModelHeader header, ParseModelHeader(file->bytes()));
+  EXPECT_EQ(header.info.provenance, (Provenance{"run-1", 4, 3, base}));
+  std::vector<float> want(layout_->size());
+  WeightedMean(*layout_, base_.values, Updates(), 0, want);
+  EXPECT_TRUE(std::ranges::equal(ModelValues(header, file->bytes()), want));
+  // Once more: the same bits, so the same digest.
+  EXPECT_EQ(AverageRound(blobs, "run-1", 4, base, contributions)->digest, averaged.digest);
+}
+
+TEST_F(WeightedMeanTest, DamagedBlobIsAnError) {
+  const testing::TempFolder folder;
+  ASSERT_OK_AND_ASSIGN(const BlobStore blobs, BlobStore::Open(folder.path()));
+  EXPECT_THAT(AverageRound(blobs, "run-1", 1, std::string(64, 'a'), {}),
+              testing::StatusIs(absl::StatusCode::kNotFound));
+}
+
+}  // namespace
+}  // namespace consilium

@@ -1,0 +1,107 @@
+#include "server/registry/registry.h"
+
+#include <gmock/gmock.h>
+
+#include "common/crypto/certificate.h"
+#include "tests/testing/fake_clock.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_folder.h"
+
+namespace consilium {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::IsOk;
+using testing::StatusIs;
+
+constexpr auto kDenied = absl::StatusCode::kPermissionDenied;
+
+class RegistryTest : public ::testing::Test {
+ protected:
+  std::string Request() { return *SigningRequest::Create(key_); }
+  // Invites and joins; the certificate.
+  std::string Joined(const std::string& site) {
+    const auto invitation = registry_.Invite(site);
+    EXPECT_THAT(invitation, IsOk());
+    const auto enrolment = registry_.Join(invitation->token, Request());
+    EXPECT_THAT(enrolment, IsOk());
+    return enrolment->certificate_pem;
+  }
+
+  testing::TempFolder folder_;
+  testing::FakeClock clock_;
+  std::unique_ptr<Store> store_ = *Store::Open(folder_ / "db");
+  Authority authority_ = *Authority::Create(folder_ / "ca", "lungs", clock_.Now());
+  Registry registry_{*store_, clock_, authority_, "lungs"};
+  PrivateKey key_ = *PrivateKey::Generate();
+};
+
+TEST_F(RegistryTest, InvitedSiteJoinsAndIsKnownByItsCertificate) {
+  const std::string pem = Joined("north");
+  ASSERT_OK_AND_ASSIGN(const Identity identity, registry_.Authenticate(pem));
+  EXPECT_EQ(identity, (Identity{"lungs", Role::kHospital, "north"}));
+  EXPECT_THAT(*registry_.ActiveSites(), ElementsAre("north"));
+}
+
+TEST_F(RegistryTest, TokenWorksOnce) {
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("north"));
+  ASSERT_THAT(registry_.Join(invitation.token, Request()), IsOk());
+  EXPECT_THAT(registry_.Join(invitation.token, Request()),
+              StatusIs(kDenied, HasSubstr("used already")));
+}
+
+TEST_F(RegistryTest, TokenExpires) {
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("north"));
+  clock_.Advance(Registry::kInvitationValidity);
+  EXPECT_THAT(registry_.Join(invitation.token, Request()), StatusIs(kDenied, HasSubstr("expired")));
+}
+
+TEST_F(RegistryTest, UnknownTokenIsRefused) {
+  EXPECT_THAT(registry_.Join("guess", Request()), StatusIs(kDenied, HasSubstr("not known")));
+}
+
+TEST_F(RegistryTest, BadRequestLeavesTheTokenGood) {
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("north"));
+  EXPECT_THAT(registry_.Join(invitation.token, "junk"), StatusIs(testing::kInvalid));
+  EXPECT_THAT(registry_.Join(invitation.token, Request()), IsOk());
+}
+
+TEST_F(RegistryTest, TokenIsStoredAsItsHashAlone) {
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("north"));
+  EXPECT_FALSE(store_->FindToken(invitation.token)->has_value());
+  EXPECT_GE(invitation.token.size(), 32U);
+}
+
+TEST_F(RegistryTest, RevokedSiteIsShutOutAtItsNextCall) {
+  const std::string pem = Joined("north");
+  ASSERT_THAT(registry_.Revoke("north"), IsOk());
+  EXPECT_THAT(registry_.Authenticate(pem), StatusIs(kDenied, HasSubstr("revoked")));
+  EXPECT_TRUE(registry_.ActiveSites()->empty());
+  EXPECT_THAT(registry_.Invite("north"), StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_THAT(registry_.Revoke("south"), StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(RegistryTest, OnlyTheCertificateOfTheJoinCounts) {
+  Joined("north");
+  // The same CA, the same name, but not the certificate that joining gave.
+  ASSERT_OK_AND_ASSIGN(const std::string other,
+                       authority_.IssueClient(key_, {"lungs", Role::kHospital, "north"}, clock_.Now()));
+  EXPECT_THAT(registry_.Authenticate(other), StatusIs(kDenied));
+  ASSERT_OK_AND_ASSIGN(const std::string unknown,
+                       authority_.IssueClient(key_, {"lungs", Role::kHospital, "south"}, clock_.Now()));
+  EXPECT_THAT(registry_.Authenticate(unknown), StatusIs(kDenied, HasSubstr("south")));
+  ASSERT_OK_AND_ASSIGN(const std::string foreign,
+                       authority_.IssueClient(key_, {"hearts", Role::kAdmin, "root"}, clock_.Now()));
+  EXPECT_THAT(registry_.Authenticate(foreign), StatusIs(absl::StatusCode::kUnauthenticated));
+  EXPECT_THAT(registry_.Authenticate(""), StatusIs(absl::StatusCode::kUnauthenticated));
+}
+
+TEST_F(RegistryTest, NamesAreChecked) {
+  for (const char* bad : {"", "North", "a/b", "a b", "../x", "-a"}) {
+    EXPECT_THAT(registry_.Invite(bad), StatusIs(testing::kInvalid)) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace consilium

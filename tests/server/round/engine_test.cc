@@ -1,0 +1,253 @@
+#include "server/round/engine.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+namespace consilium {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class EngineTest : public ::testing::Test {
+ protected:
+  // A run with an initial model, in round 1.
+  void Start() { run_ = StartRun("r", "plan", config_, ModelVersion{0, "m0", 10}, context_); }
+  void StartWithoutModel() { run_ = StartRun("r", "plan", config_, std::nullopt, context_); }
+
+  void Happen(const RunEvent& event) { run_ = Apply(run_, event, context_); }
+  void Wait(std::chrono::seconds time) {
+    context_.now += time;
+    Happen(TimePassed{});
+  }
+  void Succeed(const std::string& site) {
+    for (const TaskState& task : run_.tasks) {
+      if (task.site == site && task.status == TaskStatus::kOpen) {
+        Happen(TaskSucceeded{task.id, {.blob_digest = "u-" + site, .train_examples = 5}});
+        return;
+      }
+    }
+    FAIL() << "no open task of " << site;
+  }
+  void Fail(const std::string& site, TaskStatus how = TaskStatus::kFailed) {
+    for (const TaskState& task : run_.tasks) {
+      if (task.site == site && task.status == TaskStatus::kOpen) {
+        Happen(TaskEnded{task.id, how, "out of memory"});
+        return;
+      }
+    }
+  }
+  std::vector<std::string> Open() const {
+    std::vector<std::string> sites;
+    for (const TaskState& task : run_.tasks) {
+      if (task.status == TaskStatus::kOpen) sites.push_back(task.site);
+    }
+    return sites;
+  }
+
+  RunConfig config_ = {.rounds = 2,
+                       .quorum_fraction = 0.6,
+                       .round_deadline = std::chrono::seconds(100),
+                       .sites = {},
+                       .model = {}};
+  RunContext context_ = {.now = FromUnixMillis(1000), .active_sites = {"a", "b", "c"}};
+  RunState run_;
+};
+
+TEST_F(EngineTest, RunsThroughItsRoundsToCompleted) {
+  Start();
+  for (int round = 1; round <= 2; ++round) {
+    EXPECT_EQ(run_.status, RunStatus::kTraining);
+    EXPECT_EQ(run_.round, round);
+    EXPECT_THAT(Open(), ElementsAre("a", "b", "c"));
+    for (const char* site : {"b", "c", "a"}) Succeed(site);
+    EXPECT_EQ(run_.status, RunStatus::kAggregating);
+    Happen(RoundAveraged{{round, "m" + std::to_string(round), 10}});
+  }
+  EXPECT_EQ(run_.status, RunStatus::kEvaluating);
+  for (const char* site : {"a", "b", "c"}) Succeed(site);
+  EXPECT_EQ(run_.status, RunStatus::kCompleted);
+  EXPECT_EQ(run_.models.back().round, 2);
+  EXPECT_EQ(run_.ended, context_.now);
+}
+
+TEST_F(EngineTest, ClosesAtQuorumWhenDeadlinePasses) {
+  Start();
+  Succeed("a");
+  Succeed("c");
+  Wait(std::chrono::seconds(99));
+  EXPECT_EQ(run_.status, RunStatus::kTraining);
+  Wait(std::chrono::seconds(1));
+  EXPECT_EQ(run_.status, RunStatus::kAggregating);
+  EXPECT_EQ(run_.tasks[1].status, TaskStatus::kMissed);
+}
+
+TEST_F(EngineTest, FailsBelowQuorumAndSaysWhoIsMissing) {
+  Start();
+  Succeed("b");
+  Fail("a");
+  Wait(std::chrono::seconds(100));
+  EXPECT_EQ(run_.status, RunStatus::kFailed);
+  EXPECT_THAT(run_.reason, HasSubstr("1 of 3 sites delivered an update, the quorum is 2"));
+  EXPECT_THAT(run_.reason, HasSubstr("a: out of memory"));
+  EXPECT_THAT(run_.reason, HasSubstr("c: the deadline passed"));
+}
+
+TEST_F(EngineTest, ClosesAtOnceWhenEveryTaskHasEnded) {
+  Start();
+  Succeed("a");
+  Fail("b", TaskStatus::kRefused);
+  Succeed("c");
+  EXPECT_EQ(run_.status, RunStatus::kAggregating);
+}
+
+TEST_F(EngineTest, FirstSiteThatAsksMakesTheInitialModel) {
+  StartWithoutModel();
+  EXPECT_TRUE(Open().empty());
+  Happen(SiteAsked{"stranger"});
+  EXPECT_TRUE(Open().empty());
+  Happen(SiteAsked{"b"});
+  Happen(SiteAsked{"a"});
+  EXPECT_THAT(Open(), ElementsAre("b"));
+  Succeed("b");
+  EXPECT_EQ(run_.status, RunStatus::kTraining);
+  EXPECT_EQ(run_.models.front().digest, "u-b");
+  EXPECT_EQ(run_.tasks.front().status, TaskStatus::kDone);  // still to be seen, so to be saved
+  EXPECT_THAT(Open(), ElementsAre("a", "b", "c"));
+}
+
+TEST_F(EngineTest, AnotherSiteMakesTheInitialModelWhenOneCannot) {
+  StartWithoutModel();
+  Happen(SiteAsked{"a"});
+  Fail("a");
+  Happen(SiteAsked{"a"});  // it has had its turn
+  EXPECT_TRUE(Open().empty());
+  Happen(SiteAsked{"c"});
+  EXPECT_THAT(Open(), ElementsAre("c"));
+  Wait(std::chrono::seconds(100));  // silent
+  Happen(SiteAsked{"b"});
+  Fail("b");
+  EXPECT_EQ(run_.status, RunStatus::kFailed);
+  EXPECT_THAT(run_.reason, HasSubstr("initial model"));
+}
+
+TEST_F(EngineTest, EndsWhenNoSiteEverAsks) {
+  StartWithoutModel();
+  Wait(std::chrono::seconds(100));
+  EXPECT_EQ(run_.status, RunStatus::kFailed);
+}
+
+TEST_F(EngineTest, LateAndRepeatedReportsChangeNothing) {
+  Start();
+  const std::string task = run_.tasks[0].id;
+  Succeed("a");
+  const RunState before = run_;
+  Happen(TaskSucceeded{task, {.blob_digest = "other", .train_examples = 9}});
+  EXPECT_EQ(run_, before);
+  Succeed("b");
+  Wait(std::chrono::seconds(100));
+  const RunState closed = run_;
+  Happen(TaskSucceeded{run_.tasks[2].id, {.blob_digest = "late", .train_examples = 9}});
+  EXPECT_EQ(run_, closed);
+}
+
+TEST_F(EngineTest, EvaluationCompletesWithWhoeverAnswers) {
+  config_.rounds = 1;
+  Start();
+  for (const char* site : {"a", "b", "c"}) Succeed(site);
+  Happen(RoundAveraged{{1, "m1", 10}});
+  Succeed("a");
+  Wait(std::chrono::seconds(100));
+  EXPECT_EQ(run_.status, RunStatus::kCompleted);
+}
+
+TEST_F(EngineTest, FinalStatesTakeNoEvent) {
+  Start();
+  Happen(CancelRequested{});
+  ASSERT_EQ(run_.status, RunStatus::kCancelled);
+  EXPECT_TRUE(Open().empty());
+  const RunState ended = run_;
+  for (const RunEvent& event :
+       {RunEvent(SiteAsked{"a"}), RunEvent(TaskSucceeded{run_.tasks[0].id, {}}),
+        RunEvent(TaskEnded{run_.tasks[0].id, TaskStatus::kFailed, ""}),
+        RunEvent(RoundAveraged{{1, "m", 1}}), RunEvent(RunBroken{"x"}), RunEvent(TimePassed{}),
+        RunEvent(CancelRequested{})}) {
+    Happen(event);
+    EXPECT_EQ(run_, ended);
+  }
+}
+
+TEST_F(EngineTest, BrokenRunFailsWithTheReason) {
+  Start();
+  Happen(RunBroken{"disk on fire"});
+  EXPECT_EQ(run_.status, RunStatus::kFailed);
+  EXPECT_EQ(run_.reason, "disk on fire");
+}
+
+TEST_F(EngineTest, NextRoundAsksWhoeverIsActiveThen) {
+  Start();
+  context_.active_sites = {"a", "c", "d"};
+  for (const char* site : {"a", "b", "c"}) Succeed(site);
+  Happen(RoundAveraged{{1, "m1", 10}});
+  EXPECT_THAT(Open(), ElementsAre("a", "c", "d"));
+}
+
+TEST(Cohort, IsThePlansSitesAsFarAsActive) {
+  EXPECT_THAT(Cohort({.sites = {"z", "b", "a"}}, {"a", "b", "c"}), ElementsAre("a", "b"));
+  EXPECT_THAT(Cohort({}, {"a", "b"}), ElementsAre("a", "b"));
+}
+
+TEST(Quorum, CountOrFraction) {
+  EXPECT_EQ(QuorumOf({.quorum_fraction = 0.5}, 3), 2);
+  EXPECT_EQ(QuorumOf({.quorum_fraction = 2.0 / 3}, 3), 2);
+  EXPECT_EQ(QuorumOf({.quorum_fraction = 0.6667}, 3), 3);  // what was written, not what was meant
+  EXPECT_EQ(QuorumOf({.quorum_fraction = 1}, 7), 7);
+  EXPECT_EQ(QuorumOf({.quorum_fraction = 0.01}, 3), 1);
+  EXPECT_EQ(QuorumOf({.quorum_fraction = 0.5, .quorum_count = 3}, 10), 3);
+}
+
+// Random histories: whatever happens, the engine keeps its promises.
+TEST_F(EngineTest, RandomHistoriesKeepTheInvariants) {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    std::uint64_t state = seed * 7919 + 1;
+    const auto draw = [&](std::uint64_t n) {
+      state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+      return (state >> 33) % n;
+    };
+    seed % 2 == 0 ? Start() : StartWithoutModel();
+    for (int step = 0; step < 60; ++step) {
+      const std::string site(1, static_cast<char>('a' + draw(3)));
+      switch (draw(6)) {
+        case 0:
+          Happen(SiteAsked{site});
+          break;
+        case 1:
+        case 2:
+          if (std::ranges::count(Open(), site) > 0) Succeed(site);
+          break;
+        case 3:
+          if (draw(4) == 0) Fail(site);
+          break;
+        case 4:
+          Wait(std::chrono::seconds(draw(40)));
+          break;
+        default:
+          if (run_.status == RunStatus::kAggregating) {
+            Happen(RoundAveraged{{run_.round, "m" + std::to_string(run_.round), 10}});
+          }
+      }
+      const auto open = Open();
+      ASSERT_EQ(IsFinal(run_.status) || run_.status == RunStatus::kAggregating, open.empty() &&
+                (run_.status != RunStatus::kInitialising)) << "seed " << seed << " step " << step;
+      ASSERT_LE(run_.round, config_.rounds + 1);
+      ASSERT_EQ(run_.status == RunStatus::kFailed, !run_.reason.empty()) << "seed " << seed;
+      if (run_.status == RunStatus::kCompleted) {
+        ASSERT_EQ(run_.models.size(), 3U);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace consilium

@@ -1,0 +1,66 @@
+#include "server/store/blob_store.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_folder.h"
+
+namespace consilium {
+namespace {
+
+using testing::IsOk;
+using testing::StatusIs;
+
+const std::string kText = "the bytes of a blob";
+const std::string kDigest = Sha256Of(kText);
+
+class BlobStoreTest : public ::testing::Test {
+ protected:
+  testing::TempFolder folder_;
+  BlobStore blobs_ = *BlobStore::Open(folder_.path());
+};
+
+TEST_F(BlobStoreTest, UploadGoesOnWhereItBrokeOff) {
+  {
+    ASSERT_OK_AND_ASSIGN(BlobUpload upload, blobs_.Continue(kDigest, "a"));
+    ASSERT_THAT(upload.Append(AsBytes(kText.substr(0, 5))), IsOk());
+  }
+  EXPECT_FALSE(blobs_.Has(kDigest));
+  EXPECT_EQ(blobs_.HeldBytes(kDigest, "a"), 5U);
+  EXPECT_EQ(blobs_.HeldBytes(kDigest, "b"), 0U);
+  ASSERT_OK_AND_ASSIGN(BlobUpload upload, blobs_.Continue(kDigest, "a"));
+  EXPECT_EQ(upload.size(), 5U);
+  ASSERT_THAT(upload.Append(AsBytes(kText.substr(5))), IsOk());
+  ASSERT_THAT(std::move(upload).Finish(), IsOk());
+  EXPECT_TRUE(blobs_.Has(kDigest));
+  ASSERT_OK_AND_ASSIGN(const auto file, blobs_.Map(kDigest));
+  EXPECT_EQ(Sha256Of(file->bytes()), kDigest);
+}
+
+TEST_F(BlobStoreTest, WrongBytesAreDropped) {
+  ASSERT_OK_AND_ASSIGN(BlobUpload upload, blobs_.Continue(kDigest, "a"));
+  ASSERT_THAT(upload.Append(AsBytes("something else")), IsOk());
+  EXPECT_THAT(std::move(upload).Finish(), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_FALSE(blobs_.Has(kDigest));
+  EXPECT_EQ(blobs_.HeldBytes(kDigest, "a"), 0U);
+}
+
+TEST_F(BlobStoreTest, WriterNamesTheBlobByItsBytes) {
+  ASSERT_OK_AND_ASSIGN(BlobStore::Writer writer, blobs_.Create());
+  ASSERT_THAT(writer.Append(AsBytes(kText)), IsOk());
+  ASSERT_OK_AND_ASSIGN(const std::string digest, std::move(writer).Finish());
+  EXPECT_EQ(digest, kDigest);
+  blobs_.Remove(digest);
+  EXPECT_FALSE(blobs_.Has(digest));
+  blobs_.Remove(digest);  // again: nothing to do
+}
+
+TEST_F(BlobStoreTest, OnlyDigestsAreNames) {
+  EXPECT_THAT(blobs_.Map("../../etc/passwd"), StatusIs(testing::kInvalid));
+  EXPECT_THAT(blobs_.Continue("../x", "a"), StatusIs(testing::kInvalid));
+  EXPECT_FALSE(blobs_.Has(".."));
+  EXPECT_THAT(blobs_.Map(kDigest), StatusIs(absl::StatusCode::kNotFound));
+}
+
+}  // namespace
+}  // namespace consilium

@@ -1,0 +1,116 @@
+#include "server/store/store.h"
+
+#include <gmock/gmock.h>
+
+#include "common/base/file.h"
+#include "common/config/plan.h"
+#include "server/store/run_config.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_folder.h"
+
+namespace consilium {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+using testing::IsOk;
+using testing::StatusIs;
+
+Evaluation SomeEvaluation() {
+  Evaluation evaluation(3);
+  evaluation.Add(std::vector<float>{0.7F, 0.2F, 0.1F}, 0, 0.36);
+  evaluation.Add(std::vector<float>{0.1F, 0.2F, 0.7F}, 1, 1.6);
+  return evaluation;
+}
+
+RunState SomeRun() {
+  RunState run{.id = "run-1", .plan = DefaultPlan().SerializeAsString()};
+  run.config = *ParseRunConfig(run.plan);
+  run.status = RunStatus::kTraining;
+  run.round = 3;
+  run.initialisations = 1;
+  run.deadline = FromUnixMillis(5000);
+  run.created = FromUnixMillis(1000);
+  run.tasks = {{.id = "t1", .site = "a", .round = 3, .status = TaskStatus::kDone,
+                .result = {.blob_digest = "d", .blob_bytes = 7, .train_examples = 335,
+                           .train_loss = 0.5, .train_seconds = 1.5,
+                           .evaluation = SomeEvaluation()}},
+               {.id = "t2", .site = "b", .round = 3, .status = TaskStatus::kOpen}};
+  run.models = {{0, "m0", 10}, {1, "m1", 11}, {2, "m2", 12}};
+  return run;
+}
+
+class StoreTest : public ::testing::Test {
+ protected:
+  void Reopen() {
+    store_.reset();
+    ASSERT_OK_AND_ASSIGN(store_, Store::Open(folder_ / "db"));
+  }
+  void SetUp() override { Reopen(); }
+
+  testing::TempFolder folder_;
+  std::unique_ptr<Store> store_;
+};
+
+TEST_F(StoreTest, RunComesBackAsItWasSaved) {
+  const RunState run = SomeRun();
+  ASSERT_THAT(store_->SaveRun(run), IsOk());
+  Reopen();
+  ASSERT_OK_AND_ASSIGN(const auto runs, store_->LoadRuns());
+  ASSERT_THAT(runs, SizeIs(1));
+  EXPECT_EQ(runs[0], run);
+}
+
+TEST_F(StoreTest, SavingAgainUpdatesAndKeepsEarlierRounds) {
+  RunState run = SomeRun();
+  ASSERT_THAT(store_->SaveRun(run), IsOk());
+  run.round = 5;
+  run.tasks = {{.id = "t9", .site = "a", .round = 5}};
+  run.models.push_back({3, "m3", 13});
+  ASSERT_THAT(store_->SaveRun(run), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto runs, store_->LoadRuns());
+  EXPECT_EQ(runs[0], run);
+  EXPECT_THAT(*store_->LoadTasks("run-1"), SizeIs(3));
+}
+
+TEST_F(StoreTest, TokenIsUsedUpWithTheSiteItMade) {
+  ASSERT_THAT(store_->AddToken({.hash = "h", .site = "a", .expires = FromUnixMillis(9)}), IsOk());
+  const SiteRecord site{.name = "a", .certificate_serial = "01", .joined = FromUnixMillis(3),
+                        .certificate_expires = FromUnixMillis(30)};
+  ASSERT_THAT(store_->Enrol("h", site), IsOk());
+  EXPECT_TRUE((*store_->FindToken("h"))->used);
+  EXPECT_EQ((*store_->FindSite("a"))->certificate_serial, "01");
+  EXPECT_FALSE(store_->FindToken("other")->has_value());
+}
+
+TEST_F(StoreTest, FailedEnrolmentLeavesTheTokenUnused) {
+  const SiteRecord site{.name = "a", .certificate_serial = "01"};
+  ASSERT_THAT(store_->AddToken({.hash = "h1", .site = "a"}), IsOk());
+  ASSERT_THAT(store_->AddToken({.hash = "h2", .site = "a"}), IsOk());
+  ASSERT_THAT(store_->Enrol("h1", site), IsOk());
+  EXPECT_THAT(store_->Enrol("h2", site), StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_FALSE((*store_->FindToken("h2"))->used);
+}
+
+TEST_F(StoreTest, TextCannotBecomeSql) {
+  ASSERT_THAT(store_->AddToken({.hash = "x'); DROP TABLE tokens; --", .site = "a"}), IsOk());
+  EXPECT_TRUE(store_->FindToken("x'); DROP TABLE tokens; --")->has_value());
+}
+
+TEST_F(StoreTest, DatabaseOfANewerVersionIsRefused) {
+  store_.reset();
+  {
+    ASSERT_OK_AND_ASSIGN(Database database, Database::Open(folder_ / "db"));
+    ASSERT_THAT(database.Execute("PRAGMA user_version = 99"), IsOk());
+  }
+  EXPECT_THAT(Store::Open(folder_ / "db"),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("version 99")));
+}
+
+TEST_F(StoreTest, FileThatIsNoDatabaseIsRefused) {
+  ASSERT_THAT(WriteFileAtomically(folder_ / "junk", std::string(5000, 'x')), IsOk());
+  EXPECT_THAT(Store::Open(folder_ / "junk"), StatusIs(absl::StatusCode::kDataLoss));
+}
+
+}  // namespace
+}  // namespace consilium
