@@ -14,6 +14,14 @@ int WorkersOf(const v1::SiteConfig& site) {
                      : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
+std::vector<int> AbsentClasses(const std::vector<std::uint64_t>& class_counts) {
+  std::vector<int> absent;
+  for (std::size_t c = 0; c < class_counts.size(); ++c) {
+    if (class_counts[c] == 0) absent.push_back(static_cast<int>(c));
+  }
+  return absent;
+}
+
 Augmentation ToAugmentation(const v1::Augmentation& message) {
   return {.rotation_degrees = message.rotation_degrees(),
           .shift = message.shift(),
@@ -46,6 +54,7 @@ StatusOr<TrainOptions> ToTrainOptions(const v1::RunPlan& plan, int round,
       .progress_begin = (round - 1) / rounds,
       .progress_end = round / rounds};
   CSL_ASSIGN_OR_RETURN(options.class_weights, ClassWeights(training.class_weights(), class_counts));
+  if (training.restrict_softmax()) options.absent_classes = AbsentClasses(class_counts);
   return options;
 }
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "client/nn/network_internal.h"
@@ -33,6 +34,17 @@ torch::Tensor WeightsOf(const TrainOptions& options, const torch::Device& device
   return torch::tensor(options.class_weights, torch::kFloat32).to(device);
 }
 
+// What is added to the scores: nothing, or minus infinity for the absent classes.
+torch::Tensor RestrictionOf(const TrainOptions& options, std::size_t classes,
+                            const torch::Device& device) {
+  if (options.absent_classes.empty()) return {};
+  torch::Tensor restriction = torch::zeros({static_cast<std::int64_t>(classes)});
+  for (const int absent : options.absent_classes) {
+    restriction[absent] = -std::numeric_limits<float>::infinity();
+  }
+  return restriction.to(device);
+}
+
 std::vector<torch::Tensor> ParametersOf(const Network::Impl& network) {
   std::vector<torch::Tensor> parameters;
   for (std::size_t i = 0; i < network.tensors.size(); ++i) {
@@ -59,7 +71,9 @@ class TrainingLoop {
         total_(StepsInAll(options, source)),
         parameters_(ParametersOf(network_)),
         optimizer_(options, parameters_),
-        weights_(WeightsOf(options, network_.device)) {}
+        weights_(WeightsOf(options, network_.device)),
+        restriction_(
+            RestrictionOf(options, network_.spec.classes.size(), network_.device)) {}
 
   StatusOr<TrainReport> Run(const std::stop_token& stop, const StepCallback& on_step) {
     const auto start = SteadyClock::now();
@@ -124,9 +138,11 @@ class TrainingLoop {
     torch::Tensor loss;
     {
       const Autocast autocast(network_.device);
-      const torch::Tensor scores = network_.module->Forward(ImagesOf(batch, network_.device));
+      torch::Tensor scores =
+          network_.module->Forward(ImagesOf(batch, network_.device)).to(torch::kFloat32);
+      if (restriction_.defined()) scores = scores + restriction_;
       loss = torch::nn::functional::cross_entropy(
-          scores.to(torch::kFloat32), LabelsOf(batch, network_.device),
+          scores, LabelsOf(batch, network_.device),
           torch::nn::functional::CrossEntropyFuncOptions().weight(weights_));
     }
     loss.backward();
@@ -140,6 +156,7 @@ class TrainingLoop {
   std::vector<torch::Tensor> parameters_;
   Optimizer optimizer_;
   torch::Tensor weights_;
+  torch::Tensor restriction_;
   TrainReport report_;
   double loss_sum_ = 0;
 };

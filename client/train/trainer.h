@@ -29,6 +29,11 @@ struct TrainOptions {
   double warmup = 0;          // share of the whole run over which the rate rises from 0
   double clip_norm = 0;       // of the whole gradient's L2 norm; 0: none
   std::vector<float> class_weights;  // one a class, or none
+  // Classes that this site has no example of are left out of the softmax that it trains: it learns to
+  // tell its own classes apart and leaves the others' outputs to the sites that have them. Without it
+  // every batch here would teach the network that the absent classes do not exist. The restricted
+  // softmax of Li and Zhan (KDD 2021, section 4), at its limit.
+  std::vector<int> absent_classes;
   std::uint64_t seed = 1;            // of dropout
   std::uint64_t first_epoch = 0;     // the data's order goes on from here
   // Which part of the whole run this training is, in [0, 1]: round r of R is [(r-1)/R, r/R].

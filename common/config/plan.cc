@@ -87,6 +87,7 @@ v1::RunPlan DefaultPlan() {
   training.set_weight_decay(1e-4);
   training.set_schedule("constant");
   training.set_class_weights("inverse");
+  training.set_restrict_softmax(true);
   return plan;
 }
 

@@ -75,6 +75,28 @@ TEST_F(TrainerTest, ResNetTrainsAndCountsItsBatches) {
   EXPECT_TRUE(AllFinite(state.values));
 }
 
+// A site without pneumonia neither learns nor unlearns it: the class's row of the last layer stays.
+TEST_F(TrainerTest, AbsentClassIsLeftAsItWas) {
+  Network network = Fresh();
+  Batch batch = RandomBatch(spec_, 8, 1);
+  for (std::int64_t& label : batch.labels) label %= 2;
+  FixedBatches source({batch});
+  const auto last_layer = [&] {
+    const ModelState state = network.State();
+    const std::size_t weight = state.layout->tensors().size() - 2;
+    const auto rows = state.tensor(weight);
+    return std::vector<float>(rows.begin(), rows.end());
+  };
+  const auto before = last_layer();
+  const std::size_t row = before.size() / 3;
+  ASSERT_THAT(Train(network, source, {.epochs = 5, .weight_decay = 0, .absent_classes = {2}}, {}),
+              IsOk());
+  const auto after = last_layer();
+  EXPECT_TRUE(std::equal(before.end() - static_cast<std::ptrdiff_t>(row), before.end(),
+                         after.end() - static_cast<std::ptrdiff_t>(row)));
+  EXPECT_NE(before[0], after[0]);
+}
+
 TEST_F(TrainerTest, StopEndsTraining) {
   Network network = Fresh();
   FixedBatches source = Batches(4);
