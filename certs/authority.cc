@@ -21,16 +21,15 @@ CertificateOptions ClientOptions(const Identity& identity, TimePoint now) {
 // "IP:…" or "DNS:…". A comma or colon in a name would be read as a further name.
 StatusOr<std::string> HostName(std::string_view host) {
   const std::string text(host);
-  in6_addr address{};
-  if (inet_pton(AF_INET, text.c_str(), &address) == 1 ||
-      inet_pton(AF_INET6, text.c_str(), &address) == 1) {
-    return "IP:" + text;
-  }
+  in_addr address{};
+  if (inet_pton(AF_INET, text.c_str(), &address) == 1) return "IP:" + text;
   CSL_RETURN_IF_ERROR(CheckName("host", host));
   return "DNS:" + text;
 }
 
 }  // namespace
+
+Status CheckHost(std::string_view host) { return HostName(host).status(); }
 
 StatusOr<Authority> Authority::Create(const std::filesystem::path& folder,
                                       std::string_view federation, TimePoint now) {

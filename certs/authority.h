@@ -13,6 +13,9 @@
 
 namespace consilium {
 
+// INVALID_ARGUMENT unless a server certificate can name the host: a name, or an IPv4 address.
+Status CheckHost(std::string_view host);
+
 // Immutable once made; thread-safe.
 class Authority {
  public:
@@ -24,14 +27,16 @@ class Authority {
                                     std::string_view federation, TimePoint now);
   static StatusOr<Authority> Load(const std::filesystem::path& folder);
 
-  // A client certificate for the public key of a request; what the request says of names is ignored.
+  // A client certificate for the public key of a request; what the request says of names is
+  // ignored.
   StatusOr<std::string> IssueFromRequest(std::string_view request_pem, const Identity& identity,
                                          TimePoint now) const;
   // A client certificate for a key made here: the first admin's.
   StatusOr<std::string> IssueClient(const PrivateKey& key, const Identity& identity,
                                     TimePoint now) const;
   // The coordinator's own: for its identity and the host name or address that hospitals call.
-  // localhost and 127.0.0.1 are always among its names, so that it can be reached on its own machine.
+  // localhost and 127.0.0.1 are always among its names, so that it can be reached on its own
+  // machine.
   StatusOr<std::string> IssueServer(const PrivateKey& key, const Identity& identity,
                                     std::string_view host, TimePoint now) const;
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// The folder in which a hospital or an admin keeps who it is: federation.yaml (the federation's name
-// and where its coordinator answers), ca.crt, identity.crt, and identity.key with mode 0600.
+// The folder in which a hospital or an admin keeps who it is: federation.yaml (the federation's
+// name and where its coordinator answers), ca.crt, identity.crt, and identity.key with mode 0600.
 
 #include <filesystem>
 #include <string>

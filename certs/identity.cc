@@ -50,11 +50,10 @@ StatusOr<Identity> IdentityOf(const Certificate& certificate) {
 }
 
 Status CheckName(std::string_view what, std::string_view name) {
-  const bool proper =
-      !name.empty() && name.size() <= kMaxName && IsAlphanumeric(name.front()) &&
-      IsAlphanumeric(name.back()) && name.find("..") == std::string_view::npos &&
-      std::all_of(name.begin(), name.end(),
-                  [](char c) { return IsAlphanumeric(c) || c == '-' || c == '.'; });
+  const bool proper = !name.empty() && name.size() <= kMaxName && IsAlphanumeric(name.front()) &&
+                      IsAlphanumeric(name.back()) && name.find("..") == std::string_view::npos &&
+                      std::all_of(name.begin(), name.end(),
+                                  [](char c) { return IsAlphanumeric(c) || c == '-' || c == '.'; });
   if (!proper) {
     return InvalidArgument("{} '{}': want 1 to {} of a-z, 0-9, '-' and '.'", what, name, kMaxName);
   }

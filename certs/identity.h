@@ -28,8 +28,8 @@ StatusOr<Identity> ParseIdentity(std::string_view uri);
 // The identity in a certificate; one with no URI, or several, has none.
 StatusOr<Identity> IdentityOf(const Certificate& certificate);
 
-// Names of federations, hospitals and people: 1 to 63 of a-z, 0-9, '-' and '.', beginning and ending
-// with a letter or digit. `what` is for the message.
+// Names of federations, hospitals and people: 1 to 63 of a-z, 0-9, '-' and '.', beginning and
+// ending with a letter or digit. `what` is for the message.
 Status CheckName(std::string_view what, std::string_view name);
 
 }  // namespace consilium

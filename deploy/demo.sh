@@ -7,9 +7,9 @@
 #   --sites N    hospitals (3)
 #   --rounds R   rounds (8)
 #   --arch A     simple_cnn, resnet18, vgg16 or vgg16_bn (resnet18)
-#   --data DIR   DIR/1 … DIR/N hold the hospitals' images, each a folder per class or with a
-#                manifest.csv; default: synthetic phantoms, a different kind for each hospital
-#   --keep DIR   where to put it all (default: a new folder in /tmp)
+#   --data DIR   DIR/1 … DIR/N hold the hospitals' images, each with the folders covid, normal and
+#                pneumonia or a manifest.csv; default: synthetic phantoms, another kind at each hospital
+#   --keep DIR   a new or empty folder to put it all in (default: a new one in /tmp)
 #
 # Everything it starts it stops, also on Ctrl-C. The folder stays.
 set -euo pipefail
@@ -40,6 +40,7 @@ cmake --preset release >/dev/null
 cmake --build --preset release --target consilium-server consilium-ctl consilium-client | tail -n 1
 export PATH="$root/build/release/bin:$PATH"
 
+[ -z "$work" ] || [ -z "$(ls -A "$work")" ] || { echo "$0: --keep: $work is not empty" >&2; exit 2; }
 work=${work:-$(mktemp -d /tmp/consilium-demo.XXXXXX)}
 cd "$work"
 pids=()
@@ -80,7 +81,7 @@ for i in $(seq "$sites"); do
     consilium-client data synth --output "$images" --site $((i - 1)) --images 120 --seed "$i"
   fi
   line=$(ctl invite "$name" 2>/dev/null)
-  echo "  ${line/--token [0-9a-f]*/--token …}"
+  echo "  $(sed "s/--token [0-9a-f]*/--token …/" <<< "$line")"
   $line --data "$images" --threads "$threads" >/dev/null
 done
 ctl sites
@@ -109,8 +110,11 @@ training:
   class_weights: inverse
   augmentation: {rotation_degrees: 5, shift: 0.03}
 EOF
-ctl run submit plan.yaml --watch | tee run.log
-run=$(head -n 1 run.log)
+run=$(ctl run submit plan.yaml)
+# In the background, so that a signal to this script is acted on at once.
+ctl run watch "$run" &
+pids+=($!)
+wait $!
 ctl run show "$run" > run.txt
 
 step "hospital-1 pulls the aggregated model and predicts its own images"
@@ -118,8 +122,11 @@ consilium-client pull --dir hospital-1
 images=${data:+$data/1}
 mapfile -t some < <(find "${images:-$work/data/hospital-1/images}" -type f \
   \( -iname '*.png' -o -iname '*.jpg' -o -iname '*.jpeg' \) | sort | head -n 8)
-(cd "$(dirname "${some[0]}")" && consilium-client predict --dir "$work/hospital-1" "${some[@]##*/}") ||
+if [ ${#some[@]} -gt 0 ]; then
   consilium-client predict --dir hospital-1 "${some[@]}"
+else
+  echo "no image below $images to predict"
+fi
 
 step "Where everything lies: $work"
 cat <<EOF

@@ -30,8 +30,8 @@ Layers ReadLayers(const fs::path& file) {
   return layers;
 }
 
-// The layer of a header: its folder if it is ours, "<first part>" if it is a library's, "" if it is the
-// standard library's.
+// The layer of a header: its folder if it is ours, "<first part>" if it is a library's, "" if it is
+// the standard library's.
 std::string LayerOf(const std::string& header) {
   static const std::regex kOurs("^(certs|client|common|server|consilium)/.*");
   if (std::regex_match(header, kOurs)) return fs::path(header).parent_path().generic_string();
@@ -45,7 +45,8 @@ std::vector<fs::path> Sources(const fs::path& root) {
   for (const char* top : {"certs", "client", "common", "server"}) {
     for (const auto& entry : fs::recursive_directory_iterator(root / top)) {
       const auto extension = entry.path().extension();
-      if (extension == ".h" || extension == ".cc") files.push_back(fs::relative(entry.path(), root));
+      if (extension == ".h" || extension == ".cc")
+        files.push_back(fs::relative(entry.path(), root));
     }
   }
   return files;

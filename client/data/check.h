@@ -36,7 +36,8 @@ struct DataReport {
 };
 
 // Reads every image once.
-StatusOr<DataReport> CheckData(const DataSource& source, const std::stop_token& stop,
-                               const std::function<void(std::size_t done, std::size_t of)>& on_image);
+StatusOr<DataReport> CheckData(
+    const DataSource& source, const std::stop_token& stop,
+    const std::function<void(std::size_t done, std::size_t of)>& on_image);
 
 }  // namespace consilium

@@ -31,7 +31,8 @@ Status WriteContactSheet(const Manifest& manifest, int columns, int rows,
   const int used_rows = (cells + columns - 1) / columns;
   cv::Mat sheet(used_rows * (kThumbnail + kCaption), columns * kThumbnail, CV_8U, cv::Scalar(0));
   for (int i = 0; i < cells; ++i) {
-    const auto index = manifest.size() * static_cast<std::size_t>(i) / static_cast<std::size_t>(cells);
+    const auto index =
+        manifest.size() * static_cast<std::size_t>(i) / static_cast<std::size_t>(cells);
     const cv::Rect cell(i % columns * kThumbnail, i / columns * (kThumbnail + kCaption), kThumbnail,
                         kThumbnail + kCaption);
     DrawThumbnail(manifest[index], sheet(cell));

@@ -7,8 +7,8 @@
 
 namespace consilium {
 
-// Writes a PNG with up to `columns` x `rows` pictures as a network would see their crop, each with its
-// label, spread evenly over the manifest. Unreadable ones are left out.
+// Writes a PNG with up to `columns` x `rows` pictures as a network would see their crop, each with
+// its label, spread evenly over the manifest. Unreadable ones are left out.
 Status WriteContactSheet(const Manifest& manifest, int columns, int rows,
                          const std::filesystem::path& path);
 

@@ -88,7 +88,8 @@ std::vector<Status> DecodeAll(const Manifest& examples, const ImageSetOptions& o
 
 }  // namespace
 
-StatusOr<ImageSet> ImageSet::Build(const Manifest& examples, const std::vector<std::string>& classes,
+StatusOr<ImageSet> ImageSet::Build(const Manifest& examples,
+                                   const std::vector<std::string>& classes,
                                    const ImageSetOptions& options, const std::stop_token& stop,
                                    const std::function<void(std::size_t)>& on_image) {
   CSL_ASSIGN_OR_RETURN(const std::vector<std::int64_t> labels, LabelIndices(examples, classes));
@@ -107,16 +108,18 @@ StatusOr<ImageSet> ImageSet::Build(const Manifest& examples, const std::vector<s
       continue;
     }
     const std::size_t to = set.labels_.size();
-    if (to != i) std::copy_n(set.pixels_.get() + i * set.area(), set.area(),
-                             set.pixels_.get() + to * set.area());
+    if (to != i)
+      std::copy_n(set.pixels_.get() + i * set.area(), set.area(),
+                  set.pixels_.get() + to * set.area());
     set.labels_.push_back(labels[i]);
     ++set.class_counts_[static_cast<std::size_t>(labels[i])];
   }
   const auto bad = static_cast<double>(set.unreadable_.size());
   if (bad > options.max_unreadable * static_cast<double>(examples.size())) {
-    return InvalidArgument("{} of {} images cannot be read, more than the {:.0f}% allowed; first: {}",
-                           set.unreadable_.size(), examples.size(), 100 * options.max_unreadable,
-                           set.unreadable_.front());
+    return InvalidArgument(
+        "{} of {} images cannot be read, more than the {:.0f}% allowed; first: {}",
+        set.unreadable_.size(), examples.size(), 100 * options.max_unreadable,
+        set.unreadable_.front());
   }
   return set;
 }

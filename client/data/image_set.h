@@ -17,20 +17,20 @@
 namespace consilium {
 
 struct ImageSetOptions {
-  int side = 224;  // pixels after CropAndResize
-  int workers = 0;  // threads that decode; 0: all cores
-  double max_unreadable = 0.05;  // share of images that may be unreadable
+  int side = 224;                                       // pixels after CropAndResize
+  int workers = 0;                                      // threads that decode; 0: all cores
+  double max_unreadable = 0.05;                         // share of images that may be unreadable
   std::uint64_t memory_bytes = std::uint64_t{4} << 30;  // beyond it, pixels lie in a mapped file
   std::filesystem::path cache_folder = "/tmp";          // of that file, which has no name
 };
 
-// Images of side x side with class indices. Immutable once built, so many threads may read it. Moving
-// it leaves the pixels where they are.
+// Images of side x side with class indices. Immutable once built, so many threads may read it.
+// Moving it leaves the pixels where they are.
 class ImageSet {
  public:
   // Decodes the examples; labels become indices into `classes`. An unreadable image is left out and
-  // listed. INVALID_ARGUMENT for a label that is none of the classes, with the first such image; and
-  // where more than max_unreadable of the images cannot be read, with the first of them.
+  // listed. INVALID_ARGUMENT for a label that is none of the classes, with the first such image;
+  // and where more than max_unreadable of the images cannot be read, with the first of them.
   static StatusOr<ImageSet> Build(const Manifest& examples, const std::vector<std::string>& classes,
                                   const ImageSetOptions& options, const std::stop_token& stop,
                                   const std::function<void(std::size_t done)>& on_image = {});
@@ -48,7 +48,9 @@ class ImageSet {
 
  private:
   ImageSet() = default;
-  std::size_t area() const { return static_cast<std::size_t>(side_) * static_cast<std::size_t>(side_); }
+  std::size_t area() const {
+    return static_cast<std::size_t>(side_) * static_cast<std::size_t>(side_);
+  }
 
   int side_ = 0;
   std::shared_ptr<std::uint16_t> pixels_;

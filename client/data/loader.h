@@ -24,8 +24,8 @@ struct LoaderOptions {
   int prefetch = 4;  // batches made ahead
 };
 
-// The order of an epoch and every image's augmentation follow from the seed, the epoch and the image's
-// index alone: the same for any number of workers. The last batch may be smaller.
+// The order of an epoch and every image's augmentation follow from the seed, the epoch and the
+// image's index alone: the same for any number of workers. The last batch may be smaller.
 class Loader final : public BatchSource {
  public:
   // The image set must outlive the loader and have the model's side.
@@ -57,7 +57,8 @@ class Loader final : public BatchSource {
 
   Mutex mu_;
   CondVar changed_;
-  std::vector<Slot> slots_;  // a batch's slot is the worker's from taking to ready, then the reader's
+  std::vector<Slot>
+      slots_;  // a batch's slot is the worker's from taking to ready, then the reader's
   std::uint64_t epoch_ ABSL_GUARDED_BY(mu_) = 0;
   std::size_t next_ ABSL_GUARDED_BY(mu_) = 0;      // the batch that a worker takes next
   std::size_t consumed_ ABSL_GUARDED_BY(mu_) = 0;  // batches that the reader is done with

@@ -72,8 +72,8 @@ StatusOr<Manifest> ReadFolder(const fs::path& path) {
   return manifest;
 }
 
-// Patients in an order drawn from the seed, one list of example indices each, grouped by the label of
-// their first image. An image without a patient is a patient of its own.
+// Patients in an order drawn from the seed, one list of example indices each, grouped by the label
+// of their first image. An image without a patient is a patient of its own.
 std::map<std::string, std::vector<std::vector<std::size_t>>> GroupPatients(const Manifest& manifest,
                                                                            std::uint64_t seed) {
   std::map<std::string, std::vector<std::size_t>> patients;

@@ -32,17 +32,17 @@ struct DataSource {
   std::uint64_t seed = 1;
 };
 
-// A CSV with the columns path and label, and, where it has them, patient_id and split (train, val or
-// test); others are ignored. Or a folder with a manifest.csv of that kind, or with one folder of PNG
-// and JPEG files a class, in path order.
-// INVALID_ARGUMENT that names the file and line for a missing column, an empty path or label, an
-// unknown split, a class folder without an image, and a source without any example.
+// A CSV with the columns path and label, and, where it has them, patient_id and split (train, val
+// or test); others are ignored. Or a folder with a manifest.csv of that kind, or with one folder of
+// PNG and JPEG files a class, in path order. INVALID_ARGUMENT that names the file and line for a
+// missing column, an empty path or label, an unknown split, a class folder without an image, and a
+// source without any example.
 StatusOr<Manifest> ReadManifest(const std::filesystem::path& path,
                                 const std::filesystem::path& root = {});
 
 // A source with every example's split decided: by `validation`, by the split column, or by drawing
-// patients, class by class, until validation_fraction of the images is reached. A patient is never in
-// two of the splits drawn here; INVALID_ARGUMENT where `validation` shares one with `path`.
+// patients, class by class, until validation_fraction of the images is reached. A patient is never
+// in two of the splits drawn here; INVALID_ARGUMENT where `validation` shares one with `path`.
 StatusOr<Manifest> ReadSplitManifest(const DataSource& source);
 
 // The examples of one split.

@@ -18,7 +18,8 @@ constexpr int kPneumonia = 1;
 constexpr int kCanvas = 256;
 constexpr char kReadme[] =
     "Synthetic chest phantoms, drawn by `consilium-client data synth`. No patient, no anatomy, no\n"
-    "clinical meaning: they exist to try the software. masks/lungs and masks/opacities hold the ground\n"
+    "clinical meaning: they exist to try the software. masks/lungs and masks/opacities hold the "
+    "ground\n"
     "truth of each picture under the same name.\n";
 
 using Canvas = cv::Mat_<float>;
@@ -74,8 +75,8 @@ Canvas DrawLungs(const Anatomy& anatomy, Random& random) {
   Canvas lungs(kCanvas, kCanvas, 0.0F);
   for (const int side : {-1, 1}) {
     const double tilt = -side * random.Uniform(2, 7);
-    Overlay(lungs,
-            Ellipse(anatomy.LungX(side), anatomy.lung_y, anatomy.lung_rx, anatomy.lung_ry, tilt, 2));
+    Overlay(lungs, Ellipse(anatomy.LungX(side), anatomy.lung_y, anatomy.lung_rx, anatomy.lung_ry,
+                           tilt, 2));
   }
   // The heart lies over the lung on the picture's right, as on a frontal radiograph.
   const Canvas heart = Ellipse(anatomy.centre + 0.07, anatomy.lung_y + 0.17, 0.12, 0.14, 30, 2);
@@ -115,9 +116,8 @@ Canvas DrawBlotch(double x, double y, double rx, double ry, double edge, Random&
 Canvas DrawPneumonia(const Anatomy& anatomy, Random& random) {
   const int side = random.Below(2) == 0 ? -1 : 1;
   const double up = random.Below(3) == 0 ? -0.14 : 0.12;
-  Canvas blotch =
-      DrawBlotch(anatomy.LungX(side) + random.Uniform(-0.03, 0.03), anatomy.lung_y + up,
-                 random.Uniform(0.09, 0.14), random.Uniform(0.08, 0.13), 2.5, random);
+  Canvas blotch = DrawBlotch(anatomy.LungX(side) + random.Uniform(-0.03, 0.03), anatomy.lung_y + up,
+                             random.Uniform(0.09, 0.14), random.Uniform(0.08, 0.13), 2.5, random);
   blotch *= random.Uniform(0.26, 0.40);
   return blotch;
 }
@@ -151,7 +151,8 @@ Canvas DrawBody(const Anatomy& anatomy, const Canvas& lungs, Random& random) {
   Add(canvas, spine, 0.16);
   Add(canvas, Ellipse(anatomy.centre + 0.07, anatomy.lung_y + 0.17, 0.12, 0.14, 30, 5), 0.15);
   for (const int side : {-1, 1}) {  // the domes of the diaphragm, and the collar bones
-    Add(canvas, Ellipse(anatomy.LungX(side), anatomy.lung_y + anatomy.lung_ry + 0.07, 0.2, 0.12, 0, 6),
+    Add(canvas,
+        Ellipse(anatomy.LungX(side), anatomy.lung_y + anatomy.lung_ry + 0.07, 0.2, 0.12, 0, 6),
         0.12);
     cv::line(canvas, At(anatomy.centre + side * 0.05, anatomy.lung_y - 0.27),
              At(anatomy.centre + side * 0.33, anatomy.lung_y - 0.34), 0.66, 6, cv::LINE_AA);
@@ -217,13 +218,26 @@ SynthStyle StyleOfSite(int site) {
   // Three hospitals that share nothing; further ones lie between and around them.
   switch (site) {
     case 0:
-      return {.gamma = 1.0, .contrast = 1.0, .noise = 0.015, .marker = "L",
+      return {.gamma = 1.0,
+              .contrast = 1.0,
+              .noise = 0.015,
+              .marker = "L",
               .balance = {0.40, 0.35, 0.25}};
     case 1:
-      return {.width = 320, .height = 272, .gamma = 0.75, .contrast = 0.8, .noise = 0.035,
-              .blur = 0.8, .marker = "PORTABLE", .balance = {0.20, 0.25, 0.55}};
+      return {.width = 320,
+              .height = 272,
+              .gamma = 0.75,
+              .contrast = 0.8,
+              .noise = 0.035,
+              .blur = 0.8,
+              .marker = "PORTABLE",
+              .balance = {0.20, 0.25, 0.55}};
     case 2:
-      return {.width = 240, .height = 288, .gamma = 1.35, .contrast = 1.2, .noise = 0.02,
+      return {.width = 240,
+              .height = 288,
+              .gamma = 1.35,
+              .contrast = 1.2,
+              .noise = 0.02,
               .balance = {0.60, 0.30, 0.10}};
     default:
       break;

@@ -1,9 +1,10 @@
 #pragma once
 
-// Synthetic hospitals: procedural chest phantoms with known opacities, for demonstrations and tests.
+// Synthetic hospitals: procedural chest phantoms with known opacities, for demonstrations and
+// tests.
 //
-// They look like frontal radiographs and are none: no patient, no anatomy beyond ellipses. A model that
-// scores well on them has learnt to find drawn blobs and nothing about disease.
+// They look like frontal radiographs and are none: no patient, no anatomy beyond ellipses. A model
+// that scores well on them has learnt to find drawn blobs and nothing about disease.
 
 #include <array>
 #include <cstdint>
@@ -22,11 +23,11 @@ namespace consilium {
 struct SynthStyle {
   int width = 256;
   int height = 256;
-  double gamma = 1;       // of the detector's curve
-  double contrast = 1;    // about mid-grey
-  double noise = 0.02;    // standard deviation, of full scale
-  double blur = 0;        // Gaussian, pixels
-  std::string marker;     // burned into a corner; empty: none
+  double gamma = 1;     // of the detector's curve
+  double contrast = 1;  // about mid-grey
+  double noise = 0.02;  // standard deviation, of full scale
+  double blur = 0;      // Gaussian, pixels
+  std::string marker;   // burned into a corner; empty: none
   // Share of images of normal, pneumonia and covid.
   std::array<double, 3> balance = {1.0 / 3, 1.0 / 3, 1.0 / 3};
 };
@@ -45,8 +46,8 @@ struct Phantom {
 };
 
 // Draws one phantom of the label (an index into kSynthLabels). normal: clear lungs. pneumonia: one
-// dense opacity that fills part of one lobe. covid: several faint opacities, in both lungs, toward the
-// edge and the base.
+// dense opacity that fills part of one lobe. covid: several faint opacities, in both lungs, toward
+// the edge and the base.
 Phantom DrawPhantom(const SynthStyle& style, int label, Random& random);
 
 // Writes `images` phantoms of one to three a patient into the folder: images/, masks/lungs/,

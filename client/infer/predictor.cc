@@ -69,7 +69,8 @@ StatusOr<std::vector<fs::path>> FindImages(const std::vector<fs::path>& paths) {
     }
     const auto first = static_cast<std::ptrdiff_t>(images.size());
     for (const auto& entry : fs::recursive_directory_iterator(path)) {
-      if (entry.is_regular_file() && HasImageExtension(entry.path())) images.push_back(entry.path());
+      if (entry.is_regular_file() && HasImageExtension(entry.path()))
+        images.push_back(entry.path());
     }
     std::sort(images.begin() + first, images.end());
   }

@@ -23,8 +23,8 @@ struct Prediction {
 StatusOr<std::vector<std::filesystem::path>> FindImages(
     const std::vector<std::filesystem::path>& paths);
 
-// Predicts each image, in order, and hands it on; an unreadable one is handed on as its error and does
-// not stop the rest. `device`: cpu, cuda or auto. `threads`: 0 for all cores.
+// Predicts each image, in order, and hands it on; an unreadable one is handed on as its error and
+// does not stop the rest. `device`: cpu, cuda or auto. `threads`: 0 for all cores.
 struct PredictOptions {
   std::string device = "auto";
   int threads = 0;

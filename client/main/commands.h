@@ -1,7 +1,7 @@
 #pragma once
 
-// The commands of consilium-client, by subject. Each function adds its subcommands to the program; the
-// one that was typed leaves its work in `command`, which main runs after parsing.
+// The commands of consilium-client, by subject. Each function adds its subcommands to the program;
+// the one that was typed leaves its work in `command`, which main runs after parsing.
 
 #include <CLI/CLI.hpp>
 #include <functional>

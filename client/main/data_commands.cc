@@ -78,12 +78,12 @@ std::string ToText(const DataReport& report) {
 
 Status Check(const CheckOptions& options, const std::stop_token& stop) {
   std::unique_ptr<Progress> progress;
-  CSL_ASSIGN_OR_RETURN(const DataReport report,
-                       CheckData(ToDataSource(options.site.data()), stop,
-                                 [&](std::size_t done, std::size_t of) {
-                                   if (!progress) progress = std::make_unique<Progress>("reading", of);
-                                   progress->Advance(done);
-                                 }));
+  CSL_ASSIGN_OR_RETURN(
+      const DataReport report,
+      CheckData(ToDataSource(options.site.data()), stop, [&](std::size_t done, std::size_t of) {
+        if (!progress) progress = std::make_unique<Progress>("reading", of);
+        progress->Advance(done);
+      }));
   progress.reset();
   fmt::print("{}", options.json ? ToJson(report).dump(2) + "\n" : ToText(report));
   if (report.IsSound()) return OkStatus();
@@ -100,8 +100,10 @@ struct ShowOptions {
 };
 
 Status Show(const ShowOptions& options) {
-  CSL_ASSIGN_OR_RETURN(const Manifest manifest, ReadSplitManifest(ToDataSource(options.site.data())));
-  for (const auto& [label, count] : CountLabels(manifest)) fmt::print("{:<12}{:>7}\n", label, count);
+  CSL_ASSIGN_OR_RETURN(const Manifest manifest,
+                       ReadSplitManifest(ToDataSource(options.site.data())));
+  for (const auto& [label, count] : CountLabels(manifest))
+    fmt::print("{:<12}{:>7}\n", label, count);
   CSL_RETURN_IF_ERROR(WriteContactSheet(manifest, options.columns, options.rows, options.output));
   fmt::print("contact sheet: {}\n", options.output);
   return OkStatus();
@@ -119,16 +121,19 @@ void AddDataCommands(CLI::App& app, CommandLine& line) {
   command->add_option("--site", synth->site, "Which hospital: each number looks different")
       ->check(CLI::Range(0, 1'000'000))
       ->capture_default_str();
-  command->add_option("--images", synth->images)->check(CLI::Range(1, 1'000'000))
+  command->add_option("--images", synth->images)
+      ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   command->add_option("--seed", synth->seed)->capture_default_str();
-  command->callback([synth, &line] { line.command = [synth, &line] { return Synth(*synth, line.stop); }; });
+  command->callback(
+      [synth, &line] { line.command = [synth, &line] { return Synth(*synth, line.stop); }; });
 
   const auto check = std::make_shared<CheckOptions>();
   command = data->add_subcommand("check", "Read every image; find leaks, duplicates, damage");
   command->add_flag("--json", check->json, "Print JSON");
   AddDataOptions(*command, check->site);
-  command->callback([check, &line] { line.command = [check, &line] { return Check(*check, line.stop); }; });
+  command->callback(
+      [check, &line] { line.command = [check, &line] { return Check(*check, line.stop); }; });
 
   const auto show = std::make_shared<ShowOptions>();
   command = data->add_subcommand("show", "Count labels and draw a contact sheet");

@@ -26,8 +26,9 @@ struct JoinOptions {
 };
 
 Status Join(const JoinOptions& options, const std::stop_token& stop) {
-  CSL_ASSIGN_OR_RETURN(const std::string site, JoinFederation(options.address, options.token,
-                                                              options.ca_sha256, options.dir, stop));
+  CSL_ASSIGN_OR_RETURN(
+      const std::string site,
+      JoinFederation(options.address, options.token, options.ca_sha256, options.dir, stop));
   const fs::path settings = fs::path(options.dir) / kSiteFile;
   if (!fs::exists(settings)) {
     const std::string data =
@@ -104,20 +105,24 @@ void AddFederationCommands(CLI::App& app, CommandLine& line) {
   command->add_option("address", join->address, "HOST:PORT of the coordinator's enrolment")
       ->required();
   command->add_option("--token", join->token, "The invitation's token; works once")->required();
-  command->add_option("--ca-sha256", join->ca_sha256, "The hash of the federation's CA")->required();
+  command->add_option("--ca-sha256", join->ca_sha256, "The hash of the federation's CA")
+      ->required();
   command->add_option("--dir", join->dir, "The hospital's folder, new or empty")->required();
   command->add_option("--data", join->data, "Where the images are: a CSV, or a folder per class");
   command->add_option("--threads", join->threads, "For arithmetic; 0: all cores")
       ->check(CLI::Range(0, 1024));
-  command->callback([join, &line] { line.command = [join, &line] { return Join(*join, line.stop); }; });
+  command->callback(
+      [join, &line] { line.command = [join, &line] { return Join(*join, line.stop); }; });
 
   const auto dir = std::make_shared<std::string>();
   command = app.add_subcommand("start", "Run the agent: wait for rounds, train, upload");
   command->add_option("--dir", *dir, "The hospital's folder")->required();
   command->footer(
       "Settings are in DIR/site.yaml:\n"
-      "  data.path                a CSV manifest (path,label[,patient_id][,split]) or a folder per class\n"
-      "  data.root                what the CSV's paths are relative to (default: the CSV's folder)\n"
+      "  data.path                a CSV manifest (path,label[,patient_id][,split]) or a folder per "
+      "class\n"
+      "  data.root                what the CSV's paths are relative to (default: the CSV's "
+      "folder)\n"
       "  data.validation          a second CSV with the validation images\n"
       "  data.validation_fraction share of patients held out where no split is given (0.2)\n"
       "  data.max_unreadable      share of unreadable images above which a task fails (0.05)\n"
@@ -140,7 +145,8 @@ void AddFederationCommands(CLI::App& app, CommandLine& line) {
   command->add_option("--round", pull->round, "After this round (default: the last)");
   command->add_option("--architecture", pull->architecture, "Refuse any other architecture");
   command->add_option("-o,--output", pull->output, "Default: DIR/models/pulled.safetensors");
-  command->callback([pull, &line] { line.command = [pull, &line] { return Pull(*pull, line.stop); }; });
+  command->callback(
+      [pull, &line] { line.command = [pull, &line] { return Pull(*pull, line.stop); }; });
 }
 
 }  // namespace consilium

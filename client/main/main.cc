@@ -12,8 +12,9 @@ int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("client"));
   spdlog::flush_on(spdlog::level::info);
 
-  CLI::App app("A hospital's part of a Consilium federation. Research use only: not a medical device.",
-               "consilium-client");
+  CLI::App app(
+      "A hospital's part of a Consilium federation. Research use only: not a medical device.",
+      "consilium-client");
   app.require_subcommand(1);
   app.set_version_flag("--version", [] {
     consilium::SetThreads(0);
@@ -24,5 +25,5 @@ int main(int argc, char** argv) {
   consilium::AddDataCommands(app, line);
   consilium::AddModelCommands(app, line);
   CLI11_PARSE(app, argc, argv);
-  return consilium::ExitCode("consilium-client", line.command());
+  return consilium::ExitCode("consilium-client", line.command);
 }

@@ -50,9 +50,9 @@ class PredictionPrinter {
       for (std::size_t c = 0; c < classes_.size(); ++c) {
         probabilities[classes_[c]] = result->probabilities[c];
       }
-      fmt::print("{}\n",
-                 Json{{"path", path}, {"prediction", decision}, {"probabilities", probabilities}}
-                     .dump());
+      fmt::print(
+          "{}\n",
+          Json{{"path", path}, {"prediction", decision}, {"probabilities", probabilities}}.dump());
       return;
     }
     const bool table = format_ == "table";
@@ -90,19 +90,19 @@ Status Predict(const PredictCommand& command, const std::stop_token& stop) {
                             ? fs::path(command.dir) / "models" / "pulled.safetensors"
                             : fs::path(command.model);
   CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(path));
-  CSL_ASSIGN_OR_RETURN(const auto images,
-                       FindImages({command.paths.begin(), command.paths.end()}));
+  CSL_ASSIGN_OR_RETURN(const auto images, FindImages({command.paths.begin(), command.paths.end()}));
   PredictionPrinter printer(command.format, model.info.spec.classes);
   Progress progress("predicting", images.size());
   std::uint64_t done = 0;
-  CSL_RETURN_IF_ERROR(PredictImages(model, images, command.options, stop,
-                                    [&](const StatusOr<Prediction>& result) {
-                                      printer.Print(result);
-                                      progress.Advance(++done);
-                                    }));
+  CSL_RETURN_IF_ERROR(
+      PredictImages(model, images, command.options, stop, [&](const StatusOr<Prediction>& result) {
+        printer.Print(result);
+        progress.Advance(++done);
+      }));
   if (command.format == "table") {
-    fmt::print(stderr, "Research use only; not a medical device. A probability is this model's, not a "
-                       "diagnosis.\n");
+    fmt::print(stderr,
+               "Research use only; not a medical device. A probability is this model's, not a "
+               "diagnosis.\n");
   }
   if (printer.failures() == 0) return OkStatus();
   return InvalidArgument("{} of {} images could not be read", printer.failures(), images.size());
@@ -124,9 +124,8 @@ Status ModelInfoCommand(const std::string& path, bool json) {
   if (json) {
     Json tensors = Json::array();
     for (const TensorSpec& tensor : model.state.layout->tensors()) {
-      tensors.push_back({{"name", tensor.name},
-                         {"shape", tensor.shape},
-                         {"role", TensorRoleName(tensor.role)}});
+      tensors.push_back(
+          {{"name", tensor.name}, {"shape", tensor.shape}, {"role", TensorRoleName(tensor.role)}});
     }
     fmt::print("{}\n", Json{{"sha256", digest},
                             {"metadata", EncodeModelInfo(model.info)},
@@ -156,13 +155,15 @@ void AddModelCommands(CLI::App& app, CommandLine& line) {
   command->add_option("--format", predict->format)
       ->check(CLI::IsMember({"table", "csv", "json"}))
       ->capture_default_str();
-  command->add_flag_callback("--json", [predict] { predict->format = "json"; }, "A JSON line an image");
+  command->add_flag_callback(
+      "--json", [predict] { predict->format = "json"; }, "A JSON line an image");
   command->add_option("--device", predict->options.device)
       ->check(CLI::IsMember({"cpu", "cuda", "auto"}))
       ->capture_default_str();
   command->add_option("--threads", predict->options.threads, "0: all cores");
-  command->callback(
-      [predict, &line] { line.command = [predict, &line] { return Predict(*predict, line.stop); }; });
+  command->callback([predict, &line] {
+    line.command = [predict, &line] { return Predict(*predict, line.stop); };
+  });
 
   CLI::App* model = app.add_subcommand("model", "Model files");
   model->require_subcommand(1);
@@ -172,12 +173,14 @@ void AddModelCommands(CLI::App& app, CommandLine& line) {
   command = model->add_subcommand("init", "Make a plan's initial model");
   command->add_option("--plan", *plan)->required();
   command->add_option("-o,--output", *path)->required();
-  command->callback([plan, path, &line] { line.command = [plan, path] { return InitModel(*plan, *path); }; });
+  command->callback(
+      [plan, path, &line] { line.command = [plan, path] { return InitModel(*plan, *path); }; });
   command = model->add_subcommand("info", "Say what a model file is");
   command->add_option("file", *path)->required();
   command->add_flag("--json", *json, "Print JSON, with every tensor");
-  command->callback(
-      [path, json, &line] { line.command = [path, json] { return ModelInfoCommand(*path, *json); }; });
+  command->callback([path, json, &line] {
+    line.command = [path, json] { return ModelInfoCommand(*path, *json); };
+  });
 }
 
 }  // namespace consilium

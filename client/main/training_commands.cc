@@ -30,11 +30,12 @@ Status TrainCommand(const TrainOptionsLine& options, const std::stop_token& stop
   Json rounds = Json::array();
   const auto on_round = [&](const LocalRound& round) {
     const Report report = Summarise(round.validation);
-    fmt::print("round {:>3}/{}  train loss {:.4f}  |  loss {:.4f}  accuracy {:>6}  balanced {:>6}  "
-               "on {} images  ({:.1f} s)\n",
-               round.round, plan.rounds(), round.train_loss, report.loss.value_or(0),
-               Percent(report.accuracy), Percent(report.balanced_accuracy), report.examples,
-               round.train_seconds);
+    fmt::print(
+        "round {:>3}/{}  train loss {:.4f}  |  loss {:.4f}  accuracy {:>6}  balanced {:>6}  "
+        "on {} images  ({:.1f} s)\n",
+        round.round, plan.rounds(), round.train_loss, report.loss.value_or(0),
+        Percent(report.accuracy), Percent(report.balanced_accuracy), report.examples,
+        round.train_seconds);
     std::fflush(stdout);
     rounds.push_back({{"round", round.round},
                       {"train_loss", round.train_loss},
@@ -75,14 +76,18 @@ void AddDataOptions(CLI::App& command, v1::SiteConfig& site) {
     return command.add_option_function<std::string>(
         name, [&site, set](const std::string& value) { set(site, value); }, help);
   };
-  text("--data", [](auto& s, auto& v) { s.mutable_data()->set_path(v); },
-       "A CSV manifest, or a folder per class")
+  text(
+      "--data", [](auto& s, auto& v) { s.mutable_data()->set_path(v); },
+      "A CSV manifest, or a folder per class")
       ->required();
-  text("--root", [](auto& s, auto& v) { s.mutable_data()->set_root(v); },
-       "What a CSV's paths are relative to (default: its folder)");
-  text("--validation", [](auto& s, auto& v) { s.mutable_data()->set_validation(v); },
-       "A second CSV with the validation images");
-  text("--device", [](auto& s, auto& v) { s.set_device(v); }, "cpu, cuda or auto")
+  text(
+      "--root", [](auto& s, auto& v) { s.mutable_data()->set_root(v); },
+      "What a CSV's paths are relative to (default: its folder)");
+  text(
+      "--validation", [](auto& s, auto& v) { s.mutable_data()->set_validation(v); },
+      "A second CSV with the validation images");
+  text(
+      "--device", [](auto& s, auto& v) { s.set_device(v); }, "cpu, cuda or auto")
       ->check(CLI::IsMember({"cpu", "cuda", "auto"}));
   command.add_option_function<unsigned>(
       "--threads", [&site](unsigned value) { site.set_threads(value); }, "0: all cores");
@@ -91,13 +96,16 @@ void AddDataOptions(CLI::App& command, v1::SiteConfig& site) {
 void AddTrainingCommands(CLI::App& app, CommandLine& line) {
   const auto train = std::make_shared<TrainOptionsLine>();
   CLI::App* command = app.add_subcommand("train", "Train here alone, without a federation");
-  command->add_option("--plan", train->plan, "The plan: its model, training and rounds")->required();
-  command->add_option("--init", train->init, "A model file to start from (default: the plan's seed)");
+  command->add_option("--plan", train->plan, "The plan: its model, training and rounds")
+      ->required();
+  command->add_option("--init", train->init,
+                      "A model file to start from (default: the plan's seed)");
   command->add_option("-o,--output", train->output, "The model file to write")->required();
   command->add_option("--json", train->json, "Write every round's figures to this file");
   AddDataOptions(*command, train->site);
-  command->callback(
-      [train, &line] { line.command = [train, &line] { return TrainCommand(*train, line.stop); }; });
+  command->callback([train, &line] {
+    line.command = [train, &line] { return TrainCommand(*train, line.stop); };
+  });
 
   const auto evaluate = std::make_shared<EvaluateOptions>();
   command = app.add_subcommand("evaluate", "Score a model on labelled images");

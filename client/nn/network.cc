@@ -149,8 +149,8 @@ Status Network::MoveTo(const std::string& device) {
     impl_->device = torch::Device(cuda ? torch::kCUDA : torch::kCPU);
     for (torch::Tensor& tensor : impl_->tensors) {
       // Convolution weights lie as their images do: channels last.
-      const auto format = tensor.dim() == 4 ? torch::MemoryFormat::ChannelsLast
-                                            : torch::MemoryFormat::Contiguous;
+      const auto format =
+          tensor.dim() == 4 ? torch::MemoryFormat::ChannelsLast : torch::MemoryFormat::Contiguous;
       tensor.set_data(tensor.to(impl_->device).contiguous(format));
     }
     return true;

@@ -23,7 +23,7 @@ std::vector<std::string> Architectures();
 class Network {
  public:
   // Weights drawn from the seed: He's normal initialisation (ICCV 2015, equation 10, fan-out) for
-  // convolutions, uniform within 1/sqrt(fan-in) for dense layers. The same on every machine.
+  // convolutions, uniform within 1/sqrt(fan-in) for dense layers. The same on machines of one kind.
   // INVALID_ARGUMENT for an unknown architecture, with the known ones.
   static StatusOr<Network> Create(const ModelSpec& spec, std::uint64_t seed);
   Network(Network&&) noexcept;
@@ -57,7 +57,8 @@ std::string ResolveDevice(const std::string& setting);
 // Sets LibTorch's threads for arithmetic; 0: all cores.
 void SetThreads(int threads);
 
-// Two lines: LibTorch's version, threads and device; the library that its matrix products come from.
+// Two lines: LibTorch's version, threads and device; the library that its matrix products come
+// from.
 std::string DescribeLibTorch();
 
 }  // namespace consilium

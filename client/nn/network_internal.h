@@ -18,6 +18,11 @@ class Classifier : public torch::nn::Module {
   virtual torch::Tensor Forward(torch::Tensor images) = 0;
 };
 
+// Feature maps, averaged to pooled_side x pooled_side whatever the input size, then a classifier on
+// the flattened result. The modules' names are "features" and "classifier".
+std::shared_ptr<Classifier> MakeSequential(torch::nn::Sequential features, int pooled_side,
+                                           torch::nn::Sequential classifier);
+
 std::shared_ptr<Classifier> MakeSimpleCnn(const ModelSpec& spec);
 std::shared_ptr<Classifier> MakeResNet18(const ModelSpec& spec);
 std::shared_ptr<Classifier> MakeVgg16(const ModelSpec& spec, bool batch_norm);

@@ -9,7 +9,8 @@ nn::Conv2d Conv3x3(int in, int out, int stride) {
   return nn::Conv2d(nn::Conv2dOptions(in, out, 3).stride(stride).padding(1).bias(false));
 }
 
-// Two 3 x 3 convolutions and a shortcut; where the shape changes, the shortcut is a 1 x 1 convolution.
+// Two 3 x 3 convolutions and a shortcut; where the shape changes, the shortcut is a 1 x 1
+// convolution.
 class BasicBlock final : public nn::Module {
  public:
   BasicBlock(int in, int out, int stride)
@@ -19,8 +20,9 @@ class BasicBlock final : public nn::Module {
     register_module("conv2", conv2_);
     register_module("bn2", bn2_);
     if (stride != 1 || in != out) {
-      downsample_ = nn::Sequential(
-          nn::Conv2d(nn::Conv2dOptions(in, out, 1).stride(stride).bias(false)), nn::BatchNorm2d(out));
+      downsample_ =
+          nn::Sequential(nn::Conv2d(nn::Conv2dOptions(in, out, 1).stride(stride).bias(false)),
+                         nn::BatchNorm2d(out));
       register_module("downsample", downsample_);
     }
   }

@@ -82,7 +82,10 @@ bool HasImageExtension(const std::filesystem::path& path) {
 }
 
 StatusOr<Image> ReadImage(const std::filesystem::path& path) {
-  if (!std::filesystem::is_regular_file(path)) return NotFound("{}: no such file", path.string());
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) {
+    return NotFound("{}: no such file, or not to be read", path.string());
+  }
   const auto decoded = CatchAsStatus(path.string(), [&] {
     return cv::imread(path.string(), cv::IMREAD_UNCHANGED | cv::IMREAD_IGNORE_ORIENTATION);
   });
@@ -95,7 +98,7 @@ StatusOr<Image> ReadImage(const std::filesystem::path& path) {
     return InvalidArgument("{}: {} x {} pixels, want sides of {} to {}", path.string(),
                            decoded->cols, decoded->rows, kMinSide, kMaxSide);
   }
-  return FromMat(Stretch(ToGrey(*decoded)));
+  return CatchAsStatus(path.string(), [&] { return FromMat(Stretch(ToGrey(*decoded))); });
 }
 
 Image CropAndResize(const Image& image, int side) {
@@ -119,9 +122,11 @@ void ToNetworkInput(std::span<const std::uint16_t> pixels, int side,
     contrast += random.Uniform(-1, 1) * augmentation.contrast;
     brightness = random.Uniform(-1, 1) * augmentation.brightness;
   }
-  // ((x / white - 1/2) contrast + 1/2 + brightness - mean) / stddev, as one multiplication and addition.
+  // ((x / white - 1/2) contrast + 1/2 + brightness - mean) / stddev, as one multiplication and
+  // addition.
   const double gain = contrast / (kWhite * normalisation.stddev);
-  const double offset = (0.5 * (1 - contrast) + brightness - normalisation.mean) / normalisation.stddev;
+  const double offset =
+      (0.5 * (1 - contrast) + brightness - normalisation.mean) / normalisation.stddev;
   const std::size_t area = static_cast<std::size_t>(side) * static_cast<std::size_t>(side);
   cv::Mat plane(side, side, CV_32F, out.data());
   image.convertTo(plane, CV_32F, gain, offset);

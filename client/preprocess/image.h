@@ -29,11 +29,12 @@ bool HasImageExtension(const std::filesystem::path& path);
 // 16384 pixels.
 StatusOr<Image> ReadImage(const std::filesystem::path& path);
 
-// The largest centred square, resized to side x side (area mean when it shrinks, cubic when it grows).
-// Never padded: the shape of a picture must not reach the network.
+// The largest centred square, resized to side x side (area mean when it shrinks, cubic when it
+// grows). Never padded: the shape of a picture must not reach the network.
 Image CropAndResize(const Image& image, int side);
 
-// Random changes of a training image; 0 or false: none. Each is drawn anew for each image and epoch.
+// Random changes of a training image; 0 or false: none. Each is drawn anew for each image and
+// epoch.
 struct Augmentation {
   double rotation_degrees = 0;  // up to this, either way
   double shift = 0;             // up to this share of the side, in both directions
@@ -47,7 +48,8 @@ struct Augmentation {
 };
 
 // Writes a side x side image as the network sees it, channels x side x side: intensities in [0, 1],
-// augmented, then (x - mean) / stddev, the same in every channel. What a turn uncovers repeats the edge.
+// augmented, then (x - mean) / stddev, the same in every channel. What a turn uncovers repeats the
+// edge.
 struct Normalisation {
   double mean = 0.5;
   double stddev = 0.25;

@@ -1,6 +1,7 @@
 #include "client/rpc/coordinator_client.h"
 
 #include "client/rpc/fetch_authority.h"
+#include "common/base/file.h"
 #include "common/crypto/certificate.h"
 #include "common/rpc/blob_transfer.h"
 #include "common/rpc/channel.h"
@@ -13,7 +14,8 @@ namespace {
 
 constexpr std::uint32_t kProtocol = 1;
 constexpr std::chrono::seconds kTimeout{30};
-constexpr std::chrono::seconds kPollSlack{15};  // that a long poll's answer may take beyond its wait
+constexpr std::chrono::seconds kPollSlack{
+    15};  // that a long poll's answer may take beyond its wait
 // A report of a large model is admitted, its file read, before it is answered.
 constexpr std::chrono::minutes kReportTimeout{10};
 
@@ -24,14 +26,25 @@ std::string WithoutScheme(const std::string& address) {
   return rest;
 }
 
+// The token works once: that its certificate can be kept must be known before it is sent.
+Status CheckWritable(const std::filesystem::path& folder) {
+  const bool existed = std::filesystem::exists(folder);
+  CSL_RETURN_IF_ERROR(MakeFolders(folder));
+  const std::filesystem::path probe = folder / ".probe";
+  const Status written = WriteFileAtomically(probe, "");
+  std::error_code ignored;
+  std::filesystem::remove(probe, ignored);
+  if (!existed) std::filesystem::remove(folder, ignored);
+  return written;
+}
+
 StatusOr<v1::JoinResponse> RequestCertificate(const std::string& address, const std::string& ca_pem,
                                               const std::string& token, const PrivateKey& key,
                                               const std::stop_token& stop) {
   v1::JoinRequest request;
   request.set_token(token);
   CSL_ASSIGN_OR_RETURN(*request.mutable_request_pem(), SigningRequest::Create(key));
-  const auto stub =
-      v1::EnrolmentService::NewStub(MakeChannel(address, EnrolmentTlsClient(ca_pem)));
+  const auto stub = v1::EnrolmentService::NewStub(MakeChannel(address, EnrolmentTlsClient(ca_pem)));
   CallContext context(kTimeout, stop);
   v1::JoinResponse response;
   CSL_RETURN_IF_ERROR(FromGrpc(stub->Join(context.get(), request, &response)));
@@ -52,6 +65,7 @@ StatusOr<std::string> JoinFederation(const std::string& address, const std::stri
     return InvalidArgument("'{}': want HOST:PORT of the coordinator's enrolment", address);
   }
   CSL_ASSIGN_OR_RETURN(const std::string ca_pem, FetchAuthority(endpoint, ca_sha256));
+  CSL_RETURN_IF_ERROR(CheckWritable(folder));
   CSL_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::Generate());
   CSL_ASSIGN_OR_RETURN(const v1::JoinResponse response,
                        RequestCertificate(endpoint, ca_pem, token, key, stop));

@@ -17,10 +17,10 @@
 
 namespace consilium {
 
-// Joins a federation: fetches the CA from the enrolment address ("HOST:PORT", "https://" allowed before
-// it) and compares it with the hash, makes a key in `folder`, has it certified with the token. Nothing
-// is written unless all of it works. PERMISSION_DENIED for a wrong hash or a refused token. Gives the
-// site's name.
+// Joins a federation: fetches the CA from the enrolment address ("HOST:PORT", "https://" allowed
+// before it) and compares it with the hash, makes a key in `folder`, has it certified with the
+// token. Nothing is written unless all of it works. PERMISSION_DENIED for a wrong hash or a refused
+// token. Gives the site's name.
 StatusOr<std::string> JoinFederation(const std::string& address, const std::string& token,
                                      const std::string& ca_sha256,
                                      const std::filesystem::path& folder,

@@ -25,7 +25,8 @@ Status ConnectError(const std::string& address) {
 
 StatusOr<std::string> ToPem(X509* certificate) {
   const std::shared_ptr<BIO> bio(BIO_new(BIO_s_mem()), BIO_free);
-  if (PEM_write_bio_X509(bio.get(), certificate) != 1) return Internal("cannot write a certificate");
+  if (PEM_write_bio_X509(bio.get(), certificate) != 1)
+    return Internal("cannot write a certificate");
   char* data = nullptr;
   const long size = BIO_get_mem_data(bio.get(), &data);
   return std::string(data, static_cast<std::size_t>(size));
@@ -58,9 +59,10 @@ StatusOr<std::string> FetchAuthority(const std::string& address, const std::stri
     CSL_ASSIGN_OR_RETURN(const Certificate certificate, Certificate::FromPem(pem));
     if (ConstantTimeEqual(certificate.Sha256(), ca_sha256)) return pem;
   }
-  return PermissionDenied("the server at {} does not have the CA of this invitation (--ca-sha256 {}): "
-                          "check the line you were sent, and do not join",
-                          address, ca_sha256);
+  return PermissionDenied(
+      "the server at {} does not have the CA of this invitation (--ca-sha256 {}): "
+      "check the line you were sent, and do not join",
+      address, ca_sha256);
 }
 
 }  // namespace consilium

@@ -32,6 +32,14 @@ std::string EncodeModel(const ModelInfo& info, const ModelState& state) {
   return bytes;
 }
 
+// Whether the coordinator will not have this hospital, or this client.
+bool IsRefusal(const Status& status) {
+  return status.code() == absl::StatusCode::kUnauthenticated ||
+         status.code() == absl::StatusCode::kPermissionDenied ||
+         status.code() == absl::StatusCode::kFailedPrecondition ||
+         status.code() == absl::StatusCode::kUnimplemented;
+}
+
 class Agent {
  public:
   Agent(const Home& home, const v1::SiteConfig& site, fs::path folder, const std::stop_token& stop)
@@ -60,7 +68,7 @@ class Agent {
   // Waits before another attempt; gives the error back where another attempt makes no sense.
   Status PauseAfter(const Status& status) {
     if (stop_.stop_requested()) return OkStatus();
-    if (!IsTransient(status)) return status;
+    if (IsRefusal(status)) return status;
     const auto pause = backoff_.Next();
     spdlog::warn("coordinator away ({}); next attempt in {} ms", std::string(status.message()),
                  pause.count());
@@ -95,19 +103,22 @@ class Agent {
                                                         : std::string(allowed.message()));
       report.mutable_failure()->set_refused(!allowed.ok());
     }
-    const auto note = Persist([&] { return client_.ReportTask(report); });
-    if (stop_.stop_requested()) return OkStatus();
-    if (!note.ok()) {
-      // The coordinator refused the report: it has closed the task, so there is nothing to repeat.
+    auto note = Persist([&] { return client_.ReportTask(report); });
+    if (!note.ok() && report.has_result() && !stop_.stop_requested()) {
+      // A result that the coordinator will not have: say so, or the task would come again and
+      // again.
       spdlog::error("{}: {}", task.task_id(), std::string(note.status().message()));
-      return note.status().code() == absl::StatusCode::kUnauthenticated ? note.status() : OkStatus();
+      report.mutable_failure()->set_reason("the coordinator refused the result");
+      note = Persist([&] { return client_.ReportTask(report); });
     }
+    if (stop_.stop_requested()) return OkStatus();
+    if (!note.ok()) return PauseAfter(note.status());
     if (!note->empty()) spdlog::warn("{}: {}", task.task_id(), *note);
     return OkStatus();
   }
 
-  // What the coordinator hears of a failure. The message itself stays here: it may name files, and a
-  // file's name may name a patient.
+  // What the coordinator hears of a failure. The message itself stays here: it may name files, and
+  // a file's name may name a patient.
   std::string ReasonToSend(const Status& status) const {
     return fmt::format("{} failed ({}); the hospital's log says why", stage_,
                        absl::StatusCodeToString(status.code()));
@@ -118,7 +129,8 @@ class Agent {
     CSL_RETURN_IF_ERROR(CheckPlan(task.plan()));
     const std::string& architecture = task.plan().model().architecture();
     const auto& allowed = site_.architectures();
-    if (allowed.empty() || std::find(allowed.begin(), allowed.end(), architecture) != allowed.end()) {
+    if (allowed.empty() ||
+        std::find(allowed.begin(), allowed.end(), architecture) != allowed.end()) {
       return OkStatus();
     }
     return PermissionDenied("site.yaml does not allow the architecture '{}'", architecture);
@@ -152,6 +164,11 @@ class Agent {
     CSL_RETURN_IF_ERROR(trainee_.Prepare(task.plan()));
     stage_ = "fetching the global model";
     CSL_ASSIGN_OR_RETURN(const Model global, Fetch(task));
+    CSL_ASSIGN_OR_RETURN(const ModelSpec spec, FromProto(task.plan().model()));
+    if (global.info.spec != spec) {
+      return InvalidArgument("the model is {}, not the plan's network",
+                             Describe(global.info, *global.state.layout));
+    }
     CSL_ASSIGN_OR_RETURN(Network network, trainee_.Load(global));
     v1::TaskResult result;
     stage_ = "evaluating";
@@ -169,12 +186,10 @@ class Agent {
     result.set_steps(report.steps);
     result.set_train_loss(report.loss);
     result.set_train_seconds(report.seconds);
-    CSL_ASSIGN_OR_RETURN(*result.mutable_blob_digest(),
-                         Upload(task, network,
-                                {.run = task.run_id(),
-                                 .round = round,
-                                 .training_sites = 1,
-                                 .parent_digest = task.model().digest()}));
+    CSL_ASSIGN_OR_RETURN(
+        *result.mutable_blob_digest(),
+        Upload(task, network,
+               {.run = task.run_id(), .round = round, .parent_digest = task.model().digest()}));
     return result;
   }
 

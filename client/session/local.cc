@@ -37,6 +37,10 @@ Status TrainLocally(const v1::RunPlan& plan, const v1::SiteConfig& site,
                     const std::filesystem::path& initial, const std::filesystem::path& output,
                     const std::stop_token& stop,
                     const std::function<void(const LocalRound&)>& on_round) {
+  const std::filesystem::path folder = std::filesystem::absolute(output).parent_path();
+  if (!std::filesystem::is_directory(folder)) {
+    return NotFound("{}: no such folder for the model", folder.string());
+  }
   Trainee trainee(site, kCacheFolder, stop);
   CSL_ASSIGN_OR_RETURN(const Model model, InitialModel(trainee, plan, initial));
   CSL_RETURN_IF_ERROR(trainee.Prepare(plan));

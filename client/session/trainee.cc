@@ -26,7 +26,8 @@ Status Trainee::Prepare(const v1::RunPlan& plan) {
   CSL_ASSIGN_OR_RETURN(const Manifest manifest, ReadSplitManifest(ToDataSource(site_.data())));
   side_ = side;
   classes_ = classes;
-  CSL_ASSIGN_OR_RETURN(validation_, Decode(Select(manifest, Split::kValidation), plan, "validation"));
+  CSL_ASSIGN_OR_RETURN(validation_,
+                       Decode(Select(manifest, Split::kValidation), plan, "validation"));
   CSL_ASSIGN_OR_RETURN(train_, Decode(Select(manifest, Split::kTrain), plan, "training"));
   return OkStatus();
 }
@@ -71,14 +72,13 @@ StatusOr<TrainReport> Trainee::Train(const v1::RunPlan& plan, int round, Network
                        ToTrainOptions(plan, round, train_->class_counts()));
   Loader loader(*train_, network.spec(), ToTrainLoader(plan, site_));
   std::unique_ptr<Progress> progress;
-  return consilium::Train(network, loader, options, stop_,
-                          [&](std::uint64_t done, std::uint64_t total) {
-                            if (!progress) {
-                              progress = std::make_unique<Progress>(
-                                  fmt::format("round {}", round), total);
-                            }
-                            progress->Advance(done);
-                          });
+  return consilium::Train(
+      network, loader, options, stop_, [&](std::uint64_t done, std::uint64_t total) {
+        if (!progress) {
+          progress = std::make_unique<Progress>(fmt::format("round {}", round), total);
+        }
+        progress->Advance(done);
+      });
 }
 
 }  // namespace consilium

@@ -1,6 +1,7 @@
 #pragma once
 
-// A hospital's data and network, put together for a plan: what trains, with or without a federation.
+// A hospital's data and network, put together for a plan: what trains, with or without a
+// federation.
 
 #include <filesystem>
 #include <map>

@@ -13,7 +13,8 @@ namespace consilium {
 // One weight a class:
 //   "none"       no weights: an empty list
 //   "inverse"    n / (K n_c)
-//   "effective"  (1 - b) / (1 - b^n_c) with b = 0.999: the inverse of the effective number of samples
+//   "effective"  (1 - b) / (1 - b^n_c) with b = 0.999: the inverse of the effective number of
+//   samples
 //                (Cui et al., CVPR 2019, equation 2)
 // scaled so that the classes that are present have mean weight 1 over the examples. A class with no
 // example weighs 0: it is in no batch. INVALID_ARGUMENT for another method.

@@ -72,8 +72,7 @@ class TrainingLoop {
         parameters_(ParametersOf(network_)),
         optimizer_(options, parameters_),
         weights_(WeightsOf(options, network_.device)),
-        restriction_(
-            RestrictionOf(options, network_.spec.classes.size(), network_.device)) {}
+        restriction_(RestrictionOf(options, network_.spec.classes.size(), network_.device)) {}
 
   StatusOr<TrainReport> Run(const std::stop_token& stop, const StepCallback& on_step) {
     const auto start = SteadyClock::now();
@@ -124,8 +123,8 @@ class TrainingLoop {
     report_.examples += static_cast<std::uint64_t>(batch.count);
     loss_sum_ += loss;
     if (!std::isfinite(loss)) {
-      return FailedPrecondition("the loss is no longer finite at step {}: try a lower learning rate",
-                                report_.steps);
+      return FailedPrecondition(
+          "the loss is no longer finite at step {}: try a lower learning rate", report_.steps);
     }
     if (options_.clip_norm > 0) {
       torch::nn::utils::clip_grad_norm_(parameters_, options_.clip_norm);
@@ -165,9 +164,8 @@ class TrainingLoop {
 
 StatusOr<TrainReport> Train(Network& network, BatchSource& source, const TrainOptions& options,
                             const std::stop_token& stop, const StepCallback& on_step) {
-  auto report = CatchAsStatus("training", [&] {
-    return TrainingLoop(network, source, options).Run(stop, on_step);
-  });
+  auto report = CatchAsStatus(
+      "training", [&] { return TrainingLoop(network, source, options).Run(stop, on_step); });
   if (!report.ok()) return report.status();
   return *std::move(report);
 }
@@ -182,6 +180,9 @@ StatusOr<Evaluation> Evaluate(Network& network, BatchSource& source, const std::
     CSL_ASSIGN_OR_RETURN(const Batch* batch, source.Next());
     if (batch == nullptr) return evaluation;
     CSL_ASSIGN_OR_RETURN(const std::vector<float> p, Predict(network, *batch));
+    if (!AllFinite(p)) {
+      return FailedPrecondition("the model's scores are not finite: it has diverged");
+    }
     for (std::size_t i = 0; i < batch->labels.size(); ++i) {
       const auto row = std::span(p).subspan(i * classes, classes);
       const auto label = static_cast<std::size_t>(batch->labels[i]);

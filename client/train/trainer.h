@@ -23,19 +23,19 @@ struct TrainOptions {
   int steps = 0;  // if above 0, this many batches instead of epochs
   OptimizerKind optimizer = OptimizerKind::kSgd;
   double learning_rate = 0.01;
-  double momentum = 0.9;      // SGD
-  double weight_decay = 0;    // SGD: added to the gradient; AdamW: decoupled
+  double momentum = 0.9;    // SGD
+  double weight_decay = 0;  // SGD: added to the gradient; AdamW: decoupled
   Schedule schedule = Schedule::kConstant;
-  double warmup = 0;          // share of the whole run over which the rate rises from 0
-  double clip_norm = 0;       // of the whole gradient's L2 norm; 0: none
+  double warmup = 0;                 // share of the whole run over which the rate rises from 0
+  double clip_norm = 0;              // of the whole gradient's L2 norm; 0: none
   std::vector<float> class_weights;  // one a class, or none
-  // Classes that this site has no example of are left out of the softmax that it trains: it learns to
-  // tell its own classes apart and leaves the others' outputs to the sites that have them. Without it
-  // every batch here would teach the network that the absent classes do not exist. The restricted
-  // softmax of Li and Zhan (KDD 2021, section 4), at its limit.
+  // Classes that this site has no example of are left out of the softmax that it trains: it learns
+  // to tell its own classes apart and leaves the others' outputs to the sites that have them.
+  // Without it every batch here would teach the network that the absent classes do not exist. The
+  // restricted softmax of Li and Zhan (KDD 2021, section 4), at its limit.
   std::vector<int> absent_classes;
-  std::uint64_t seed = 1;            // of dropout
-  std::uint64_t first_epoch = 0;     // the data's order goes on from here
+  std::uint64_t seed = 1;         // of dropout
+  std::uint64_t first_epoch = 0;  // the data's order goes on from here
   // Which part of the whole run this training is, in [0, 1]: round r of R is [(r-1)/R, r/R].
   double progress_begin = 0;
   double progress_end = 1;
@@ -43,19 +43,19 @@ struct TrainOptions {
 
 struct TrainReport {
   std::uint64_t steps = 0;
-  std::uint64_t examples = 0;   // images seen, counting each time
-  double loss = 0;              // mean over the steps
+  std::uint64_t examples = 0;  // images seen, counting each time
+  double loss = 0;             // mean over the steps
   double seconds = 0;
-  double waiting_seconds = 0;   // of them spent waiting for the loader
+  double waiting_seconds = 0;  // of them spent waiting for the loader
 };
 
 // Called after each step with steps done and in all.
 using StepCallback = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
-// Trains in place with (weighted) cross-entropy, channels-last, in bfloat16 autocast on CUDA. The same
-// network, batches, options and thread count give the same weights. Batches of a single image are left
-// out: batch norm has no variance there. CANCELLED when stopped, with the network in mid-training;
-// FAILED_PRECONDITION where the loss is no longer finite, saying at which step.
+// Trains in place with (weighted) cross-entropy, channels-last, in bfloat16 autocast on CUDA. The
+// same network, batches, options and thread count give the same weights. Batches of a single image
+// are left out: batch norm has no variance there. CANCELLED when stopped, with the network in
+// mid-training; FAILED_PRECONDITION where the loss is no longer finite, saying at which step.
 StatusOr<TrainReport> Train(Network& network, BatchSource& source, const TrainOptions& options,
                             const std::stop_token& stop, const StepCallback& on_step = {});
 
@@ -66,8 +66,8 @@ StatusOr<Evaluation> Evaluate(Network& network, BatchSource& source, const std::
 // Probabilities, N x K, for a batch.
 StatusOr<std::vector<float>> Predict(Network& network, const Batch& batch);
 
-// The factor on the learning rate at a point of the whole run: linear warm-up, then constant or half a
-// cosine down to 0 (Loshchilov and Hutter, ICLR 2017, equation 5 with one period).
+// The factor on the learning rate at a point of the whole run: linear warm-up, then constant or
+// half a cosine down to 0 (Loshchilov and Hutter, ICLR 2017, equation 5 with one period).
 double RateFactor(Schedule schedule, double warmup, double progress);
 
 }  // namespace consilium

@@ -37,8 +37,8 @@ std::span<const std::byte> AsBytes(std::string_view text) {
 }
 
 Status ErrnoStatus(int error, std::string_view what, const fs::path& path) {
-  const std::string message = fmt::format("{} {}: {}", what, path.string(),
-                                          std::generic_category().message(error));
+  const std::string message =
+      fmt::format("{} {}: {}", what, path.string(), std::generic_category().message(error));
   if (error == ENOENT || error == ENOTDIR) return absl::NotFoundError(message);
   if (error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(message);
   return absl::InternalError(message);

@@ -1,11 +1,12 @@
 #pragma once
 
 // A small seeded generator whose sequence is the same on every machine and standard library, for
-// everything that must be repeated: shuffles, splits, augmentation, synthetic images. Not for keys or
-// tokens: those come from crypto/digest.h's RandomHex.
+// everything that must be repeated: shuffles, splits, augmentation, synthetic images. Not for keys
+// or tokens: those come from crypto/digest.h's RandomHex.
 //
-// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014, figure 16). Cheap to construct, so a generator for
-// "this image in this epoch" is made from mixed seeds instead of being carried along. Not thread-safe.
+// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014, figure 16). Cheap to construct, so a generator
+// for "this image in this epoch" is made from mixed seeds instead of being carried along. Not
+// thread-safe.
 
 #include <cmath>
 #include <cstdint>

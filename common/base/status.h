@@ -94,12 +94,11 @@ const Status& AsStatus(const StatusOr<T>& result) {
 
 // Returns from the enclosing function if expr, a Status or StatusOr, is not OK.
 #define CSL_RETURN_IF_ERROR(expr) CSL_RETURN_IF_ERROR_IMPL(CSL_CONCAT(csl_status_, __LINE__), expr)
-#define CSL_RETURN_IF_ERROR_IMPL(var, expr)          \
-  do {                                               \
-    if (const auto& var = (expr); !var.ok())         \
-      [[unlikely]] {                                 \
-        return ::consilium::internal::AsStatus(var); \
-      }                                              \
+#define CSL_RETURN_IF_ERROR_IMPL(var, expr)                 \
+  do {                                                      \
+    if (const auto& var = (expr); !var.ok()) [[unlikely]] { \
+      return ::consilium::internal::AsStatus(var);          \
+    }                                                       \
   } while (false)
 
 // CSL_ASSIGN_OR_RETURN(const Update update, Decode(bytes)): the value, or return the error.
@@ -108,8 +107,7 @@ const Status& AsStatus(const StatusOr<T>& result) {
   CSL_ASSIGN_OR_RETURN_IMPL(CSL_CONCAT(csl_result_, __LINE__), lhs, expr)
 #define CSL_ASSIGN_OR_RETURN_IMPL(var, lhs, expr) \
   auto var = (expr);                              \
-  if (!var.ok())                                  \
-    [[unlikely]] {                                \
-      return std::move(var).status();             \
-    }                                             \
+  if (!var.ok()) [[unlikely]] {                   \
+    return std::move(var).status();               \
+  }                                               \
   lhs = *std::move(var)

@@ -11,7 +11,9 @@
 
 namespace consilium {
 
-int ExitCode(std::string_view program, const Status& status) {
+int ExitCode(std::string_view program, const std::function<Status()>& command) {
+  const auto ended = CatchAsStatus("unexpected", command);
+  const Status& status = ended.ok() ? *ended : ended.status();
   if (status.ok()) return EXIT_SUCCESS;
   fmt::print(stderr, "{}: {}\n", program, std::string(status.message()));
   return EXIT_FAILURE;
@@ -35,7 +37,9 @@ std::stop_token StopOnSignals() {
 }
 
 Progress::Progress(std::string label, std::uint64_t total)
-    : label_(std::move(label)), total_(total), visible_(::isatty(STDERR_FILENO) == 1 && total > 0) {}
+    : label_(std::move(label)),
+      total_(total),
+      visible_(::isatty(STDERR_FILENO) == 1 && total > 0) {}
 
 Progress::~Progress() {
   if (visible_ && done_ > 0) fmt::print(stderr, "\r\033[K");

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -14,9 +15,9 @@
 
 namespace consilium {
 
-// The exit code for a command's end: 0 only for OK. An error is printed to stderr as one line,
-// "PROGRAM: what went wrong".
-int ExitCode(std::string_view program, const Status& status);
+// Runs a command and gives its exit code: 0 only for OK. An error, and an exception that escaped
+// from a library, is printed to stderr as one line, "PROGRAM: what went wrong".
+int ExitCode(std::string_view program, const std::function<Status()>& command);
 
 // Turns SIGINT and SIGTERM into a request to stop. Call first in main, before any thread is made. A
 // second signal ends the process at once.

@@ -15,6 +15,8 @@ namespace {
 constexpr std::uint32_t kMaxRounds = 100'000;
 constexpr std::uint32_t kMaxBatchSize = 4096;
 constexpr std::uint32_t kMaxLocalEpochs = 10'000;
+constexpr std::uint32_t kMaxLocalSteps = 10'000'000;
+constexpr std::uint32_t kMaxQuorum = 1'000'000;
 constexpr std::uint32_t kMaxDeadlineSeconds = 30 * 24 * 3600;
 
 Status CheckRange(std::string_view field, double value, double low, double high) {
@@ -32,8 +34,10 @@ Status CheckTraining(const v1::Training& training) {
   if (training.local_epochs() == 0 && training.local_steps() == 0) {
     return InvalidArgument("training: want local_epochs or local_steps above 0");
   }
-  CSL_RETURN_IF_ERROR(CheckRange("training.local_epochs", training.local_epochs(), 0,
-                                 kMaxLocalEpochs));
+  CSL_RETURN_IF_ERROR(
+      CheckRange("training.local_epochs", training.local_epochs(), 0, kMaxLocalEpochs));
+  CSL_RETURN_IF_ERROR(
+      CheckRange("training.local_steps", training.local_steps(), 0, kMaxLocalSteps));
   CSL_RETURN_IF_ERROR(CheckRange("training.batch_size", training.batch_size(), 1, kMaxBatchSize));
   CSL_RETURN_IF_ERROR(CheckChoice("training.optimizer", training.optimizer(), {"sgd", "adamw"}));
   CSL_RETURN_IF_ERROR(CheckRange("training.learning_rate", training.learning_rate(), 1e-12, 100));
@@ -50,12 +54,13 @@ Status CheckTraining(const v1::Training& training) {
                                  augmentation.rotation_degrees(), 0, 180));
   CSL_RETURN_IF_ERROR(CheckRange("training.augmentation.shift", augmentation.shift(), 0, 0.5));
   CSL_RETURN_IF_ERROR(CheckRange("training.augmentation.scale", augmentation.scale(), 0, 0.9));
-  CSL_RETURN_IF_ERROR(CheckRange("training.augmentation.contrast", augmentation.contrast(), 0, 0.9));
+  CSL_RETURN_IF_ERROR(
+      CheckRange("training.augmentation.contrast", augmentation.contrast(), 0, 0.9));
   return CheckRange("training.augmentation.brightness", augmentation.brightness(), 0, 0.9);
 }
 
 Status CheckQuorum(const v1::Quorum& quorum) {
-  if (quorum.count() > 0) return OkStatus();
+  if (quorum.count() > 0) return CheckRange("quorum.count", quorum.count(), 1, kMaxQuorum);
   if (quorum.fraction() > 0 && quorum.fraction() <= 1) return OkStatus();
   return InvalidArgument("quorum: want a count above 0 or a fraction above 0, up to 1");
 }
@@ -87,7 +92,6 @@ v1::RunPlan DefaultPlan() {
   training.set_weight_decay(1e-4);
   training.set_schedule("constant");
   training.set_class_weights("inverse");
-  training.set_restrict_softmax(true);
   return plan;
 }
 
@@ -104,8 +108,8 @@ Status CheckPlan(const v1::RunPlan& plan) {
     return InvalidArgument("name: want 1 to 100 characters");
   }
   CSL_RETURN_IF_ERROR(CheckRange("rounds", plan.rounds(), 1, kMaxRounds));
-  CSL_RETURN_IF_ERROR(CheckRange("round_deadline_seconds", plan.round_deadline_seconds(), 1,
-                                 kMaxDeadlineSeconds));
+  CSL_RETURN_IF_ERROR(
+      CheckRange("round_deadline_seconds", plan.round_deadline_seconds(), 1, kMaxDeadlineSeconds));
   CSL_RETURN_IF_ERROR(CheckQuorum(plan.quorum()));
   if (const auto spec = FromProto(plan.model()); !spec.ok()) {
     return Annotate(spec.status(), "model");

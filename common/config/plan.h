@@ -15,8 +15,8 @@ v1::RunPlan DefaultPlan();
 // Defaults, then the file's fields over them, checked.
 StatusOr<v1::RunPlan> ReadPlan(const std::filesystem::path& path);
 
-// INVALID_ARGUMENT that names the first field that cannot be. The coordinator applies it again to what
-// it receives. Whether the architecture exists is for the hospitals to say.
+// INVALID_ARGUMENT that names the first field that cannot be. The coordinator applies it again to
+// what it receives. Whether the architecture exists is for the hospitals to say.
 Status CheckPlan(const v1::RunPlan& plan);
 
 }  // namespace consilium

@@ -226,8 +226,9 @@ StatusOr<Certificate> Issue(const Certificate& issuer, const PrivateKey& issuer_
 
 }  // namespace
 
-StatusOr<Certificate> CreateAuthorityCertificate(const PrivateKey& key, std::string_view common_name,
-                                                 TimePoint now, std::chrono::days validity) {
+StatusOr<Certificate> CreateAuthorityCertificate(const PrivateKey& key,
+                                                 std::string_view common_name, TimePoint now,
+                                                 std::chrono::days validity) {
   CertificateBuilder builder(now, validity);
   builder.SetSubject(common_name);
   builder.SetIssuer(nullptr);

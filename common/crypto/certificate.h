@@ -17,8 +17,8 @@ struct X509_req_st;
 
 namespace consilium {
 
-// A private key. Copies share the key; immutable, so safe between threads. Its PEM is a secret: write
-// it with kPrivateMode, never log it.
+// A private key. Copies share the key; immutable, so safe between threads. Its PEM is a secret:
+// write it with kPrivateMode, never log it.
 class PrivateKey {
  public:
   static StatusOr<PrivateKey> Generate();
@@ -58,8 +58,8 @@ class Certificate {
   std::shared_ptr<x509_st> certificate_;
 };
 
-// A request for a certificate: a public key and the proof that its owner holds the private one. Names
-// in it are ignored: what a certificate says is the issuer's decision.
+// A request for a certificate: a public key and the proof that its owner holds the private one.
+// Names in it are ignored: what a certificate says is the issuer's decision.
 class SigningRequest {
  public:
   static StatusOr<std::string> Create(const PrivateKey& key);
@@ -82,11 +82,13 @@ struct CertificateOptions {
 };
 
 // A certificate that signs itself and may sign others, but no further authority.
-StatusOr<Certificate> CreateAuthorityCertificate(const PrivateKey& key, std::string_view common_name,
-                                                 TimePoint now, std::chrono::days validity);
+StatusOr<Certificate> CreateAuthorityCertificate(const PrivateKey& key,
+                                                 std::string_view common_name, TimePoint now,
+                                                 std::chrono::days validity);
 // A certificate for `subject`'s public key, or for that of a request, signed by the authority.
 StatusOr<Certificate> IssueCertificate(const Certificate& issuer, const PrivateKey& issuer_key,
-                                       const PrivateKey& subject, const CertificateOptions& options);
+                                       const PrivateKey& subject,
+                                       const CertificateOptions& options);
 StatusOr<Certificate> IssueCertificate(const Certificate& issuer, const PrivateKey& issuer_key,
                                        const SigningRequest& request,
                                        const CertificateOptions& options);

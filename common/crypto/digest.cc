@@ -24,7 +24,8 @@ void CheckOpenssl(bool ok) {
 }  // namespace
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
-  CheckOpenssl(context_ != nullptr && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
+  CheckOpenssl(context_ != nullptr &&
+               EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
 }
 
 void Sha256::Update(std::span<const std::byte> bytes) {

@@ -1,7 +1,7 @@
 #pragma once
 
-// SHA-256 and random bytes, from OpenSSL. A digest is written as 64 lower-case hexadecimal characters
-// everywhere: in the database, on the wire, in file names.
+// SHA-256 and random bytes, from OpenSSL. A digest is written as 64 lower-case hexadecimal
+// characters everywhere: in the database, on the wire, in file names.
 
 #include <cstddef>
 #include <memory>

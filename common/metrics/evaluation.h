@@ -1,6 +1,7 @@
 #pragma once
 
-// What a site sends of an evaluation: counts that can be summed over sites, never a patient's score.
+// What a site sends of an evaluation: counts that can be summed over sites, never a patient's
+// score.
 
 #include <cstdint>
 #include <span>
@@ -14,8 +15,8 @@ namespace consilium {
 //
 // confusion is K x K, [true class][predicted class], row-major. histogram is K x K x kBins,
 // [score's class][true class][bin]: how many examples of that true class got a probability for the
-// score's class in [bin / kBins, (bin + 1) / kBins). From it come the ROC and precision-recall curves
-// of every class against the rest, and of any two classes against each other.
+// score's class in [bin / kBins, (bin + 1) / kBins). From it come the ROC and precision-recall
+// curves of every class against the rest, and of any two classes against each other.
 class Evaluation {
  public:
   static constexpr int kBins = 256;
@@ -23,8 +24,8 @@ class Evaluation {
   Evaluation() = default;
   explicit Evaluation(int classes);
 
-  // From counts that came from elsewhere: INVALID_ARGUMENT unless the sizes fit the classes, the sums
-  // agree, and the loss is a finite number of at least 0.
+  // From counts that came from elsewhere: INVALID_ARGUMENT unless the sizes fit the classes, the
+  // sums agree, and the loss is a finite number of at least 0.
   static StatusOr<Evaluation> FromCounts(int classes, std::vector<std::uint64_t> confusion,
                                          std::vector<std::uint64_t> histogram, double loss_sum);
 

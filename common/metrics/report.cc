@@ -28,8 +28,8 @@ ScoreCounts OneAgainstRest(const Evaluation& evaluation, int positive) {
   return counts;
 }
 
-// The chance that a positive scores above a negative, ties counting half: the trapezoidal area under
-// the ROC curve whose points are the bins' edges (Hanley and McNeil 1982).
+// The chance that a positive scores above a negative, ties counting half: the trapezoidal area
+// under the ROC curve whose points are the bins' edges (Hanley and McNeil 1982).
 std::optional<double> RocAuc(const ScoreCounts& counts) {
   double negatives_below = 0;
   double wins = 0;

@@ -30,7 +30,7 @@ struct ClassReport {
 
 struct Report {
   std::uint64_t examples = 0;
-  std::optional<double> loss;      // mean cross-entropy, unweighted
+  std::optional<double> loss;  // mean cross-entropy, unweighted
   std::optional<double> accuracy;
   std::optional<Interval> accuracy_ci;      // 95%, Wilson
   std::optional<double> balanced_accuracy;  // mean recall over the classes that have examples
@@ -39,11 +39,12 @@ struct Report {
 
 Report Summarise(const Evaluation& evaluation);
 
-// ROC-AUC of `positive`'s score between the examples of two classes alone, others left out: "COVID-19
-// against pneumonia within one hospital". Absent unless both have examples.
+// ROC-AUC of `positive`'s score between the examples of two classes alone, others left out:
+// "COVID-19 against pneumonia within one hospital". Absent unless both have examples.
 std::optional<double> PairwiseAuc(const Evaluation& evaluation, int positive, int negative);
 
-// The interval that holds a proportion of `successes` in `trials` with 95% confidence (Wilson 1927).
+// The interval that holds a proportion of `successes` in `trials` with 95% confidence (Wilson
+// 1927).
 Interval WilsonInterval(std::uint64_t successes, std::uint64_t trials);
 
 }  // namespace consilium

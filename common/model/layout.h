@@ -1,6 +1,7 @@
 #pragma once
 
-// The names, shapes and roles of a model's tensors, in order, and where each lies in the flat buffer.
+// The names, shapes and roles of a model's tensors, in order, and where each lies in the flat
+// buffer.
 
 #include <cstddef>
 #include <cstdint>
@@ -36,7 +37,8 @@ struct TensorSpec {
 // Immutable, so it is shared freely between threads.
 class Layout {
  public:
-  // INVALID_ARGUMENT for an empty or repeated name, a negative dimension, or more than kMaxElements.
+  // INVALID_ARGUMENT for an empty or repeated name, a negative dimension, or more than
+  // kMaxElements.
   static StatusOr<std::shared_ptr<const Layout>> Create(std::vector<TensorSpec> tensors);
 
   static constexpr std::size_t kMaxElements = std::size_t{1} << 33;  // 32 GiB of float32

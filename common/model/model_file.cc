@@ -8,12 +8,14 @@
 namespace consilium {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
+using OrderedJson = nlohmann::ordered_json;
 
 static_assert(std::endian::native == std::endian::little, "model files are little-endian");
 
 constexpr std::size_t kLengthBytes = 8;
-constexpr std::size_t kMaxHeaderBytes = 16 << 20;
+constexpr std::size_t kMaxHeaderBytes = 4 << 20;
+constexpr int kMaxDepth = 4;            // header, tensor, list
 constexpr std::size_t kAlignment = 64;  // of the data, so that mapped values suit any vector load
 constexpr char kMetadataKey[] = "__metadata__";
 constexpr char kRolesKey[] = "roles";
@@ -43,12 +45,12 @@ StatusOr<Entry> ParseEntry(const std::string& name, const Json& json) {
     return InvalidArgument("tensor {}: want dtype, shape and data_offsets", name);
   }
   if (json["dtype"] != "F32") {
-    return InvalidArgument("tensor {}: dtype {}, want F32", name, json["dtype"].dump());
+    return InvalidArgument("tensor {}: dtype is not F32", name);
   }
   if (!json["shape"].is_array()) return InvalidArgument("tensor {}: shape is not a list", name);
   for (const Json& dimension : json["shape"]) {
     if (!dimension.is_number_unsigned() || dimension.get<std::uint64_t>() > Layout::kMaxElements) {
-      return InvalidArgument("tensor {}: dimension {} is out of range", name, dimension.dump());
+      return InvalidArgument("tensor {}: a dimension is not a number in range", name);
     }
     entry.tensor.shape.push_back(dimension.get<std::int64_t>());
   }
@@ -102,7 +104,11 @@ StatusOr<Json> ParseHeaderJson(std::span<const std::byte> file) {
     return InvalidArgument("header length {} does not fit a file of {} bytes", length, file.size());
   }
   const char* text = reinterpret_cast<const char*>(file.data()) + kLengthBytes;
-  Json header = Json::parse(text, text + length, nullptr, /*allow_exceptions=*/false);
+  // Deeper nesting than a header has is dropped while parsing: it may be a million levels deep.
+  const auto shallow = [](int depth, Json::parse_event_t /*event*/, const Json& /*value*/) {
+    return depth <= kMaxDepth;
+  };
+  Json header = Json::parse(text, text + length, shallow, /*allow_exceptions=*/false);
   if (!header.is_object()) return InvalidArgument("the header is not a JSON object");
   return header;
 }
@@ -139,8 +145,8 @@ StatusOr<ModelHeader> ParseModelHeader(std::span<const std::byte> file) {
 }
 
 std::string EncodeModelHeader(const ModelInfo& info, const Layout& layout) {
-  Json roles = Json::object();
-  Json header = Json::object();
+  OrderedJson roles = OrderedJson::object();
+  OrderedJson header = OrderedJson::object();
   header[kMetadataKey] = EncodeModelInfo(info);
   for (std::size_t i = 0; i < layout.tensors().size(); ++i) {
     const TensorSpec& tensor = layout.tensors()[i];
@@ -181,15 +187,16 @@ StatusOr<Model> ReadModel(const std::filesystem::path& path) {
 Status WriteModel(const std::filesystem::path& path, const ModelInfo& info,
                   const ModelState& state) {
   const std::string header = EncodeModelHeader(info, *state.layout);
-  const std::span<const std::byte> parts[] = {AsBytes(header), std::as_bytes(std::span(state.values))};
+  const std::span<const std::byte> parts[] = {AsBytes(header),
+                                              std::as_bytes(std::span(state.values))};
   return WriteFileAtomically(path, parts);
 }
 
 std::string Describe(const ModelInfo& info, const Layout& layout) {
-  std::string text = fmt::format("{}, {}x{}x{}, {} classes ({}), {} values", info.spec.architecture,
-                                 info.spec.channels, info.spec.input_size, info.spec.input_size,
-                                 info.spec.classes.size(), fmt::join(info.spec.classes, ", "),
-                                 layout.size());
+  std::string text =
+      fmt::format("{}, {}x{}x{}, {} classes ({}), {} values", info.spec.architecture,
+                  info.spec.channels, info.spec.input_size, info.spec.input_size,
+                  info.spec.classes.size(), fmt::join(info.spec.classes, ", "), layout.size());
   if (!info.provenance.run.empty()) {
     text += fmt::format(", run {} round {}", info.provenance.run, info.provenance.round);
   }

@@ -1,8 +1,9 @@
 #pragma once
 
-// Model files: safetensors (8-byte little-endian header length, JSON header, raw little-endian data),
-// float32 only, with the ModelInfo and the tensors' roles in the metadata block. No code in it, nothing
-// to unpickle; Python's safetensors opens ours by name. The layout is described in proto/README.md.
+// Model files: safetensors (8-byte little-endian header length, JSON header, raw little-endian
+// data), float32 only, with the ModelInfo and the tensors' roles in the metadata block. No code in
+// it, nothing to unpickle; Python's safetensors opens ours by name. The layout is described in
+// proto/README.md.
 
 #include <filesystem>
 #include <span>
@@ -21,9 +22,9 @@ struct ModelHeader {
   std::size_t data_offset = 0;  // bytes from the file's start; a multiple of 4
 };
 
-// Reads the header of a whole file in memory and checks everything about it: lengths before memory is
-// taken, dtypes, offsets without holes or overlaps, the file's size. INVALID_ARGUMENT names the first
-// thing that is wrong.
+// Reads the header of a whole file in memory and checks everything about it: lengths before memory
+// is taken, dtypes, offsets without holes or overlaps, the file's size. INVALID_ARGUMENT names the
+// first thing that is wrong.
 StatusOr<ModelHeader> ParseModelHeader(std::span<const std::byte> file);
 
 // The header bytes for a file; the float32 data follow it.
@@ -40,7 +41,8 @@ struct Model {
 // Errors name the path.
 StatusOr<Model> ReadModel(const std::filesystem::path& path);
 // Whole or not at all.
-Status WriteModel(const std::filesystem::path& path, const ModelInfo& info, const ModelState& state);
+Status WriteModel(const std::filesystem::path& path, const ModelInfo& info,
+                  const ModelState& state);
 
 // "resnet18, 1x128x128, 3 classes (covid, normal, pneumonia), run r1 round 4, 11170243 values".
 std::string Describe(const ModelInfo& info, const Layout& layout);

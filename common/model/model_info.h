@@ -17,15 +17,15 @@ struct ModelSpec {
   int channels = 1;                  // 1 (grey) or 3
   int input_size = 224;              // pixels, square
   std::vector<std::string> classes;  // in the order of the network's outputs
-  double mean = 0.5;                 // of intensities in [0, 1]: the network sees (x - mean) / stddev
+  double mean = 0.5;  // of intensities in [0, 1]: the network sees (x - mean) / stddev
   double stddev = 0.25;
-  double dropout = 0.0;              // probability, where the architecture has dropout
+  double dropout = 0.0;  // probability, where the architecture has dropout
 
   bool operator==(const ModelSpec&) const = default;
 };
 
-// INVALID_ARGUMENT that names the first field out of range. Does not know which architectures exist:
-// the client does.
+// INVALID_ARGUMENT that names the first field out of range. Does not know which architectures
+// exist: the client does.
 Status CheckModelSpec(const ModelSpec& spec);
 
 // Where a model comes from. All empty for one that no federation made.

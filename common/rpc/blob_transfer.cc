@@ -17,7 +17,8 @@ namespace {
 constexpr std::chrono::seconds kControlTimeout{30};
 constexpr std::chrono::hours kTransferTimeout{24};
 
-// A download's unfinished file: what is there is hashed once, what comes is hashed as it is written.
+// A download's unfinished file: what is there is hashed once, what comes is hashed as it is
+// written.
 class PartialFile {
  public:
   static StatusOr<PartialFile> Open(std::filesystem::path path) {
@@ -60,6 +61,11 @@ class PartialFile {
   Sha256 hash_;
   std::uint64_t size_ = 0;
 };
+
+// Of one blob alone: the part of another must not be continued with this one's bytes.
+std::filesystem::path PartPath(const std::filesystem::path& path, const std::string& digest) {
+  return fmt::format("{}.{}.part", path.string(), digest.substr(0, 16));
+}
 
 StatusOr<v1::StatUploadResponse> StatUpload(v1::BlobService::StubInterface& stub,
                                             const v1::UploadRequest::Header& header,
@@ -105,7 +111,7 @@ Status UploadBlob(v1::BlobService::StubInterface& stub, std::span<const std::byt
 Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& digest,
                     const std::filesystem::path& path, const std::stop_token& stop) {
   if (std::filesystem::exists(path)) return OkStatus();
-  CSL_ASSIGN_OR_RETURN(PartialFile file, PartialFile::Open(path.string() + ".part"));
+  CSL_ASSIGN_OR_RETURN(PartialFile file, PartialFile::Open(PartPath(path, digest)));
   v1::DownloadRequest request;
   request.set_digest(digest);
   request.set_offset(file.size());

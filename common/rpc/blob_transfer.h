@@ -17,14 +17,15 @@ inline constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
 // The largest message either end accepts: a chunk and its envelope, or a control message.
 inline constexpr int kMaxMessageBytes = 4 << 20;
 
-// Sends bytes as the blob of their digest, from where the coordinator's copy ends; nothing where it has
-// all of it. task_id: see StatUploadRequest. One attempt: on a transient error call again.
+// Sends bytes as the blob of their digest, from where the coordinator's copy ends; nothing where it
+// has all of it. task_id: see StatUploadRequest. One attempt: on a transient error call again.
 Status UploadBlob(v1::BlobService::StubInterface& stub, std::span<const std::byte> bytes,
-                  const std::string& digest, const std::string& task_id, const std::stop_token& stop);
+                  const std::string& digest, const std::string& task_id,
+                  const std::stop_token& stop);
 
-// Fetches a blob into path, which exists only once its digest is right; a part that an earlier attempt
-// left in path + ".part" is kept and continued. Nothing where path exists. DATA_LOSS where the bytes
-// do not have the digest; the part is then dropped. One attempt, as above.
+// Fetches a blob into path, which exists only once its digest is right; a part that an earlier
+// attempt left in PATH.DIGEST.part is kept and continued. Nothing where path exists. DATA_LOSS
+// where the bytes do not have the digest; the part is then dropped. One attempt, as above.
 Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& digest,
                     const std::filesystem::path& path, const std::stop_token& stop);
 

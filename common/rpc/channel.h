@@ -35,8 +35,8 @@ class CallContext {
   std::stop_callback<Cancel> on_stop_;
 };
 
-// Waits between attempts: doubling from `first` to `most`, each drawn from its upper half at random so
-// that hospitals cut off together do not come back together.
+// Waits between attempts: doubling from `first` to `most`, each drawn from its upper half at random
+// so that hospitals cut off together do not come back together.
 class Backoff {
  public:
   Backoff(std::chrono::milliseconds first, std::chrono::milliseconds most, std::uint64_t seed)
@@ -54,7 +54,8 @@ class Backoff {
 // Sleeps, but not past a stop; whether the time was slept in full.
 bool SleepFor(std::chrono::milliseconds time, const std::stop_token& stop);
 
-// Whether another attempt may succeed: the network or the coordinator was away, nothing was refused.
+// Whether another attempt may succeed: the network or the coordinator was away, nothing was
+// refused.
 bool IsTransient(const Status& status);
 
 }  // namespace consilium

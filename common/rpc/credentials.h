@@ -2,10 +2,10 @@
 
 // TLS for both ends: TLS 1.3 alone, the federation's CA as the only root.
 //
-// gRPC 1.51 has no public setting for the lowest TLS version. What it has is the list of ciphers for
-// TLS 1.2, which these functions fill with one that no certificate can serve, so that a TLS 1.2
-// handshake finds no cipher and fails; TLS 1.3 has a list of its own. The setting is per process and
-// read at the first handshake: make credentials here and nowhere else.
+// gRPC 1.51 has no public setting for the lowest TLS version. What it has is the list of ciphers
+// for TLS 1.2, which these functions fill with one that no certificate can serve, so that a TLS 1.2
+// handshake finds no cipher and fails; TLS 1.3 has a list of its own. The setting is per process
+// and read at the first handshake: make credentials here and nowhere else.
 
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/security/server_credentials.h>
@@ -20,7 +20,8 @@ struct KeyPair {
   std::string key_pem;
 };
 
-// For the port of hospitals and admins: a call without a certificate of the CA fails in the handshake.
+// For the port of hospitals and admins: a call without a certificate of the CA fails in the
+// handshake.
 std::shared_ptr<grpc::ServerCredentials> MutualTlsServer(const std::string& ca_pem,
                                                          const KeyPair& own);
 // For the enrolment port: asks for no client certificate.

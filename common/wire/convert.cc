@@ -45,10 +45,9 @@ v1::Evaluation ToProto(const Evaluation& evaluation) {
 }
 
 StatusOr<Evaluation> FromProto(const v1::Evaluation& message) {
-  return Evaluation::FromCounts(ToInt(message.classes()),
-                                {message.confusion().begin(), message.confusion().end()},
-                                {message.histogram().begin(), message.histogram().end()},
-                                message.loss_sum());
+  return Evaluation::FromCounts(
+      ToInt(message.classes()), {message.confusion().begin(), message.confusion().end()},
+      {message.histogram().begin(), message.histogram().end()}, message.loss_sum());
 }
 
 }  // namespace consilium

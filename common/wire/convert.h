@@ -1,7 +1,7 @@
 #pragma once
 
-// Between the domain's structs and the messages. To… cannot fail; From… checks what came from outside
-// and gives INVALID_ARGUMENT that names the field.
+// Between the domain's structs and the messages. To… cannot fail; From… checks what came from
+// outside and gives INVALID_ARGUMENT that names the field.
 
 #include "common/base/status.h"
 #include "common/metrics/evaluation.h"

@@ -12,11 +12,11 @@ Status CheckSpec(const ModelSpec& want, const ModelSpec& got) {
                            fmt::join(want.classes, ", "));
   }
   if (got != want) {
-    return InvalidArgument("input is {}x{}x{} with mean {} stddev {} dropout {}, "
-                           "want {}x{}x{} with mean {} stddev {} dropout {}",
-                           got.channels, got.input_size, got.input_size, got.mean, got.stddev,
-                           got.dropout, want.channels, want.input_size, want.input_size, want.mean,
-                           want.stddev, want.dropout);
+    return InvalidArgument(
+        "input is {}x{}x{} with mean {} stddev {} dropout {}, "
+        "want {}x{}x{} with mean {} stddev {} dropout {}",
+        got.channels, got.input_size, got.input_size, got.mean, got.stddev, got.dropout,
+        want.channels, want.input_size, want.input_size, want.mean, want.stddev, want.dropout);
   }
   return OkStatus();
 }
@@ -34,9 +34,10 @@ Status CheckUpdate(std::span<const std::byte> file, const ModelHeader& base,
   const Provenance& provenance = header.info.provenance;
   if (provenance.run != expected.run || provenance.round != expected.round ||
       provenance.parent_digest != expected.base_digest) {
-    return InvalidArgument("it is for run '{}' round {} from model {}, want run '{}' round {} from {}",
-                           provenance.run, provenance.round, provenance.parent_digest, expected.run,
-                           expected.round, expected.base_digest);
+    return InvalidArgument(
+        "it is for run '{}' round {} from model {}, want run '{}' round {} from {}", provenance.run,
+        provenance.round, provenance.parent_digest, expected.run, expected.round,
+        expected.base_digest);
   }
   CSL_RETURN_IF_ERROR(CheckSpec(base.info.spec, header.info.spec));
   CSL_RETURN_IF_ERROR(CheckSameLayout(*base.layout, *header.layout));

@@ -1,7 +1,7 @@
 #pragma once
 
-// What a model file must be before the federation counts it. The file comes from outside: nothing in it
-// is believed until it was checked.
+// What a model file must be before the federation counts it. The file comes from outside: nothing
+// in it is believed until it was checked.
 
 #include <span>
 #include <string>
@@ -18,8 +18,8 @@ struct ExpectedUpdate {
   std::string base_digest;  // of the global model it was trained from
 };
 
-// INVALID_ARGUMENT, naming what differs first, unless the file is an update of that round with the base
-// model's network and tensors, and every value finite.
+// INVALID_ARGUMENT, naming what differs first, unless the file is an update of that round with the
+// base model's network and tensors, and every value finite.
 Status CheckUpdate(std::span<const std::byte> file, const ModelHeader& base,
                    const ExpectedUpdate& expected);
 

@@ -37,7 +37,8 @@ void MeanOnAllCores(const Layout& layout, std::span<const float> base,
   std::vector<std::jthread> threads;
   for (std::size_t first = share; first < out.size(); first += share) {
     const std::span<float> part = out.subspan(first, std::min(share, out.size() - first));
-    threads.emplace_back([=, &layout] { WeightedMean(layout, base, updates, begin + first, part); });
+    threads.emplace_back(
+        [=, &layout] { WeightedMean(layout, base, updates, begin + first, part); });
   }
   WeightedMean(layout, base, updates, begin, out.first(std::min(share, out.size())));
 }

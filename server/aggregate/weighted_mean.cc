@@ -33,7 +33,8 @@ void Largest(std::span<const WeightedUpdate> updates, std::size_t begin, std::sp
   std::copy_n(updates[0].values.begin() + static_cast<std::ptrdiff_t>(begin), out.size(),
               out.begin());
   for (const WeightedUpdate& update : updates.subspan(1)) {
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] = std::max(out[i], update.values[begin + i]);
+    for (std::size_t i = 0; i < out.size(); ++i)
+      out[i] = std::max(out[i], update.values[begin + i]);
   }
 }
 

@@ -19,10 +19,10 @@ struct WeightedUpdate {
 // Writes into `out` the elements [begin, begin + out.size()) of the new global model.
 //
 // Parameters and buffers: the weighted mean, accumulated in float64 in the order of `updates` and
-// rounded to float32 once, so the bits depend on that order alone; callers sort by site. Counters: the
-// largest. Local tensors: the base model's, which no update changes.
-// All spans hold layout.size() values; weights are finite and above 0; there is at least one update.
-// Calls for different ranges may run at the same time.
+// rounded to float32 once, so the bits depend on that order alone; callers sort by site. Counters:
+// the largest. Local tensors: the base model's, which no update changes. All spans hold
+// layout.size() values; weights are finite and above 0; there is at least one update. Calls for
+// different ranges may run at the same time.
 void WeightedMean(const Layout& layout, std::span<const float> base,
                   std::span<const WeightedUpdate> updates, std::size_t begin, std::span<float> out);
 

@@ -74,8 +74,8 @@ struct Ctl::Parts {
 StatusOr<Ctl> Ctl::Open(const std::filesystem::path& home, bool json, const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(const Home identity, ReadHome(home));
   const auto channel =
-      MakeChannel(identity.endpoint, MutualTlsClient(identity.ca_pem, {identity.certificate_pem,
-                                                                       identity.key_pem}));
+      MakeChannel(identity.endpoint,
+                  MutualTlsClient(identity.ca_pem, {identity.certificate_pem, identity.key_pem}));
   auto parts = std::make_unique<Parts>();
   parts->admin = v1::AdminService::NewStub(channel);
   parts->models = v1::ModelService::NewStub(channel);
@@ -114,9 +114,9 @@ Status Ctl::Invite(const std::string& site) {
 }
 
 Status Ctl::ListSites() {
-  CSL_ASSIGN_OR_RETURN(const v1::ListSitesResponse response,
-                       parts_->Call(&v1::AdminService::Stub::ListSites, *parts_->admin,
-                                    v1::ListSitesRequest()));
+  CSL_ASSIGN_OR_RETURN(
+      const v1::ListSitesResponse response,
+      parts_->Call(&v1::AdminService::Stub::ListSites, *parts_->admin, v1::ListSitesRequest()));
   Json list = Json::array();
   std::vector<std::vector<std::string>> rows = {
       {"site", "status", "joined", "last seen", "certificate until"}};

@@ -61,8 +61,9 @@ int main(int argc, char** argv) {
 
   CLI::App* model = app.add_subcommand("model", "Global models");
   model->require_subcommand(1)->fallthrough();
-  add(model, "list", "List the global models", [&](Ctl& ctl) { return ctl.ListModels(name); })
-      ->add_option("run", name, "Of this run alone");
+  add(model, "list", "List the global models", [&](Ctl& ctl) {
+    return ctl.ListModels(name);
+  })->add_option("run", name, "Of this run alone");
   CLI::App* pull = add(model, "pull", "Fetch a global model",
                        [&](Ctl& ctl) { return ctl.PullModel(name, round, output); });
   pull->add_option("run", name)->required();
@@ -70,6 +71,8 @@ int main(int argc, char** argv) {
   pull->add_option("-o,--output", output, "The file to write")->required();
 
   CLI11_PARSE(app, argc, argv);
-  auto ctl = Ctl::Open(dir, json, stop);
-  return consilium::ExitCode("consilium-ctl", ctl.ok() ? command(*ctl) : ctl.status());
+  return consilium::ExitCode("consilium-ctl", [&]() -> Status {
+    CSL_ASSIGN_OR_RETURN(Ctl ctl, Ctl::Open(dir, json, stop));
+    return command(ctl);
+  });
 }

@@ -121,13 +121,18 @@ StatusOr<std::string> DescribeRun(const v1::GetRunResponse& run) {
 
 StatusOr<Json> RunToJson(const v1::GetRunResponse& run) {
   const v1::RunSummary& summary = run.summary();
-  Json json = {{"run", summary.run_id()},     {"name", summary.name()},
-               {"status", summary.status()},  {"reason", summary.reason()},
-               {"round", summary.round()},    {"rounds", summary.rounds()},
+  Json json = {{"run", summary.run_id()},
+               {"name", summary.name()},
+               {"status", summary.status()},
+               {"reason", summary.reason()},
+               {"round", summary.round()},
+               {"rounds", summary.rounds()},
                {"created_unix_ms", summary.created_unix_ms()},
                {"ended_unix_ms", summary.ended_unix_ms()},
-               {"classes", ClassesOf(run)},   {"tasks", Json::array()},
-               {"models", Json::array()},     {"evaluations", Json::array()}};
+               {"classes", ClassesOf(run)},
+               {"tasks", Json::array()},
+               {"models", Json::array()},
+               {"evaluations", Json::array()}};
   for (const v1::TaskSummary& task : run.tasks()) {
     json["tasks"].push_back({{"task", task.task_id()},
                              {"site", task.site()},

@@ -57,8 +57,11 @@ int main(int argc, char** argv) {
   init->add_option("--dir", dir, "The coordinator's folder, new or empty")->required();
   init->add_option("--federation", options.federation, "Its name: a-z, 0-9, '-', '.'")->required();
   init->add_option("--host", options.host, "The name or address that hospitals call")->required();
-  init->add_option("--port", options.port, "The port that hospitals call")->capture_default_str();
+  init->add_option("--port", options.port, "The port that hospitals call")
+      ->check(CLI::Range(1, 65535))
+      ->capture_default_str();
   init->add_option("--enrol-port", options.enrol_port, "The port for joining")
+      ->check(CLI::Range(1, 65535))
       ->capture_default_str();
 
   CLI::App* serve = app.add_subcommand("serve", "Serve the federation until SIGTERM");
@@ -67,6 +70,7 @@ int main(int argc, char** argv) {
   serve->add_option("--enrol", listen.enrol_address, "HOST:PORT (default: every interface)");
 
   CLI11_PARSE(app, argc, argv);
-  return consilium::ExitCode("consilium-server",
-                             init->parsed() ? Init(dir, options) : Serve(dir, listen, stop));
+  return consilium::ExitCode("consilium-server", [&] {
+    return init->parsed() ? Init(dir, options) : Serve(dir, listen, stop);
+  });
 }

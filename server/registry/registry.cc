@@ -14,8 +14,9 @@ constexpr std::chrono::minutes kLastSeenResolution{1};
 StatusOr<Invitation> Registry::Invite(const std::string& site) {
   CSL_RETURN_IF_ERROR(CheckName("site", site));
   CSL_ASSIGN_OR_RETURN(const auto existing, store_.FindSite(site));
-  if (existing) {
-    return AlreadyExists("site '{}' has joined{}", site, existing->revoked ? " and was revoked" : "");
+  if (existing && (existing->revoked || existing->last_seen != TimePoint())) {
+    return AlreadyExists("site '{}' has joined{}", site,
+                         existing->revoked ? " and was revoked" : "");
   }
   Invitation invitation{.token = RandomHex(kTokenBytes),
                         .expires = clock_.Now() + kInvitationValidity};
@@ -31,6 +32,10 @@ StatusOr<Enrolment> Registry::Join(const std::string& token, const std::string& 
   if (!record) return PermissionDenied("this token is not known; ask for a new invitation");
   if (record->used) {
     return PermissionDenied("this token was used already; ask for a new invitation");
+  }
+  CSL_ASSIGN_OR_RETURN(const auto existing, store_.FindSite(record->site));
+  if (existing && (existing->revoked || existing->last_seen != TimePoint())) {
+    return PermissionDenied("site '{}' has joined already", record->site);
   }
   const TimePoint now = clock_.Now();
   if (now >= record->expires) {

@@ -37,7 +37,8 @@ class Registry {
         federation_(std::move(federation)) {}
 
   // A single-use token with which the site can join once, within kInvitationValidity.
-  // ALREADY_EXISTS for a site that has joined.
+  // ALREADY_EXISTS for a site that has joined and called since; one that joined and was never seen
+  // may have lost the answer, so it may be invited again, and its first certificate is then void.
   StatusOr<Invitation> Invite(const std::string& site);
 
   // Trades a token and a signing request for a certificate. PERMISSION_DENIED for a token that is
@@ -51,9 +52,10 @@ class Registry {
   // Names of the sites that may take part, in order.
   StatusOr<std::vector<std::string>> ActiveSites();
 
-  // The identity behind a certificate that the TLS handshake has accepted. UNAUTHENTICATED for another
-  // federation or no identity; PERMISSION_DENIED for a hospital that is unknown, revoked, or that shows
-  // a certificate other than the one it joined with. Notes when a hospital was last seen.
+  // The identity behind a certificate that the TLS handshake has accepted. UNAUTHENTICATED for
+  // another federation or no identity; PERMISSION_DENIED for a hospital that is unknown, revoked,
+  // or that shows a certificate other than the one it joined with. Notes when a hospital was last
+  // seen.
   StatusOr<Identity> Authenticate(const std::string& certificate_pem);
 
   const std::string& federation() const { return federation_; }

@@ -17,6 +17,16 @@ constexpr std::uint64_t kMaxTrainExamples = 1'000'000'000;
 // How much longer than the global model's file an update may be: its metadata name other things.
 constexpr std::uint64_t kHeaderSlackBytes = 64 << 10;
 
+// At most kMaxReason bytes of a text that may come from a hospital or its file, cut between
+// characters, with nothing in it that is not printable ASCII: it is shown to people and sent in
+// messages.
+std::string Clip(std::string_view text) {
+  constexpr std::size_t kMaxReason = 300;
+  std::string clipped(text.substr(0, kMaxReason));
+  for (char& c : clipped) c = c >= ' ' && c <= '~' ? c : '?';
+  return clipped;
+}
+
 std::string TaskIdOf(const TaskReport& report) {
   return std::visit([](const auto& event) { return event.task_id; }, report);
 }
@@ -81,6 +91,11 @@ Status Coordinator::Cancel(const std::string& run_id) {
   return ApplyEvent(run_id, CancelRequested{});
 }
 
+Status Coordinator::EndTasksOf(const std::string& site) {
+  for (const RunState& run : Runs()) CSL_RETURN_IF_ERROR(ApplyEvent(run.id, SiteRevoked{site}));
+  return OkStatus();
+}
+
 std::vector<RunState> Coordinator::Runs() const {
   MutexLock lock(mu_);
   return runs_;
@@ -143,7 +158,8 @@ StatusOr<std::optional<Assignment>> Coordinator::NextTask(const std::string& sit
   return FindTask(site);
 }
 
-Coordinator::WaitId Coordinator::WaitForTask(const std::string& site, TimePoint until, Ready ready) {
+Coordinator::WaitId Coordinator::WaitForTask(const std::string& site, TimePoint until,
+                                             Ready ready) {
   StatusOr<std::optional<Assignment>> found = std::nullopt;
   WaitId id = 0;
   {
@@ -209,11 +225,14 @@ StatusOr<std::string> Coordinator::Report(const std::string& site, const TaskRep
   }
 
   RunEvent event = std::visit([](const auto& e) -> RunEvent { return e; }, report);
+  if (auto* ended = std::get_if<TaskEnded>(&event)) ended->reason = Clip(ended->reason);
   Status admitted;
   if (auto* success = std::get_if<TaskSucceeded>(&event)) {
-    admitted = Admit(run, task, success->result);
-    if (!admitted.ok()) {
+    const Status admission = Admit(run, task, success->result);
+    if (!admission.ok()) {
+      admitted = Status(admission.code(), Clip(std::string(admission.message())));
       spdlog::warn("{}: refused: {}", task_id, std::string(admitted.message()));
+      blobs_.Remove(success->result.blob_digest);
       event = TaskEnded{task_id, TaskStatus::kFailed,
                         "its result was refused: " + std::string(admitted.message())};
     }
@@ -289,22 +308,24 @@ void Coordinator::AverageRounds() {
   std::vector<RunState> finished;
   {
     MutexLock lock(mu_);
-    std::copy_if(runs_.begin(), runs_.end(), std::back_inserter(finished), [](const RunState& run) {
-      return run.status == RunStatus::kAggregating;
-    });
+    std::copy_if(runs_.begin(), runs_.end(), std::back_inserter(finished),
+                 [](const RunState& run) { return run.status == RunStatus::kAggregating; });
   }
   for (const RunState& run : finished) {
     const auto contributions = ContributionsOf(run);
     const auto model =
         AverageRound(blobs_, run.id, run.round, run.models.back().digest, contributions);
-    const RunEvent event =
-        model.ok() ? RunEvent(RoundAveraged{{run.round, model->digest, model->bytes}})
-                   : RunEvent(RunBroken{std::string(model.status().message())});
+    const RunEvent event = model.ok()
+                               ? RunEvent(RoundAveraged{{run.round, model->digest, model->bytes}})
+                               : RunEvent(RunBroken{std::string(model.status().message())});
     if (const Status status = ApplyEvent(run.id, event); !status.ok()) {
       spdlog::error("{}: {}", run.id, std::string(status.message()));
       continue;
     }
-    for (const Contribution& contribution : contributions) blobs_.Remove(contribution.digest);
+    for (const Contribution& contribution : contributions) {
+      // The mean of one update may be that update, byte for byte.
+      if (!IsGlobalModel(contribution.digest)) blobs_.Remove(contribution.digest);
+    }
   }
 }
 

@@ -1,10 +1,11 @@
 #pragma once
 
-// Runs, alive: the round engine on the store and the blob store, and the hospitals that wait for work.
+// Runs, alive: the round engine on the store and the blob store, and the hospitals that wait for
+// work.
 //
 // Every change is computed by the engine, written in one transaction, and only then visible and
-// answered. What is in memory is what is in the database, so a coordinator that is opened on the same
-// folder goes on where the last one was.
+// answered. What is in memory is what is in the database, so a coordinator that is opened on the
+// same folder goes on where the last one was.
 
 #include <functional>
 #include <map>
@@ -46,6 +47,8 @@ class Coordinator {
   // active than the quorum, INVALID_ARGUMENT where the initial model is not the plan's network.
   StatusOr<std::string> Submit(const std::string& plan, const std::string& initial_model_digest);
   Status Cancel(const std::string& run_id);
+  // Ends the open tasks of a site that was revoked, so that no round waits for it.
+  Status EndTasksOf(const std::string& site);
   std::vector<RunState> Runs() const;
   StatusOr<RunState> FindRun(const std::string& run_id) const;
 
@@ -53,7 +56,8 @@ class Coordinator {
   StatusOr<std::optional<Assignment>> NextTask(const std::string& site);
 
   // Calls `ready` once: with the site's next task when there is one, or with none when `until` has
-  // passed (seen at the next Work). It may be called before WaitForTask returns, and from any thread.
+  // passed (seen at the next Work). It may be called before WaitForTask returns, and from any
+  // thread.
   using WaitId = std::uint64_t;
   using Ready = std::function<void(StatusOr<std::optional<Assignment>>)>;
   WaitId WaitForTask(const std::string& site, TimePoint until, Ready ready);
@@ -61,19 +65,20 @@ class Coordinator {
   bool StopWaiting(WaitId id);
 
   // Takes a report of the site's own task. A result's blob must have been uploaded; it is admitted
-  // here, and an inadmissible one ends the task as failed with INVALID_ARGUMENT. PERMISSION_DENIED for
-  // another site's task, NOT_FOUND for none. A report that comes late changes nothing and gives a note
-  // that says so.
+  // here, and an inadmissible one is removed and ends the task as failed with INVALID_ARGUMENT.
+  // PERMISSION_DENIED for another site's task, NOT_FOUND for none. A report that comes late changes
+  // nothing and gives a note that says so.
   StatusOr<std::string> Report(const std::string& site, const TaskReport& report);
 
-  // OK if the site may upload a blob of that size for the task: it is open, its own, and the size is
-  // at most that of a model of its run (for an initial model: kMaxInitialModelBytes).
-  Status CheckUpload(const std::string& site, const std::string& task_id, std::uint64_t bytes) const;
+  // OK if the site may upload a blob of that size for the task: it is open, its own, and the size
+  // is at most that of a model of its run (for an initial model: kMaxInitialModelBytes).
+  Status CheckUpload(const std::string& site, const std::string& task_id,
+                     std::uint64_t bytes) const;
   // Whether the blob is a global model, which every site may have.
   bool IsGlobalModel(const std::string& digest) const;
 
-  // Does what time and finished rounds ask for: closes rounds past their deadline, averages, ends waits.
-  // Called often by one thread, which sleeps in WaitForWork in between.
+  // Does what time and finished rounds ask for: closes rounds past their deadline, averages, ends
+  // waits. Called often by one thread, which sleeps in WaitForWork in between.
   void Work();
   // Until there is work, or for the time given.
   void WaitForWork(std::chrono::milliseconds time);

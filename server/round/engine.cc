@@ -25,10 +25,11 @@ void Finish(RunState& run, RunStatus status, std::string reason, TimePoint now) 
 }
 
 void OpenTask(RunState& run, const std::string& site, TaskKind kind) {
-  run.tasks.push_back({.id = fmt::format("{}.r{}.{}.{}", run.id, run.round, site, TaskKindName(kind)),
-                       .site = site,
-                       .round = run.round,
-                       .kind = kind});
+  run.tasks.push_back(
+      {.id = fmt::format("{}.r{}.{}.{}", run.id, run.round, site, TaskKindName(kind)),
+       .site = site,
+       .round = run.round,
+       .kind = kind});
 }
 
 // The round after the current one: training, or the last evaluation.
@@ -42,7 +43,12 @@ void OpenRound(RunState& run, const RunContext& context) {
   for (const std::string& site : cohort) {
     OpenTask(run, site, training ? TaskKind::kTrain : TaskKind::kEvaluate);
   }
-  if (cohort.empty()) Finish(run, RunStatus::kFailed, "no active site is left", context.now);
+  if (!cohort.empty()) return;
+  if (training) {
+    Finish(run, RunStatus::kFailed, "no active site is left", context.now);
+  } else {
+    Finish(run, RunStatus::kCompleted, "", context.now);  // trained, with nobody left to score it
+  }
 }
 
 std::vector<TaskState> CurrentTasks(const RunState& run) {
@@ -79,8 +85,8 @@ void CloseRound(RunState& run, TimePoint now) {
     return;
   }
   Finish(run, RunStatus::kFailed,
-         fmt::format("round {}: {} of {} sites delivered an update, the quorum is {} ({})", run.round,
-                     done, tasks.size(), quorum, WhoIsMissing(tasks)),
+         fmt::format("round {}: {} of {} sites delivered an update, the quorum is {} ({})",
+                     run.round, done, tasks.size(), quorum, WhoIsMissing(tasks)),
          now);
 }
 
@@ -97,21 +103,30 @@ TaskState* FindOpenTask(RunState& run, const std::string& id) {
   return found == run.tasks.end() ? nullptr : &*found;
 }
 
+bool HasTried(const RunState& run, const std::string& site) {
+  return std::any_of(run.tasks.begin(), run.tasks.end(),
+                     [&](const TaskState& task) { return task.site == site; });
+}
+
 // The site that was to make the initial model did not: another may, up to a limit.
-void InitialisationFailed(RunState& run, TimePoint now) {
-  if (run.initialisations >= kMaxInitialisations) {
+void InitialisationFailed(RunState& run, const RunContext& context) {
+  const std::vector<std::string> cohort = Cohort(run.config, context.active_sites);
+  const bool another = std::any_of(cohort.begin(), cohort.end(),
+                                   [&](const std::string& site) { return !HasTried(run, site); });
+  if (run.initialisations >= kMaxInitialisations || !another) {
     Finish(run, RunStatus::kFailed,
-           fmt::format("no site made the initial model ({})", WhoIsMissing(run.tasks)), now);
+           fmt::format("no site made the initial model ({})", WhoIsMissing(run.tasks)),
+           context.now);
   } else {
-    run.deadline = now + run.config.round_deadline;
+    run.deadline = context.now + run.config.round_deadline;
   }
 }
 
-void TaskClosed(RunState& run, TimePoint now) {
+void TaskClosed(RunState& run, const RunContext& context) {
   if (run.status == RunStatus::kInitialising) {
-    InitialisationFailed(run, now);
+    InitialisationFailed(run, context);
   } else if (AllEnded(run)) {
-    CloseRound(run, now);
+    CloseRound(run, context.now);
   }
 }
 
@@ -123,13 +138,11 @@ class Transition {
   void operator()(const SiteAsked& event) {
     if (run_.status != RunStatus::kInitialising || !AllEnded(run_)) return;
     const auto cohort = Cohort(run_.config, context_.active_sites);
-    const bool tried = std::any_of(run_.tasks.begin(), run_.tasks.end(), [&](const TaskState& task) {
-      return task.site == event.site;
-    });
-    if (tried || !std::binary_search(cohort.begin(), cohort.end(), event.site)) return;
+    if (HasTried(run_, event.site) || !std::binary_search(cohort.begin(), cohort.end(), event.site))
+      return;
     ++run_.initialisations;
-    run_.deadline = context_.now + std::min<std::chrono::seconds>(run_.config.round_deadline,
-                                                                  kInitialisationTime);
+    run_.deadline = context_.now +
+                    std::min<std::chrono::seconds>(run_.config.round_deadline, kInitialisationTime);
     OpenTask(run_, event.site, TaskKind::kInitialise);
   }
 
@@ -151,7 +164,17 @@ class Transition {
     if (task == nullptr) return;
     task->status = event.status;
     task->reason = event.reason;
-    TaskClosed(run_, context_.now);
+    TaskClosed(run_, context_);
+  }
+
+  void operator()(const SiteRevoked& event) {
+    for (TaskState& task : run_.tasks) {
+      if (task.site != event.site || task.status != TaskStatus::kOpen) continue;
+      task.status = TaskStatus::kFailed;
+      task.reason = "the site was revoked";
+      TaskClosed(run_, context_);
+      return;  // a site has one open task in a run, and the list may have changed
+    }
   }
 
   void operator()(const RoundAveraged& event) {
@@ -175,7 +198,7 @@ class Transition {
       task.status = TaskStatus::kMissed;
       task.reason = "the deadline passed";
     }
-    TaskClosed(run_, context_.now);
+    TaskClosed(run_, context_);
   }
 
   void operator()(const CancelRequested&) {

@@ -1,14 +1,14 @@
 #pragma once
 
-// The round engine: a run's next state, from its state and what happened. Pure: no clock, no disk, no
-// network, so a test walks it through any history and a crash repeats nothing.
+// The round engine: a run's next state, from its state and what happened. Pure: no clock, no disk,
+// no network, so a test walks it through any history and a crash repeats nothing.
 //
-//   INITIALISING --initial model--> TRAINING --closed at quorum--> AGGREGATING --average--> TRAINING
-//   … after the last round: EVALUATING --every site answered, or deadline--> COMPLETED
+//   INITIALISING --initial model--> TRAINING --closed at quorum--> AGGREGATING --average-->
+//   TRAINING … after the last round: EVALUATING --every site answered, or deadline--> COMPLETED
 //   any, but a final one: --cancel--> CANCELLED, --below quorum or broken--> FAILED
 //
-// A round closes when every site's task has ended, or at its deadline. The updates delivered by then
-// must reach the quorum.
+// A round closes when every site's task has ended, or at its deadline. The updates delivered by
+// then must reach the quorum.
 
 #include <optional>
 #include <string>
@@ -44,9 +44,13 @@ struct RunBroken {
 // Time has passed; the engine looks whether a deadline did.
 struct TimePassed {};
 struct CancelRequested {};
+// A site may no longer take part: its open task ends.
+struct SiteRevoked {
+  std::string site;
+};
 
 using RunEvent = std::variant<SiteAsked, TaskSucceeded, TaskEnded, RoundAveraged, RunBroken,
-                              TimePassed, CancelRequested>;
+                              TimePassed, CancelRequested, SiteRevoked>;
 
 // What the engine must know of the world at an event.
 struct RunContext {
@@ -54,7 +58,8 @@ struct RunContext {
   std::vector<std::string> active_sites;  // sorted
 };
 
-// A run as submitted: in its first round where an initial model is given, waiting for one otherwise.
+// A run as submitted: in its first round where an initial model is given, waiting for one
+// otherwise.
 RunState StartRun(std::string id, std::string plan, RunConfig config,
                   std::optional<ModelVersion> initial_model, const RunContext& context);
 

@@ -83,6 +83,7 @@ grpc::ServerUnaryReactor* AdminService::RevokeSite(grpc::CallbackServerContext* 
                                                    v1::RevokeSiteResponse* /*response*/) {
   return AnswerAdmin(context, [&](const Identity& admin) -> Status {
     CSL_RETURN_IF_ERROR(registry_.Revoke(request->site()));
+    CSL_RETURN_IF_ERROR(coordinator_.EndTasksOf(request->site()));
     spdlog::info("{} revoked site '{}'", admin.name, request->site());
     return OkStatus();
   });
@@ -93,9 +94,9 @@ grpc::ServerUnaryReactor* AdminService::SubmitRun(grpc::CallbackServerContext* c
                                                   v1::SubmitRunResponse* response) {
   return AnswerAdmin(context, [&](const Identity& admin) -> Status {
     CSL_RETURN_IF_ERROR(CheckPlan(request->plan()));
-    CSL_ASSIGN_OR_RETURN(*response->mutable_run_id(),
-                         coordinator_.Submit(request->plan().SerializeAsString(),
-                                             request->initial_model_digest()));
+    CSL_ASSIGN_OR_RETURN(
+        *response->mutable_run_id(),
+        coordinator_.Submit(request->plan().SerializeAsString(), request->initial_model_digest()));
     spdlog::info("{} submitted '{}' as {}", admin.name, request->plan().name(), response->run_id());
     return OkStatus();
   });

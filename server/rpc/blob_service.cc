@@ -58,6 +58,10 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
     claimed_ = service_.Claim(blob_.digest(), OwnerOf(caller_));
     if (!claimed_) return absl::AbortedError("this blob is being uploaded on another connection");
     CSL_ASSIGN_OR_RETURN(upload_, service_.blobs().Continue(blob_.digest(), OwnerOf(caller_)));
+    if (upload_->size() > blob_.size_bytes()) {
+      return InvalidArgument("{} bytes are held, more than the {} announced now", upload_->size(),
+                             blob_.size_bytes());
+    }
     if (upload_->size() != request_.header().offset()) {
       return absl::AbortedError(fmt::format("{} bytes are held, the upload would go on at {}",
                                             upload_->size(), request_.header().offset()));
@@ -92,7 +96,7 @@ grpc::ByteBuffer EncodeChunk(const std::shared_ptr<const MappedFile>& file, std:
   constexpr unsigned char kTag = (v1::DownloadResponse::kDataFieldNumber << 3) | 2;
   unsigned char envelope[11] = {kTag};
   std::size_t used = 1;
-  for (std::size_t rest = size; ; rest >>= 7) {
+  for (std::size_t rest = size;; rest >>= 7) {
     envelope[used++] = static_cast<unsigned char>((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
     if (rest <= 0x7f) break;
   }
@@ -100,8 +104,9 @@ grpc::ByteBuffer EncodeChunk(const std::shared_ptr<const MappedFile>& file, std:
   const auto* data = file->bytes().data() + offset;
   const grpc::Slice slices[] = {
       grpc::Slice(envelope, used),
-      grpc::Slice(const_cast<std::byte*>(data), size,
-                  [](void* owner) { delete static_cast<Owner*>(owner); }, new Owner(file))};
+      grpc::Slice(
+          const_cast<std::byte*>(data), size,
+          [](void* owner) { delete static_cast<Owner*>(owner); }, new Owner(file))};
   return {slices, 2};
 }
 

@@ -2,8 +2,8 @@
 
 // Blobs in and out of the store, in chunks.
 //
-// A hospital uploads for its open tasks and downloads global models; an admin uploads initial models
-// and downloads global models. Other hospitals' updates are not to be had.
+// A hospital uploads for its open tasks and downloads global models; an admin uploads initial
+// models and downloads global models. Other hospitals' updates are not to be had.
 
 #include <set>
 #include <string>

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::uint32_t kProtocol = 1;
 constexpr std::uint32_t kMaxWaitSeconds = 60;
-constexpr std::size_t kMaxReason = 500;
 
 v1::TaskKind ToProto(TaskKind kind) {
   switch (kind) {
@@ -68,7 +67,7 @@ StatusOr<TaskReport> ReadReport(const v1::ReportTaskRequest& request) {
     const v1::TaskFailure& failure = request.failure();
     return TaskEnded{request.task_id(),
                      failure.refused() ? TaskStatus::kRefused : TaskStatus::kFailed,
-                     failure.reason().substr(0, kMaxReason)};
+                     failure.reason()};
   }
   if (!request.has_result()) return InvalidArgument("the report has no outcome");
   const v1::TaskResult& result = request.result();
@@ -96,8 +95,10 @@ grpc::ServerUnaryReactor* CoordinatorService::NextTask(grpc::CallbackServerConte
   if (!caller.ok()) return Answer(context, [&] { return caller.status(); });
   if (request->protocol() != kProtocol) {
     return Answer(context, [&] {
-      return FailedPrecondition("this coordinator speaks protocol {}, the client {}: install the "
-                                "client that fits", kProtocol, request->protocol());
+      return FailedPrecondition(
+          "this coordinator speaks protocol {}, the client {}: install the "
+          "client that fits",
+          kProtocol, request->protocol());
     });
   }
   const std::chrono::seconds wait(std::min(request->wait_seconds(), kMaxWaitSeconds));

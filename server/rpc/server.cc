@@ -34,6 +34,8 @@ constexpr char kAdminFolder[] = "admin";
 constexpr std::chrono::milliseconds kWorkInterval{250};
 constexpr std::chrono::seconds kShutdownGrace{2};
 constexpr int kMinPingIntervalMs = 10'000;  // below the hospitals' 30 s
+constexpr int kKeepaliveMs = 30'000;        // a caller that vanished is noticed, its upload let go
+constexpr int kKeepaliveTimeoutMs = 20'000;
 
 Status WriteIdentity(const std::filesystem::path& folder, const Authority& authority,
                      const ServerOptions& options, TimePoint now) {
@@ -55,8 +57,9 @@ Status WriteAdmin(const std::filesystem::path& folder, const Authority& authorit
             .endpoint = fmt::format("{}:{}", options.host, options.port),
             .ca_pem = authority.pem()};
   CSL_ASSIGN_OR_RETURN(home.key_pem, key.ToPem());
-  CSL_ASSIGN_OR_RETURN(home.certificate_pem,
-                       authority.IssueClient(key, {options.federation, Role::kAdmin, "admin"}, now));
+  CSL_ASSIGN_OR_RETURN(
+      home.certificate_pem,
+      authority.IssueClient(key, {options.federation, Role::kAdmin, "admin"}, now));
   return WriteHome(folder, home);
 }
 
@@ -65,6 +68,8 @@ void Limit(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kMinPingIntervalMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   // Two coordinators on one port would each see half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }
@@ -103,7 +108,8 @@ Status Server::Parts::Open(const std::filesystem::path& folder) {
   CSL_ASSIGN_OR_RETURN(store, Store::Open(folder / kDatabaseFile));
   CSL_ASSIGN_OR_RETURN(BlobStore blobs, BlobStore::Open(folder));
   registry = std::make_unique<Registry>(*store, clock, std::move(authority), options.federation);
-  CSL_ASSIGN_OR_RETURN(coordinator, Coordinator::Create(*store, std::move(blobs), *registry, clock));
+  CSL_ASSIGN_OR_RETURN(coordinator,
+                       Coordinator::Create(*store, std::move(blobs), *registry, clock));
   return OkStatus();
 }
 
@@ -128,9 +134,8 @@ Status Server::Parts::Serve(const std::filesystem::path& folder, const Listen& l
   coordinator_service = std::make_unique<CoordinatorService>(*coordinator, *registry, clock);
   model_service = std::make_unique<ModelService>(*coordinator, *registry);
   blob_service = std::make_unique<BlobService>(*coordinator, *registry);
-  admin_service = std::make_unique<AdminService>(*coordinator, *registry, *store,
-                                                 fmt::format("{}:{}", options.host,
-                                                             options.enrol_port));
+  admin_service = std::make_unique<AdminService>(
+      *coordinator, *registry, *store, fmt::format("{}:{}", options.host, options.enrol_port));
   grpc::ServerBuilder builder;
   Limit(builder);
   builder.AddListeningPort(Or(listen.address, options.port),
@@ -152,11 +157,13 @@ Status Server::Parts::Serve(const std::filesystem::path& folder, const Listen& l
   return OkStatus();
 }
 
-Status InitServer(const std::filesystem::path& folder, const ServerOptions& options, TimePoint now) {
+Status InitServer(const std::filesystem::path& folder, const ServerOptions& options,
+                  TimePoint now) {
   if (std::filesystem::exists(folder / kServerFile)) {
     return AlreadyExists("{} holds a federation already", folder.string());
   }
   CSL_RETURN_IF_ERROR(CheckName("federation", options.federation));
+  CSL_RETURN_IF_ERROR(CheckHost(options.host));
   CSL_ASSIGN_OR_RETURN(const Authority authority,
                        Authority::Create(folder / kAuthorityFolder, options.federation, now));
   CSL_RETURN_IF_ERROR(WriteIdentity(folder, authority, options, now));

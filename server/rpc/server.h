@@ -19,8 +19,8 @@ struct ServerOptions {
   int enrol_port = 8444;
 };
 
-// Makes a federation in an empty or new folder: CA, server certificate, database, and an admin's home
-// in FOLDER/admin. ALREADY_EXISTS, with nothing changed, where the folder holds one.
+// Makes a federation in an empty or new folder: CA, server certificate, database, and an admin's
+// home in FOLDER/admin. ALREADY_EXISTS, with nothing changed, where the folder holds one.
 Status InitServer(const std::filesystem::path& folder, const ServerOptions& options, TimePoint now);
 
 StatusOr<ServerOptions> ReadServerOptions(const std::filesystem::path& folder);

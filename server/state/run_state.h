@@ -1,7 +1,7 @@
 #pragma once
 
-// What a run is at one moment: plain values, no behaviour. The round engine computes the next one, the
-// store keeps it, and nothing else changes it.
+// What a run is at one moment: plain values, no behaviour. The round engine computes the next one,
+// the store keeps it, and nothing else changes it.
 
 #include <cstdint>
 #include <optional>
@@ -21,7 +21,7 @@ enum class RunStatus : std::uint8_t {
   kAggregating,   // the updates are being averaged
   kEvaluating,    // the sites score the last global model
   kCompleted,
-  kFailed,     // the reason says why
+  kFailed,  // the reason says why
   kCancelled,
 };
 std::string_view RunStatusName(RunStatus status);
@@ -41,12 +41,12 @@ std::string_view TaskStatusName(TaskStatus status);
 
 // What a site delivered.
 struct TaskResult {
-  std::string blob_digest;           // the update or initial model; empty for an evaluation
+  std::string blob_digest;  // the update or initial model; empty for an evaluation
   std::uint64_t blob_bytes = 0;
   std::uint64_t train_examples = 0;  // the update's weight
   double train_loss = 0;
   double train_seconds = 0;
-  Evaluation evaluation;             // of the global model that the task came with
+  Evaluation evaluation;  // of the global model that the task came with
 
   bool operator==(const TaskResult&) const = default;
 };

@@ -10,7 +10,8 @@ namespace {
 
 constexpr char kBlobs[] = "blobs";
 constexpr char kIncoming[] = "incoming";
-// Bytes after which the kernel is asked to begin writing, so that the sync at the end finds little left.
+// Bytes after which the kernel is asked to begin writing, so that the sync at the end finds little
+// left.
 constexpr std::uint64_t kFlushBytes = 4 << 20;
 
 // Syncs the file and moves it to where blobs lie.
@@ -67,7 +68,8 @@ StatusOr<std::shared_ptr<const MappedFile>> BlobStore::Map(const std::string& di
   return std::make_shared<const MappedFile>(std::move(file));
 }
 
-StatusOr<BlobUpload> BlobStore::Continue(const std::string& digest, const std::string& owner) const {
+StatusOr<BlobUpload> BlobStore::Continue(const std::string& digest,
+                                         const std::string& owner) const {
   if (!IsDigest(digest)) return InvalidArgument("'{}' is not a digest", digest);
   const std::filesystem::path path = PartPath(digest, owner);
   FileDescriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, kPrivateMode));

@@ -50,7 +50,8 @@ class BlobStore {
   // NOT_FOUND unless it is there.
   StatusOr<std::shared_ptr<const MappedFile>> Map(const std::string& digest) const;
 
-  // Goes on with what `owner` has sent of the blob, or begins. One upload of a blob and owner at a time.
+  // Goes on with what `owner` has sent of the blob, or begins. One upload of a blob and owner at a
+  // time.
   StatusOr<BlobUpload> Continue(const std::string& digest, const std::string& owner) const;
   // A blob made here, whose digest is known at its end.
   class Writer;

@@ -52,9 +52,7 @@ std::int64_t Statement::Int(int column) const {
   return sqlite3_column_int64(statement_.get(), column);
 }
 
-double Statement::Real(int column) const {
-  return sqlite3_column_double(statement_.get(), column);
-}
+double Statement::Real(int column) const { return sqlite3_column_double(statement_.get(), column); }
 
 std::string Statement::Text(int column) const {
   const void* data = sqlite3_column_blob(statement_.get(), column);
@@ -64,9 +62,9 @@ std::string Statement::Text(int column) const {
 
 StatusOr<Database> Database::Open(const std::filesystem::path& path) {
   sqlite3* raw = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &raw,
-                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-                                   nullptr);
+  const int code =
+      sqlite3_open_v2(path.c_str(), &raw,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   Database database(std::shared_ptr<sqlite3>(raw, sqlite3_close_v2));
   if (code != SQLITE_OK) return SqliteStatus(raw, path.string());
   sqlite3_busy_timeout(raw, 5000);
@@ -79,7 +77,8 @@ Statement Database::Prepare(std::string_view sql) {
   sqlite3_stmt* raw = nullptr;
   const int code =
       sqlite3_prepare_v2(db_.get(), sql.data(), static_cast<int>(sql.size()), &raw, nullptr);
-  return {db_.get(), {raw, sqlite3_finalize},
+  return {db_.get(),
+          {raw, sqlite3_finalize},
           code == SQLITE_OK ? OkStatus() : SqliteStatus(db_.get(), sql)};
 }
 

@@ -46,7 +46,8 @@ class Statement {
 
 class Database {
  public:
-  // Opens or makes the file: write-ahead log, full sync (a commit survives a power cut), foreign keys.
+  // Opens or makes the file: write-ahead log, full sync (a commit survives a power cut), foreign
+  // keys.
   static StatusOr<Database> Open(const std::filesystem::path& path);
 
   Statement Prepare(std::string_view sql);

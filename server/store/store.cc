@@ -118,8 +118,9 @@ Status Store::Enrol(const std::string& token_hash, const SiteRecord& site) {
     CSL_RETURN_IF_ERROR(
         db_.Prepare("UPDATE tokens SET used = 1 WHERE hash = ?").Bind(token_hash).Run());
     return db_
-        .Prepare("INSERT INTO sites (name, certificate_serial, revoked, joined, last_seen, "
-                 "certificate_expires) VALUES (?, ?, 0, ?, 0, ?)")
+        .Prepare(
+            "INSERT OR REPLACE INTO sites (name, certificate_serial, revoked, joined, last_seen, "
+            "certificate_expires) VALUES (?, ?, 0, ?, 0, ?)")
         .Bind(site.name)
         .Bind(site.certificate_serial)
         .Bind(ToUnixMillis(site.joined))
@@ -184,7 +185,8 @@ Status Store::SaveRun(const RunState& run) {
     for (const TaskState& task : run.tasks) CSL_RETURN_IF_ERROR(SaveTask(run.id, task));
     for (const ModelVersion& model : run.models) {
       CSL_RETURN_IF_ERROR(
-          db_.Prepare("INSERT OR IGNORE INTO models (run, round, digest, bytes) VALUES (?, ?, ?, ?)")
+          db_.Prepare(
+                 "INSERT OR IGNORE INTO models (run, round, digest, bytes) VALUES (?, ?, ?, ?)")
               .Bind(run.id)
               .Bind(std::int64_t{model.round})
               .Bind(model.digest)
@@ -197,13 +199,14 @@ Status Store::SaveRun(const RunState& run) {
 
 Status Store::SaveTask(const std::string& run_id, const TaskState& task) {
   return db_
-      .Prepare("INSERT INTO tasks (id, run, site, round, kind, status, reason, blob_digest, "
-               "blob_bytes, train_examples, train_loss, train_seconds, evaluation) "
-               "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-               "ON CONFLICT (id) DO UPDATE SET status = excluded.status, reason = excluded.reason, "
-               "blob_digest = excluded.blob_digest, blob_bytes = excluded.blob_bytes, "
-               "train_examples = excluded.train_examples, train_loss = excluded.train_loss, "
-               "train_seconds = excluded.train_seconds, evaluation = excluded.evaluation")
+      .Prepare(
+          "INSERT INTO tasks (id, run, site, round, kind, status, reason, blob_digest, "
+          "blob_bytes, train_examples, train_loss, train_seconds, evaluation) "
+          "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+          "ON CONFLICT (id) DO UPDATE SET status = excluded.status, reason = excluded.reason, "
+          "blob_digest = excluded.blob_digest, blob_bytes = excluded.blob_bytes, "
+          "train_examples = excluded.train_examples, train_loss = excluded.train_loss, "
+          "train_seconds = excluded.train_seconds, evaluation = excluded.evaluation")
       .Bind(task.id)
       .Bind(run_id)
       .Bind(task.site)
@@ -239,8 +242,7 @@ StatusOr<std::vector<TaskState>> Store::LoadTasks(const std::string& run_id) {
   return SelectTasks(run_id, 0);
 }
 
-StatusOr<std::vector<TaskState>> Store::SelectTasks(const std::string& run_id,
-                                                       int first_round) {
+StatusOr<std::vector<TaskState>> Store::SelectTasks(const std::string& run_id, int first_round) {
   Statement row = db_.Prepare(kTaskColumns);
   row.Bind(run_id).Bind(std::int64_t{first_round});
   std::vector<TaskState> tasks;

@@ -1,7 +1,7 @@
 #pragma once
 
-// The coordinator's memory: sites, invitations, runs, tasks and models in one SQLite file. Each call is
-// one transaction, durable when it returns.
+// The coordinator's memory: sites, invitations, runs, tasks and models in one SQLite file. Each
+// call is one transaction, durable when it returns.
 
 #include <filesystem>
 #include <memory>
@@ -42,7 +42,7 @@ class Store {
 
   Status AddToken(const TokenRecord& token);
   StatusOr<std::optional<TokenRecord>> FindToken(const std::string& hash);
-  // Uses the token up and adds the site, or gives ALREADY_EXISTS for a site that is there.
+  // Uses the token up and adds the site, or replaces the one of that name.
   Status Enrol(const std::string& token_hash, const SiteRecord& site);
 
   StatusOr<std::vector<SiteRecord>> ListSites();  // by name
@@ -61,7 +61,8 @@ class Store {
   explicit Store(Database database) : db_(std::move(database)) {}
 
   Status CreateSchema();
-  Status SaveTask(const std::string& run_id, const TaskState& task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Status SaveTask(const std::string& run_id, const TaskState& task)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   StatusOr<std::vector<TaskState>> SelectTasks(const std::string& run_id, int first_round)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   StatusOr<std::vector<ModelVersion>> SelectModels(const std::string& run_id)

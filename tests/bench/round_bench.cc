@@ -1,6 +1,6 @@
-// Rounds without training: what the federation itself costs. A coordinator and N sites in one process,
-// over mutual TLS on the loopback; each site downloads the global model, changes one value of it,
-// uploads it and reports. Prints one JSON line.
+// Rounds without training: what the federation itself costs. A coordinator and N sites in one
+// process, over mutual TLS on the loopback; each site downloads the global model, changes one value
+// of it, uploads it and reports. Prints one JSON line.
 //
 //   round_bench ARCHITECTURE SITES ROUNDS
 
@@ -38,7 +38,8 @@ double Since(Clock::time_point start) {
 }
 
 // Takes part in rounds until the final evaluation comes.
-Status TakePart(const Home& home, const std::filesystem::path& folder, float mark, SiteTimes& times) {
+Status TakePart(const Home& home, const std::filesystem::path& folder, float mark,
+                SiteTimes& times) {
   CSL_RETURN_IF_ERROR(MakeFolders(folder));
   CoordinatorClient client(home, {});
   while (true) {
@@ -56,7 +57,6 @@ Status TakePart(const Home& home, const std::filesystem::path& folder, float mar
       CSL_ASSIGN_OR_RETURN(ModelHeader header, ParseModelHeader(file.bytes()));
       header.info.provenance = {.run = task->run_id(),
                                 .round = static_cast<int>(task->round()),
-                                .training_sites = 1,
                                 .parent_digest = task->model().digest()};
       std::string update = EncodeModelHeader(header.info, *header.layout);
       const std::size_t values_at = update.size();
@@ -77,7 +77,8 @@ Status TakePart(const Home& home, const std::filesystem::path& folder, float mar
   }
 }
 
-StatusOr<std::string> Start(testing::LiveServer& server, const std::string& architecture, int rounds) {
+StatusOr<std::string> Start(testing::LiveServer& server, const std::string& architecture,
+                            int rounds) {
   v1::SubmitRunRequest request;
   *request.mutable_plan() = DefaultPlan();
   request.mutable_plan()->set_rounds(static_cast<std::uint32_t>(rounds));
@@ -97,7 +98,8 @@ StatusOr<std::string> Start(testing::LiveServer& server, const std::string& arch
   return response.run_id();
 }
 
-// When each round's model was there: the file times of the global models in the blob store, by round.
+// When each round's model was there: the file times of the global models in the blob store, by
+// round.
 StatusOr<std::vector<double>> RoundSeconds(testing::LiveServer& server, const std::string& run) {
   CallContext context(std::chrono::minutes(1), {});
   v1::GetRunRequest request;
@@ -107,7 +109,8 @@ StatusOr<std::vector<double>> RoundSeconds(testing::LiveServer& server, const st
   std::vector<double> seconds;
   std::filesystem::file_time_type before;
   for (const v1::ModelRef& model : response.models()) {
-    const auto made = std::filesystem::last_write_time(server.folder() / ("s/blobs/" + model.digest()));
+    const auto made =
+        std::filesystem::last_write_time(server.folder() / ("s/blobs/" + model.digest()));
     // The initial model was uploaded before the run began; a round lasts from model to model.
     if (model.round() > 1) seconds.push_back(std::chrono::duration<double>(made - before).count());
     before = made;
@@ -135,12 +138,12 @@ Status Run(const std::string& architecture, int sites, int rounds) {
   for (const Status& status : statuses) CSL_RETURN_IF_ERROR(status);
   CSL_ASSIGN_OR_RETURN(const std::vector<double> seconds, RoundSeconds(server, run));
   const double per_round = 1.0 / rounds;
-  fmt::print("{{\"architecture\": \"{}\", \"sites\": {}, \"rounds\": {}, \"median_seconds\": {:.4f}, "
-             "\"slowest_seconds\": {:.4f}, \"download_seconds\": {:.4f}, \"upload_seconds\": {:.4f}, "
-             "\"report_seconds\": {:.4f}}}\n",
-             architecture, sites, rounds, seconds[seconds.size() / 2], seconds.back(),
-             times[0].download * per_round, times[0].upload * per_round,
-             times[0].report * per_round);
+  fmt::print(
+      "{{\"architecture\": \"{}\", \"sites\": {}, \"rounds\": {}, \"median_seconds\": {:.4f}, "
+      "\"slowest_seconds\": {:.4f}, \"download_seconds\": {:.4f}, \"upload_seconds\": {:.4f}, "
+      "\"report_seconds\": {:.4f}}}\n",
+      architecture, sites, rounds, seconds[seconds.size() / 2], seconds.back(),
+      times[0].download * per_round, times[0].upload * per_round, times[0].report * per_round);
   return OkStatus();
 }
 

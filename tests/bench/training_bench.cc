@@ -30,7 +30,8 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "{}\n", network.status().ToString());
     return 1;
   }
-  testing::FixedBatches source({testing::RandomBatch(spec, batch, 1), testing::RandomBatch(spec, batch, 2)});
+  testing::FixedBatches source(
+      {testing::RandomBatch(spec, batch, 1), testing::RandomBatch(spec, batch, 2)});
   TrainOptions options{.steps = 2, .momentum = 0.9, .weight_decay = 1e-4};
   auto report = Train(*network, source, options, {});  // warm-up
   options.steps = steps;

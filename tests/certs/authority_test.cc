@@ -49,8 +49,8 @@ TEST_F(AuthorityTest, CertificateNamesWhoTheAuthoritySays) {
   EXPECT_EQ(identity, kNorth);
   EXPECT_TRUE(certificate.Matches(key));
   EXPECT_FALSE(certificate.Matches(*PrivateKey::Generate()));
-  EXPECT_EQ(certificate.NotAfter(),
-            std::chrono::floor<std::chrono::seconds>(clock_.Now() + Authority::kCertificateValidity));
+  EXPECT_EQ(certificate.NotAfter(), std::chrono::floor<std::chrono::seconds>(
+                                        clock_.Now() + Authority::kCertificateValidity));
 }
 
 TEST_F(AuthorityTest, SerialNumbersDiffer) {

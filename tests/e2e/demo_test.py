@@ -33,7 +33,7 @@ class DemoTest(unittest.TestCase):
                     break
             demo.send_signal(signal.SIGINT)
             demo.communicate(timeout=30)
-            self.assertEqual(demo.returncode, 130)
+            self.assertEqual(demo.returncode, 130, "not the exit code of an interrupt")
             left = subprocess.run(["pgrep", "-g", str(demo.pid)], capture_output=True, text=True)
             self.assertEqual(left.stdout, "", "processes are left")
 

@@ -116,6 +116,7 @@ class ErrorsTest(unittest.TestCase):
                 database.execute("UPDATE tokens SET expires = 1 WHERE site = 'south'")
             self.refused("has expired", "consilium-client", *late, "--dir", self.folder / "south")
             self.assertFalse((self.folder / "south").exists())
+            run("consilium-client", "pull", "--dir", home, check=False)  # it has called
             self.refused("has joined", "consilium-ctl", "--dir", federation.server_dir / "admin",
                          "invite", "north")
 

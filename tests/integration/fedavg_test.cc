@@ -1,4 +1,5 @@
-// Averaging and training together: a federation's round is the step that the pooled data would take.
+// Averaging and training together: a federation's round is the step that the pooled data would
+// take.
 
 #include <gmock/gmock.h>
 
@@ -65,8 +66,8 @@ TEST(FedAvg, OneLocalStepOnEqualDataIsTheCentralStep) {
 class RoundOnDisk : public ::testing::Test {
  protected:
   std::string Put(const std::string& name, std::uint64_t seed) {
-    const std::string bytes = testing::EncodeFile({.spec = testing::SmallSpec()},
-                                                  testing::RandomState(testing::SmallLayout(), seed));
+    const std::string bytes = testing::EncodeFile(
+        {.spec = testing::SmallSpec()}, testing::RandomState(testing::SmallLayout(), seed));
     EXPECT_THAT(WriteFileAtomically(folder_ / name, bytes), IsOk());
     auto writer = *blobs_.Create();
     EXPECT_THAT(writer.Append(AsBytes(bytes)), IsOk());
@@ -86,9 +87,9 @@ TEST_F(RoundOnDisk, EqualsTheWeightedMeanThatPythonComputesToTheLastBit) {
   std::ofstream(folder_ / "averaged", std::ios::binary)
       .write(reinterpret_cast<const char*>(file->bytes().data()),
              static_cast<std::streamsize>(file->bytes().size()));
-  EXPECT_TRUE(testing::RunPython("integration/weighted_mean.py",
-                                 fmt::format("{0}/averaged {0}/base {0}/a 335 {0}/b 658 {0}/c 30",
-                                             folder_.path().string())));
+  EXPECT_TRUE(testing::RunPython(
+      "integration/weighted_mean.py",
+      fmt::format("{0}/averaged {0}/base {0}/a 335 {0}/b 658 {0}/c 30", folder_.path().string())));
 }
 
 }  // namespace

@@ -6,7 +6,8 @@
 
 namespace consilium::testing {
 
-// A picture of `type` (CV_8UC1, CV_16UC1, CV_8UC3, …) whose value grows from left to right by `step`.
+// A picture of `type` (CV_8UC1, CV_16UC1, CV_8UC3, …) whose value grows from left to right by
+// `step`.
 inline cv::Mat Ramp(int width, int height, int type, double start, double step) {
   cv::Mat ramp(height, width, CV_64F);
   for (int y = 0; y < height; ++y) {

@@ -35,7 +35,9 @@ class LiveServer {
   void Stop() { server_.reset(); }
 
   std::string endpoint() const { return "127.0.0.1:" + std::to_string(server_->port()); }
-  std::string enrol_endpoint() const { return "127.0.0.1:" + std::to_string(server_->enrol_port()); }
+  std::string enrol_endpoint() const {
+    return "127.0.0.1:" + std::to_string(server_->enrol_port());
+  }
   const TempFolder& folder() const { return folder_; }
 
   Authority authority() const { return *Authority::Load(folder_ / "s/ca"); }
@@ -46,7 +48,9 @@ class LiveServer {
     home.endpoint = endpoint();
     return home;
   }
-  std::unique_ptr<v1::AdminService::Stub> Admin() const { return v1::AdminService::NewStub(Channel(AdminHome())); }
+  std::unique_ptr<v1::AdminService::Stub> Admin() const {
+    return v1::AdminService::NewStub(Channel(AdminHome()));
+  }
 
   v1::InviteResponse Invite(const std::string& site) const {
     CallContext context(std::chrono::seconds(10), {});
@@ -60,8 +64,8 @@ class LiveServer {
   // A site that has joined.
   Home Join(const std::string& site) const {
     const v1::InviteResponse invite = Invite(site);
-    const auto joined = JoinFederation(enrol_endpoint(), invite.token(), invite.ca_sha256(),
-                                       folder_ / site, {});
+    const auto joined =
+        JoinFederation(enrol_endpoint(), invite.token(), invite.ca_sha256(), folder_ / site, {});
     EXPECT_THAT(joined, IsOk());
     Home home = *ReadHome(folder_ / site);
     home.endpoint = endpoint();

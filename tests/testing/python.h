@@ -10,14 +10,13 @@ inline constexpr char kPython[] = "/usr/bin/python3";
 
 // Runs one of the tests' Python scripts; whether it exited with 0. Its output is the test's.
 inline bool RunPython(const std::string& script, const std::string& arguments) {
-  const std::string command = std::string(kPython) + " " + CONSILIUM_SOURCE_DIR "/tests/" + script +
-                              " " + arguments;
+  const std::string command =
+      std::string(kPython) + " " + CONSILIUM_SOURCE_DIR "/tests/" + script + " " + arguments;
   return std::system(command.c_str()) == 0;
 }
 
 inline bool PythonHas(const std::string& module) {
-  const std::string command =
-      std::string(kPython) + " -c 'import " + module + "' >/dev/null 2>&1";
+  const std::string command = std::string(kPython) + " -c 'import " + module + "' >/dev/null 2>&1";
   return std::system(command.c_str()) == 0;
 }
 

@@ -31,7 +31,7 @@ inline constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 // ASSERT_OK_AND_ASSIGN(const Model model, ReadModel(path)): the value, or the test fails here.
 #define ASSERT_OK_AND_ASSIGN(lhs, expr) \
   ASSERT_OK_AND_ASSIGN_IMPL(CSL_CONCAT(csl_test_result_, __LINE__), lhs, expr)
-#define ASSERT_OK_AND_ASSIGN_IMPL(var, lhs, expr)   \
-  auto var = (expr);                                \
-  ASSERT_THAT(var, ::consilium::testing::IsOk());   \
+#define ASSERT_OK_AND_ASSIGN_IMPL(var, lhs, expr) \
+  auto var = (expr);                              \
+  ASSERT_THAT(var, ::consilium::testing::IsOk()); \
   lhs = *std::move(var)

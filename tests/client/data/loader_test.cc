@@ -14,9 +14,9 @@ namespace consilium {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::SizeIs;
 using testing::IsOk;
 using testing::kInvalid;
+using ::testing::SizeIs;
 using testing::StatusIs;
 
 const std::vector<std::string> kClasses = {"covid", "normal", "pneumonia"};
@@ -73,8 +73,8 @@ TEST_F(LoaderTest, EveryImageComesOnceAnEpochWithItsLabel) {
 
 TEST_F(LoaderTest, OrderAndAugmentationDoNotDependOnTheWorkers) {
   ASSERT_OK_AND_ASSIGN(const ImageSet images, Build(Pictures(17)));
-  LoaderOptions options{.batch_size = 4,
-                        .augmentation = {.rotation_degrees = 10, .contrast = 0.2}, .seed = 5};
+  LoaderOptions options{
+      .batch_size = 4, .augmentation = {.rotation_degrees = 10, .contrast = 0.2}, .seed = 5};
   std::vector<std::vector<float>> epochs;
   for (const int workers : {1, 2, 5}) {
     options.workers = workers;

@@ -13,9 +13,9 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using ::testing::SizeIs;
 using testing::IsOk;
 using testing::kInvalid;
+using ::testing::SizeIs;
 using testing::StatusIs;
 
 class ManifestTest : public ::testing::Test {
@@ -51,7 +51,8 @@ TEST_F(ManifestTest, MissingColumnIsNamed) {
 TEST_F(ManifestTest, BadRowsAreNamedByLine) {
   EXPECT_THAT(ReadManifest(Csv("path,label\na.png,covid\nb.png,\n")),
               StatusIs(kInvalid, AllOf(HasSubstr("m.csv:3"), HasSubstr("empty label"))));
-  EXPECT_THAT(ReadManifest(Csv("path,label\n,covid\n")), StatusIs(kInvalid, HasSubstr("empty path")));
+  EXPECT_THAT(ReadManifest(Csv("path,label\n,covid\n")),
+              StatusIs(kInvalid, HasSubstr("empty path")));
   EXPECT_THAT(ReadManifest(Csv("path,label,split\na.png,covid,tryout\n")),
               StatusIs(kInvalid, AllOf(HasSubstr("m.csv:2"), HasSubstr("tryout"))));
   EXPECT_THAT(ReadManifest(Csv("path,label\na.png\n")), StatusIs(kInvalid, HasSubstr("m.csv")));
@@ -66,7 +67,8 @@ TEST_F(ManifestTest, FolderPerClass) {
   Touch("set/covid/notes.txt");
   Touch("set/normal/c.jpg");
   ASSERT_OK_AND_ASSIGN(const Manifest manifest, ReadManifest(folder_ / "set"));
-  EXPECT_EQ(CountLabels(manifest), (std::map<std::string, std::uint64_t>{{"covid", 2}, {"normal", 1}}));
+  EXPECT_EQ(CountLabels(manifest),
+            (std::map<std::string, std::uint64_t>{{"covid", 2}, {"normal", 1}}));
 }
 
 TEST_F(ManifestTest, EmptyClassFolderIsNamed) {
@@ -125,7 +127,8 @@ TEST_F(ManifestTest, ValidationCsvMustNotSharePatients) {
   const auto train = Csv("path,label,patient_id\na.png,covid,p1\nb.png,normal,p2\n", "train.csv");
   const auto good = Csv("path,label,patient_id\nc.png,covid,p3\n", "good.csv");
   const auto leaky = Csv("path,label,patient_id\nc.png,covid,p1\n", "leaky.csv");
-  ASSERT_OK_AND_ASSIGN(const Manifest manifest, ReadSplitManifest({.path = train, .validation = good}));
+  ASSERT_OK_AND_ASSIGN(const Manifest manifest,
+                       ReadSplitManifest({.path = train, .validation = good}));
   EXPECT_THAT(Select(manifest, Split::kTrain), SizeIs(2));
   EXPECT_THAT(Select(manifest, Split::kValidation), SizeIs(1));
   EXPECT_THAT(ReadSplitManifest({.path = train, .validation = leaky}),

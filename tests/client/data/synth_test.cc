@@ -80,10 +80,14 @@ TEST(CheckData, FindsLeaksDuplicatesAndDamage) {
   ASSERT_THAT(WriteFileAtomically(folder / "a/bad.png", "junk"), IsOk());
   ASSERT_THAT(WriteFileAtomically(folder / "m.csv",
                                   "path,label,patient_id,split\n"
-                                  "a/" + image(0) + ",covid,p1,train\n"
-                                  "a/copy.png,covid,p2,val\n"
-                                  "a/" + image(3) + ",covid,p1,val\n"
-                                  "a/bad.png,normal,p3,train\n"),
+                                  "a/" +
+                                      image(0) +
+                                      ",covid,p1,train\n"
+                                      "a/copy.png,covid,p2,val\n"
+                                      "a/" +
+                                      image(3) +
+                                      ",covid,p1,val\n"
+                                      "a/bad.png,normal,p3,train\n"),
               IsOk());
   ASSERT_OK_AND_ASSIGN(const DataReport report, CheckData({.path = folder / "m.csv"}, {}, {}));
   EXPECT_FALSE(report.IsSound());

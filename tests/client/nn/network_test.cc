@@ -57,10 +57,12 @@ TEST(Network, StateDictListsAreThePublishedOnes) {
   EXPECT_EQ(tensors[0], (TensorSpec{"conv1.weight", {64, 3, 7, 7}, TensorRole::kParameter}));
   EXPECT_EQ(tensors[3], (TensorSpec{"bn1.running_mean", {64}, TensorRole::kBuffer}));
   EXPECT_EQ(tensors[5], (TensorSpec{"bn1.num_batches_tracked", {}, TensorRole::kCounter}));
-  EXPECT_EQ(tensors[6], (TensorSpec{"layer1.0.conv1.weight", {64, 64, 3, 3}, TensorRole::kParameter}));
+  EXPECT_EQ(tensors[6],
+            (TensorSpec{"layer1.0.conv1.weight", {64, 64, 3, 3}, TensorRole::kParameter}));
   EXPECT_EQ(tensors[120], (TensorSpec{"fc.weight", {3, 512}, TensorRole::kParameter}));
-  EXPECT_THAT(tensors, ::testing::Contains(TensorSpec{
-                           "layer2.0.downsample.0.weight", {128, 64, 1, 1}, TensorRole::kParameter}));
+  EXPECT_THAT(tensors,
+              ::testing::Contains(TensorSpec{
+                  "layer2.0.downsample.0.weight", {128, 64, 1, 1}, TensorRole::kParameter}));
   EXPECT_EQ(Network::Create(Spec("vgg16", 3), 1)->layout()->tensors().size(), 32U);
 }
 
@@ -136,9 +138,9 @@ TEST_P(TorchvisionParity, LoadsStrictlyAndComputesTheSame) {
   };
   write("input", batch.pixels.data(), batch.pixels.size());
   write("output", scores.data_ptr<float>(), static_cast<std::size_t>(scores.numel()));
-  EXPECT_TRUE(testing::RunPython("client/nn/torchvision_parity.py",
-                                 fmt::format("{0}/model {0}/input {0}/output",
-                                             folder.path().string())));
+  EXPECT_TRUE(
+      testing::RunPython("client/nn/torchvision_parity.py",
+                         fmt::format("{0}/model {0}/input {0}/output", folder.path().string())));
 }
 
 INSTANTIATE_TEST_SUITE_P(Networks, TorchvisionParity,

@@ -73,7 +73,8 @@ TEST_F(ImageTest, TruncatedAndDamagedFilesNeverCrash) {
   Random random(3);
   for (int i = 0; i < 200; ++i) {
     std::string damaged = bytes.substr(0, random.Below(bytes.size()));
-    if (!damaged.empty()) damaged[random.Below(damaged.size())] ^= static_cast<char>(1 + random.Below(255));
+    if (!damaged.empty())
+      damaged[random.Below(damaged.size())] ^= static_cast<char>(1 + random.Below(255));
     ASSERT_THAT(WriteFileAtomically(folder_ / "b.png", damaged), IsOk());
     (void)ReadImage(folder_ / "b.png");  // an answer, of whichever kind
   }
@@ -103,7 +104,8 @@ std::vector<float> ToInput(const Image& image, const Augmentation& augmentation,
 
 Image Gradient() {
   Image image{.width = 32, .height = 32, .pixels = {}};
-  for (int i = 0; i < 32 * 32; ++i) image.pixels.push_back(static_cast<std::uint16_t>(i % 32 * 2000));
+  for (int i = 0; i < 32 * 32; ++i)
+    image.pixels.push_back(static_cast<std::uint16_t>(i % 32 * 2000));
   return image;
 }
 
@@ -116,8 +118,8 @@ TEST(ToNetworkInput, NormalisesAndRepeatsChannels) {
 }
 
 TEST(ToNetworkInput, AugmentationFollowsTheSeedAndStaysNear) {
-  const Augmentation augmentation{.rotation_degrees = 7, .shift = 0.05, .scale = 0.1,
-                                  .contrast = 0.1, .brightness = 0.05};
+  const Augmentation augmentation{
+      .rotation_degrees = 7, .shift = 0.05, .scale = 0.1, .contrast = 0.1, .brightness = 0.05};
   const auto plain = ToInput(Gradient(), {}, 1);
   const auto once = ToInput(Gradient(), augmentation, 1);
   EXPECT_EQ(once, ToInput(Gradient(), augmentation, 1));
@@ -125,7 +127,8 @@ TEST(ToNetworkInput, AugmentationFollowsTheSeedAndStaysNear) {
   EXPECT_NE(once, plain);
   double difference = 0;
   for (std::size_t i = 0; i < plain.size(); ++i) {
-    difference += std::abs(static_cast<double>(plain[i] - once[i])) / static_cast<double>(plain.size());
+    difference +=
+        std::abs(static_cast<double>(plain[i] - once[i])) / static_cast<double>(plain.size());
   }
   EXPECT_LT(difference, 0.6);  // of values between -2 and 2
 }

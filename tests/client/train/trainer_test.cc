@@ -15,8 +15,8 @@
 namespace consilium {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::FixedBatches;
+using ::testing::HasSubstr;
 using testing::IsOk;
 using testing::RandomBatch;
 using testing::StatusIs;
@@ -45,7 +45,9 @@ TEST_F(TrainerTest, LearnsWhatCanBeLearnt) {
     const TrainOptions options{.epochs = 8,
                                .optimizer = optimizer,
                                .learning_rate = optimizer == OptimizerKind::kSgd ? 0.05 : 0.003,
-                               .schedule = Schedule::kCosine, .warmup = 0.1, .clip_norm = 5};
+                               .schedule = Schedule::kCosine,
+                               .warmup = 0.1,
+                               .clip_norm = 5};
     ASSERT_OK_AND_ASSIGN(const TrainReport report, Train(network, source, options, {}));
     EXPECT_EQ(report.steps, 32U);
     EXPECT_EQ(report.examples, 256U);
@@ -158,12 +160,15 @@ void CompareWithReference(const TrainOptions& options, Reference&& make_referenc
 }
 
 TEST(Optimizer, SgdStepsAsLibTorchDoes) {
-  CompareWithReference(
-      {.optimizer = OptimizerKind::kSgd, .learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.01},
-      [](const auto& parameters) {
-        return torch::optim::SGD(parameters,
-                                 torch::optim::SGDOptions(0.1).momentum(0.9).weight_decay(0.01));
-      });
+  CompareWithReference({.optimizer = OptimizerKind::kSgd,
+                        .learning_rate = 0.1,
+                        .momentum = 0.9,
+                        .weight_decay = 0.01},
+                       [](const auto& parameters) {
+                         return torch::optim::SGD(
+                             parameters,
+                             torch::optim::SGDOptions(0.1).momentum(0.9).weight_decay(0.01));
+                       });
 }
 
 TEST(Optimizer, AdamWStepsAsLibTorchDoes) {

@@ -92,8 +92,8 @@ TEST(Report, SumOverSitesEqualsPooling) {
 TEST(Report, FiguresOfAKnownConfusionMatrix) {
   Evaluation evaluation(2);
   const auto add = [&](int truth, int predicted, int times) {
-    const std::vector<float> p = predicted == 0 ? std::vector<float>{0.9F, 0.1F}
-                                                : std::vector<float>{0.2F, 0.8F};
+    const std::vector<float> p =
+        predicted == 0 ? std::vector<float>{0.9F, 0.1F} : std::vector<float>{0.2F, 0.8F};
     for (int i = 0; i < times; ++i) evaluation.Add(p, truth, 0.5);
   };
   add(0, 0, 8);
@@ -147,7 +147,8 @@ TEST(Report, WilsonIntervalMatchesPublishedValues) {
 
 TEST(Evaluation, CountsFromOutsideMustAgree) {
   const Evaluation good = Count(RandomScores(20, 9));
-  EXPECT_THAT(Evaluation::FromCounts(3, good.confusion_counts(), good.histogram_counts(), 1.0), IsOk());
+  EXPECT_THAT(Evaluation::FromCounts(3, good.confusion_counts(), good.histogram_counts(), 1.0),
+              IsOk());
   auto confusion = good.confusion_counts();
   ++confusion[0];
   EXPECT_THAT(Evaluation::FromCounts(3, confusion, good.histogram_counts(), 1.0),

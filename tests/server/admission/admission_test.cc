@@ -60,7 +60,8 @@ TEST_F(AdmissionTest, AnotherLayoutIsRefusedByTensor) {
 TEST_F(AdmissionTest, ValuesThatAreNotFiniteAreRefusedAnywhere) {
   for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity(),
                           -std::numeric_limits<float>::infinity()}) {
-    for (const std::size_t at : {std::size_t{0}, state_.values.size() / 2, state_.values.size() - 1}) {
+    for (const std::size_t at :
+         {std::size_t{0}, state_.values.size() / 2, state_.values.size() - 1}) {
       state_ = testing::RandomState(testing::SmallLayout(), 1);
       state_.values[at] = bad;
       EXPECT_THAT(Check(), StatusIs(kInvalid, HasSubstr("NaN")));

@@ -30,11 +30,10 @@ float Oracle(const std::vector<ModelState>& models, const std::vector<double>& w
 class WeightedMeanTest : public ::testing::Test {
  protected:
   // A parameter larger than several blocks, and every other role.
-  std::shared_ptr<const Layout> layout_ =
-      *Layout::Create({{"w", {20'011}, TensorRole::kParameter},
-                       {"mean", {5'003}, TensorRole::kBuffer},
-                       {"n", {}, TensorRole::kCounter},
-                       {"own", {101}, TensorRole::kLocal}});
+  std::shared_ptr<const Layout> layout_ = *Layout::Create({{"w", {20'011}, TensorRole::kParameter},
+                                                           {"mean", {5'003}, TensorRole::kBuffer},
+                                                           {"n", {}, TensorRole::kCounter},
+                                                           {"own", {101}, TensorRole::kLocal}});
   ModelState base_ = testing::RandomState(layout_, 99);
   std::vector<ModelState> models_ = {testing::RandomState(layout_, 1),
                                      testing::RandomState(layout_, 2),

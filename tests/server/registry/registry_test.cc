@@ -73,6 +73,17 @@ TEST_F(RegistryTest, TokenIsStoredAsItsHashAlone) {
   EXPECT_GE(invitation.token.size(), 32U);
 }
 
+TEST_F(RegistryTest, SiteThatWasNeverSeenMayJoinAgain) {
+  const std::string lost = Joined("north");  // the answer did not arrive
+  ASSERT_OK_AND_ASSIGN(const Invitation spare, registry_.Invite("north"));
+  const std::string kept = Joined("north");
+  EXPECT_THAT(registry_.Authenticate(lost), StatusIs(kDenied));
+  EXPECT_THAT(registry_.Authenticate(kept), IsOk());
+  EXPECT_THAT(registry_.Invite("north"), StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_THAT(registry_.Join(spare.token, Request()),
+              StatusIs(kDenied, HasSubstr("joined already")));
+}
+
 TEST_F(RegistryTest, RevokedSiteIsShutOutAtItsNextCall) {
   const std::string pem = Joined("north");
   ASSERT_THAT(registry_.Revoke("north"), IsOk());
@@ -85,14 +96,17 @@ TEST_F(RegistryTest, RevokedSiteIsShutOutAtItsNextCall) {
 TEST_F(RegistryTest, OnlyTheCertificateOfTheJoinCounts) {
   Joined("north");
   // The same CA, the same name, but not the certificate that joining gave.
-  ASSERT_OK_AND_ASSIGN(const std::string other,
-                       authority_.IssueClient(key_, {"lungs", Role::kHospital, "north"}, clock_.Now()));
+  ASSERT_OK_AND_ASSIGN(
+      const std::string other,
+      authority_.IssueClient(key_, {"lungs", Role::kHospital, "north"}, clock_.Now()));
   EXPECT_THAT(registry_.Authenticate(other), StatusIs(kDenied));
-  ASSERT_OK_AND_ASSIGN(const std::string unknown,
-                       authority_.IssueClient(key_, {"lungs", Role::kHospital, "south"}, clock_.Now()));
+  ASSERT_OK_AND_ASSIGN(
+      const std::string unknown,
+      authority_.IssueClient(key_, {"lungs", Role::kHospital, "south"}, clock_.Now()));
   EXPECT_THAT(registry_.Authenticate(unknown), StatusIs(kDenied, HasSubstr("south")));
-  ASSERT_OK_AND_ASSIGN(const std::string foreign,
-                       authority_.IssueClient(key_, {"hearts", Role::kAdmin, "root"}, clock_.Now()));
+  ASSERT_OK_AND_ASSIGN(
+      const std::string foreign,
+      authority_.IssueClient(key_, {"hearts", Role::kAdmin, "root"}, clock_.Now()));
   EXPECT_THAT(registry_.Authenticate(foreign), StatusIs(absl::StatusCode::kUnauthenticated));
   EXPECT_THAT(registry_.Authenticate(""), StatusIs(absl::StatusCode::kUnauthenticated));
 }

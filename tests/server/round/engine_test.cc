@@ -132,6 +132,23 @@ TEST_F(EngineTest, AnotherSiteMakesTheInitialModelWhenOneCannot) {
   EXPECT_THAT(run_.reason, HasSubstr("initial model"));
 }
 
+TEST_F(EngineTest, FailsAtOnceWhenEverySiteHasTriedTheInitialModel) {
+  context_.active_sites = {"a"};
+  StartWithoutModel();
+  Happen(SiteAsked{"a"});
+  Fail("a", TaskStatus::kRefused);
+  EXPECT_EQ(run_.status, RunStatus::kFailed);
+  EXPECT_THAT(run_.reason, HasSubstr("a: out of memory"));
+}
+
+TEST_F(EngineTest, RevokedSiteIsNotWaitedFor) {
+  Start();
+  Succeed("a");
+  Succeed("b");
+  Happen(SiteRevoked{"c"});
+  EXPECT_EQ(run_.status, RunStatus::kAggregating);
+}
+
 TEST_F(EngineTest, EndsWhenNoSiteEverAsks) {
   StartWithoutModel();
   Wait(std::chrono::seconds(100));
@@ -238,8 +255,9 @@ TEST_F(EngineTest, RandomHistoriesKeepTheInvariants) {
           }
       }
       const auto open = Open();
-      ASSERT_EQ(IsFinal(run_.status) || run_.status == RunStatus::kAggregating, open.empty() &&
-                (run_.status != RunStatus::kInitialising)) << "seed " << seed << " step " << step;
+      ASSERT_EQ(IsFinal(run_.status) || run_.status == RunStatus::kAggregating,
+                open.empty() && (run_.status != RunStatus::kInitialising))
+          << "seed " << seed << " step " << step;
       ASSERT_LE(run_.round, config_.rounds + 1);
       ASSERT_EQ(run_.status == RunStatus::kFailed, !run_.reason.empty()) << "seed " << seed;
       if (run_.status == RunStatus::kCompleted) {

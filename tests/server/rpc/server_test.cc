@@ -115,9 +115,9 @@ TEST_F(ServerTest, CallersWithoutTheFederationsCertificateStayOutside) {
   EXPECT_THAT(ListSites(LiveServer::Channel(forged)), StatusIs(absl::StatusCode::kUnavailable));
   // An expired one of the right CA.
   Home expired = forged;
-  expired.certificate_pem =
-      *server_.authority().IssueClient(key, {"lungs", Role::kAdmin, "admin"},
-                                       now - Authority::kCertificateValidity - std::chrono::days(1));
+  expired.certificate_pem = *server_.authority().IssueClient(
+      key, {"lungs", Role::kAdmin, "admin"},
+      now - Authority::kCertificateValidity - std::chrono::days(1));
   EXPECT_THAT(ListSites(LiveServer::Channel(expired)), StatusIs(absl::StatusCode::kUnavailable));
 }
 
@@ -205,7 +205,7 @@ TEST_F(ServerTest, AWholeRoundWithSitesThatOnlyMoveBytes) {
   };
   const std::string initial = SmallModel({.run = run}, 1);
   deliver(north, initial, 0);
-  const Provenance made{.run = run, .round = 1, .training_sites = 1, .parent_digest = Sha256Of(initial)};
+  const Provenance made{.run = run, .round = 1, .parent_digest = Sha256Of(initial)};
   const std::string north_update = SmallModel(made, 2);
   deliver(north, north_update, 30);
   deliver(south, SmallModel(made, 3), 10);
@@ -219,8 +219,9 @@ TEST_F(ServerTest, AWholeRoundWithSitesThatOnlyMoveBytes) {
   ASSERT_OK_AND_ASSIGN(const Model global, ReadModel(path));
   const ModelState a = testing::RandomState(testing::SmallLayout(), 2);
   const ModelState b = testing::RandomState(testing::SmallLayout(), 3);
-  EXPECT_EQ(global.state.values[0],
-            static_cast<float>((30.0 * static_cast<double>(a.values[0]) + 10.0 * static_cast<double>(b.values[0])) / 40));
+  EXPECT_EQ(global.state.values[0], static_cast<float>((30.0 * static_cast<double>(a.values[0]) +
+                                                        10.0 * static_cast<double>(b.values[0])) /
+                                                       40));
   // Another hospital's update is not to be had, nor its leftovers.
   EXPECT_THAT(south.Download(Sha256Of(north_update), server_.folder() / "stolen"),
               StatusIs(absl::StatusCode::kNotFound));
@@ -271,13 +272,17 @@ TEST_F(ServerTest, LargeBlobsGoBothWaysAndResume) {
   ASSERT_THAT(UploadBlob(*stub, AsBytes(bytes), digest, "", {}), IsOk());  // held already
   Submit(digest);
   const auto path = server_.folder() / "pulled";
-  ASSERT_THAT(WriteFileAtomically(path.string() + ".part", bytes.substr(0, 2'345'678)), IsOk());
+  ASSERT_THAT(WriteFileAtomically(path.string() + "." + digest.substr(0, 16) + ".part",
+                                  bytes.substr(0, 2'345'678)),
+              IsOk());
   ASSERT_THAT(DownloadBlob(*stub, digest, path, {}), IsOk());
   EXPECT_EQ(Sha256Of(MappedFile::Open(path)->bytes()), digest);
 
   // A part that is not of this blob is found out, dropped, and the next attempt is whole.
   std::filesystem::remove(path);
-  ASSERT_THAT(WriteFileAtomically(path.string() + ".part", "other bytes"), IsOk());
+  ASSERT_THAT(
+      WriteFileAtomically(path.string() + "." + digest.substr(0, 16) + ".part", "other bytes"),
+      IsOk());
   EXPECT_THAT(DownloadBlob(*stub, digest, path, {}), StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_FALSE(std::filesystem::exists(path));
   EXPECT_THAT(DownloadBlob(*stub, digest, path, {}), IsOk());
@@ -326,14 +331,15 @@ TEST(InitServer, DoesNotTouchAFolderThatHoldsAFederation) {
   EXPECT_EQ(*ReadFile(folder / "s/ca/ca.crt"), before);
 }
 
-// Every field in which a hospital could put bytes of its choosing: the model file's chunks and text.
-// An image has no other way out, and the chunks are admitted as a model of known size and layout.
+// Every field in which a hospital could put bytes of its choosing: the model file's chunks and
+// text. An image has no other way out, and the chunks are admitted as a model of known size and
+// layout.
 TEST(Wire, BytesFieldsThatLeaveAHospitalAreTheUpdatesChunks) {
   std::vector<std::string> bytes_fields;
   std::vector<const google::protobuf::Descriptor*> todo = {
-      v1::NextTaskRequest::descriptor(), v1::ReportTaskRequest::descriptor(),
+      v1::NextTaskRequest::descriptor(),   v1::ReportTaskRequest::descriptor(),
       v1::ListModelsRequest::descriptor(), v1::StatUploadRequest::descriptor(),
-      v1::UploadRequest::descriptor(), v1::DownloadRequest::descriptor()};
+      v1::UploadRequest::descriptor(),     v1::DownloadRequest::descriptor()};
   std::set<std::string> seen;
   while (!todo.empty()) {
     const auto* message = todo.back();
