@@ -112,7 +112,7 @@ training:
 EOF
 run=$(ctl run submit plan.yaml)
 # In the background, so that a signal to this script is acted on at once.
-ctl run watch "$run" &
+consilium-ctl --dir coordinator/admin run watch "$run" &
 pids+=($!)
 wait $!
 ctl run show "$run" > run.txt

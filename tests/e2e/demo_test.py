@@ -34,7 +34,7 @@ class DemoTest(unittest.TestCase):
             demo.send_signal(signal.SIGINT)
             demo.communicate(timeout=30)
             self.assertEqual(demo.returncode, 130, "not the exit code of an interrupt")
-            left = subprocess.run(["pgrep", "-g", str(demo.pid)], capture_output=True, text=True)
+            left = subprocess.run(["pgrep", "-r", "RSD", "-g", str(demo.pid)], capture_output=True, text=True)
             self.assertEqual(left.stdout, "", "processes are left")
 
 
