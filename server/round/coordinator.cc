@@ -232,7 +232,7 @@ StatusOr<std::string> Coordinator::Report(const std::string& site, const TaskRep
     if (!admission.ok()) {
       admitted = Status(admission.code(), Clip(std::string(admission.message())));
       spdlog::warn("{}: refused: {}", task_id, std::string(admitted.message()));
-      blobs_.Remove(success->result.blob_digest);
+      Discard(success->result.blob_digest);
       event = TaskEnded{task_id, TaskStatus::kFailed,
                         "its result was refused: " + std::string(admitted.message())};
     }
@@ -287,6 +287,10 @@ bool Coordinator::IsGlobalModel(const std::string& digest) const {
   });
 }
 
+void Coordinator::Discard(const std::string& digest) const {
+  if (!IsGlobalModel(digest)) blobs_.Remove(digest);
+}
+
 void Coordinator::Work() {
   PassTime();
   AverageRounds();
@@ -322,10 +326,7 @@ void Coordinator::AverageRounds() {
       spdlog::error("{}: {}", run.id, std::string(status.message()));
       continue;
     }
-    for (const Contribution& contribution : contributions) {
-      // The mean of one update may be that update, byte for byte.
-      if (!IsGlobalModel(contribution.digest)) blobs_.Remove(contribution.digest);
-    }
+    for (const Contribution& contribution : contributions) Discard(contribution.digest);
   }
 }
 

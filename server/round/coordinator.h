@@ -66,8 +66,8 @@ class Coordinator {
 
   // Takes a report of the site's own task. A result's blob must have been uploaded; it is admitted
   // here, and an inadmissible one is removed and ends the task as failed with INVALID_ARGUMENT.
-  // PERMISSION_DENIED for another site's task, NOT_FOUND for none. A report that comes late changes
-  // nothing and gives a note that says so.
+  // PERMISSION_DENIED for another site's task. A report that comes late changes nothing and gives a
+  // note that says so.
   StatusOr<std::string> Report(const std::string& site, const TaskReport& report);
 
   // OK if the site may upload a blob of that size for the task: it is open, its own, and the size
@@ -107,6 +107,9 @@ class Coordinator {
   std::pair<const RunState*, const TaskState*> Locate(const std::string& task_id) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status Admit(const RunState& run, const TaskState& task, TaskResult& result) const;
+  // Removes a blob, unless it is a global model: the mean of one update may be that update, byte for
+  // byte, and a site may report any digest it knows.
+  void Discard(const std::string& digest) const ABSL_LOCKS_EXCLUDED(mu_);
   void AnswerWaiters() ABSL_LOCKS_EXCLUDED(mu_);
   void PassTime() ABSL_LOCKS_EXCLUDED(mu_);
   void AverageRounds() ABSL_LOCKS_EXCLUDED(mu_);
