@@ -3,8 +3,9 @@
 // The round engine: a run's next state, from its state and what happened. Pure: no clock, no disk,
 // no network, so a test walks it through any history and a crash repeats nothing.
 //
-//   INITIALISING --initial model--> TRAINING --closed at quorum--> AGGREGATING --average-->
-//   TRAINING … after the last round: EVALUATING --every site answered, or deadline--> COMPLETED
+//   INITIALISING --initial model--> TRAINING --closed at quorum--> AGGREGATING
+//   AGGREGATING --average--> TRAINING, or after the last round EVALUATING
+//   EVALUATING --every site answered, or deadline--> COMPLETED
 //   any, but a final one: --cancel--> CANCELLED, --below quorum or broken--> FAILED
 //
 // A round closes when every site's task has ended, or at its deadline. The updates delivered by
