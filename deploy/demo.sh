@@ -6,7 +6,7 @@
 #
 #   --sites N    hospitals (3)
 #   --rounds R   rounds (8)
-#   --arch A     simple_cnn, resnet18, vgg16 or vgg16_bn (resnet18)
+#   --arch A     simple_cnn, resnet18, resnet18_gn, vgg16 or vgg16_bn (resnet18)
 #   --data DIR   DIR/1 … DIR/N hold the hospitals' images, each with the folders covid, normal and
 #                pneumonia or a manifest.csv; default: synthetic phantoms, another kind at each hospital
 #   --keep DIR   a new or empty folder to put it all in (default: a new one in /tmp)
@@ -37,7 +37,7 @@ step "Packages and build (the first time takes some minutes)"
 "$root/deploy/install_packages.sh" build
 cd "$root"
 cmake --preset release >/dev/null
-cmake --build --preset release --target consilium-server consilium-ctl consilium-client | tail -n 1
+cmake --build --preset release --target consilium-server consilium-ctl consilium-client
 export PATH="$root/build/release/bin:$PATH"
 
 [ -z "$work" ] || [ -z "$(ls -A "$work")" ] || { echo "$0: --keep: $work is not empty" >&2; exit 2; }

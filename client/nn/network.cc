@@ -21,7 +21,8 @@ using Factory = std::function<std::shared_ptr<Classifier>(const ModelSpec&)>;
 const std::map<std::string, Factory>& Factories() {
   static const auto* factories = new std::map<std::string, Factory>{
       {"simple_cnn", MakeSimpleCnn},
-      {"resnet18", MakeResNet18},
+      {"resnet18", [](const ModelSpec& spec) { return MakeResNet18(spec, false); }},
+      {"resnet18_gn", [](const ModelSpec& spec) { return MakeResNet18(spec, true); }},
       {"vgg16", [](const ModelSpec& spec) { return MakeVgg16(spec, false); }},
       {"vgg16_bn", [](const ModelSpec& spec) { return MakeVgg16(spec, true); }},
   };
@@ -42,7 +43,7 @@ void InitialiseDense(torch::nn::LinearImpl& dense, at::Generator& generator) {
   dense.bias.uniform_(-bound, bound, generator);
 }
 
-// Batch norms begin at scale 1 and shift 0 as LibTorch makes them.
+// Norms begin at scale 1 and shift 0 as LibTorch makes them.
 void InitialiseWeights(Classifier& module, std::uint64_t seed) {
   const torch::NoGradGuard no_grad;
   at::Generator generator = at::detail::createCPUGenerator(seed);

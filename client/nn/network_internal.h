@@ -24,7 +24,7 @@ std::shared_ptr<Classifier> MakeSequential(torch::nn::Sequential features, int p
                                            torch::nn::Sequential classifier);
 
 std::shared_ptr<Classifier> MakeSimpleCnn(const ModelSpec& spec);
-std::shared_ptr<Classifier> MakeResNet18(const ModelSpec& spec);
+std::shared_ptr<Classifier> MakeResNet18(const ModelSpec& spec, bool group_norm);
 std::shared_ptr<Classifier> MakeVgg16(const ModelSpec& spec, bool batch_norm);
 
 struct Network::Impl {

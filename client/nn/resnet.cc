@@ -5,16 +5,32 @@ namespace {
 
 namespace nn = torch::nn;
 
+// He's ResNets normalise over the batch. Group norm (Wu and He, ECCV 2018) looks at one image alone,
+// so what a network learns at one hospital does not lean on that hospital's own batch statistics.
+struct BatchNorm {
+  using Layer = nn::BatchNorm2d;
+  static Layer Make(int channels) { return Layer(channels); }
+};
+struct GroupNorm {
+  using Layer = nn::GroupNorm;
+  static constexpr int kGroups = 32;
+  static Layer Make(int channels) { return Layer(nn::GroupNormOptions(kGroups, channels)); }
+};
+
 nn::Conv2d Conv3x3(int in, int out, int stride) {
   return nn::Conv2d(nn::Conv2dOptions(in, out, 3).stride(stride).padding(1).bias(false));
 }
 
 // Two 3 x 3 convolutions and a shortcut; where the shape changes, the shortcut is a 1 x 1
 // convolution.
+template <typename Norm>
 class BasicBlock final : public nn::Module {
  public:
   BasicBlock(int in, int out, int stride)
-      : conv1_(Conv3x3(in, out, stride)), bn1_(out), conv2_(Conv3x3(out, out, 1)), bn2_(out) {
+      : conv1_(Conv3x3(in, out, stride)),
+        bn1_(Norm::Make(out)),
+        conv2_(Conv3x3(out, out, 1)),
+        bn2_(Norm::Make(out)) {
     register_module("conv1", conv1_);
     register_module("bn1", bn1_);
     register_module("conv2", conv2_);
@@ -22,7 +38,7 @@ class BasicBlock final : public nn::Module {
     if (stride != 1 || in != out) {
       downsample_ =
           nn::Sequential(nn::Conv2d(nn::Conv2dOptions(in, out, 1).stride(stride).bias(false)),
-                         nn::BatchNorm2d(out));
+                         Norm::Make(out));
       register_module("downsample", downsample_);
     }
   }
@@ -36,26 +52,29 @@ class BasicBlock final : public nn::Module {
 
  private:
   nn::Conv2d conv1_;
-  nn::BatchNorm2d bn1_;
+  typename Norm::Layer bn1_;
   nn::Conv2d conv2_;
-  nn::BatchNorm2d bn2_;
+  typename Norm::Layer bn2_;
   nn::Sequential downsample_{nullptr};
 };
 
+template <typename Norm>
 nn::Sequential Stage(int in, int out, int stride) {
-  return nn::Sequential(std::make_shared<BasicBlock>(in, out, stride),
-                        std::make_shared<BasicBlock>(out, out, 1));
+  return nn::Sequential(std::make_shared<BasicBlock<Norm>>(in, out, stride),
+                        std::make_shared<BasicBlock<Norm>>(out, out, 1));
 }
 
+// Torchvision's names, also where bn1 is a group norm, as torchvision has it.
+template <typename Norm>
 class ResNet18 final : public Classifier {
  public:
   explicit ResNet18(const ModelSpec& spec)
       : conv1_(nn::Conv2dOptions(spec.channels, 64, 7).stride(2).padding(3).bias(false)),
-        bn1_(64),
-        layer1_(Stage(64, 64, 1)),
-        layer2_(Stage(64, 128, 2)),
-        layer3_(Stage(128, 256, 2)),
-        layer4_(Stage(256, 512, 2)),
+        bn1_(Norm::Make(64)),
+        layer1_(Stage<Norm>(64, 64, 1)),
+        layer2_(Stage<Norm>(64, 128, 2)),
+        layer3_(Stage<Norm>(128, 256, 2)),
+        layer4_(Stage<Norm>(256, 512, 2)),
         fc_(512, static_cast<int>(spec.classes.size())) {
     register_module("conv1", conv1_);
     register_module("bn1", bn1_);
@@ -75,7 +94,7 @@ class ResNet18 final : public Classifier {
 
  private:
   nn::Conv2d conv1_;
-  nn::BatchNorm2d bn1_;
+  typename Norm::Layer bn1_;
   nn::Sequential layer1_;
   nn::Sequential layer2_;
   nn::Sequential layer3_;
@@ -85,8 +104,9 @@ class ResNet18 final : public Classifier {
 
 }  // namespace
 
-std::shared_ptr<Classifier> MakeResNet18(const ModelSpec& spec) {
-  return std::make_shared<ResNet18>(spec);
+std::shared_ptr<Classifier> MakeResNet18(const ModelSpec& spec, bool group_norm) {
+  if (group_norm) return std::make_shared<ResNet18<GroupNorm>>(spec);
+  return std::make_shared<ResNet18<BatchNorm>>(spec);
 }
 
 }  // namespace consilium

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <fstream>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
@@ -11,6 +12,15 @@ namespace {
 constexpr int kMinSide = 16;
 constexpr int kMaxSide = 16384;
 constexpr double kWhite = 65535;
+
+// By the file's first bytes: OpenCV would open other formats too, whatever the file's name.
+bool IsPngOrJpeg(const std::filesystem::path& path) {
+  constexpr std::string_view kPng = "\x89PNG\r\n\x1a\n";
+  constexpr std::string_view kJpeg = "\xff\xd8\xff";
+  std::string start(kPng.size(), '\0');
+  std::ifstream(path, std::ios::binary).read(start.data(), static_cast<std::streamsize>(start.size()));
+  return start.starts_with(kPng) || start.starts_with(kJpeg);
+}
 
 cv::Mat ToGrey(const cv::Mat& image) {
   if (image.channels() == 1) return image;
@@ -85,6 +95,9 @@ StatusOr<Image> ReadImage(const std::filesystem::path& path) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) {
     return NotFound("{}: no such file, or not to be read", path.string());
+  }
+  if (!IsPngOrJpeg(path)) {
+    return InvalidArgument("{}: not a readable PNG or JPEG image", path.string());
   }
   const auto decoded = CatchAsStatus(path.string(), [&] {
     return cv::imread(path.string(), cv::IMREAD_UNCHANGED | cv::IMREAD_IGNORE_ORIENTATION);

@@ -1,5 +1,9 @@
 #include "client/session/plan_options.h"
 
+#include <algorithm>
+#include <numeric>
+#include <thread>
+
 #include "client/train/class_weights.h"
 
 namespace consilium {
@@ -20,6 +24,17 @@ std::vector<int> AbsentClasses(const std::vector<std::uint64_t>& class_counts) {
     if (class_counts[c] == 0) absent.push_back(static_cast<int>(c));
   }
   return absent;
+}
+
+// Orders of the examples that a round's training begins: no two rounds begin the same one.
+std::uint64_t EpochsInRound(const v1::Training& training,
+                            const std::vector<std::uint64_t>& class_counts) {
+  if (training.local_steps() == 0) return training.local_epochs();
+  const std::uint64_t examples =
+      std::accumulate(class_counts.begin(), class_counts.end(), std::uint64_t{0});
+  const std::uint64_t batches =
+      std::max<std::uint64_t>(1, (examples + training.batch_size() - 1) / training.batch_size());
+  return (training.local_steps() + batches - 1) / batches;
 }
 
 Augmentation ToAugmentation(const v1::Augmentation& message) {
@@ -49,8 +64,8 @@ StatusOr<TrainOptions> ToTrainOptions(const v1::RunPlan& plan, int round,
       .clip_norm = training.clip_norm(),
       .class_weights = {},
       .seed = plan.seed() + static_cast<std::uint64_t>(round),
-      .first_epoch = static_cast<std::uint64_t>(round - 1) *
-                     std::max<std::uint64_t>(1, training.local_epochs()),
+      .first_epoch =
+          static_cast<std::uint64_t>(round - 1) * EpochsInRound(training, class_counts),
       .progress_begin = (round - 1) / rounds,
       .progress_end = round / rounds};
   CSL_ASSIGN_OR_RETURN(options.class_weights, ClassWeights(training.class_weights(), class_counts));

@@ -112,7 +112,8 @@ class TrainingLoop {
   }
 
   Status Step(const Batch& batch) {
-    const double part = static_cast<double>(report_.steps) / static_cast<double>(total_);
+    // At the middle of the step, so that neither a warm-up's first nor a decay's last is lost.
+    const double part = (static_cast<double>(report_.steps) + 0.5) / static_cast<double>(total_);
     const double progress =
         options_.progress_begin + part * (options_.progress_end - options_.progress_begin);
     const double rate =

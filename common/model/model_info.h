@@ -13,7 +13,7 @@ namespace consilium {
 
 // The network and the images it expects: enough to build it and to feed it.
 struct ModelSpec {
-  std::string architecture;          // "simple_cnn", "resnet18", "vgg16", "vgg16_bn"
+  std::string architecture;          // "simple_cnn", "resnet18", … (client/nn/network.h)
   int channels = 1;                  // 1 (grey) or 3
   int input_size = 224;              // pixels, square
   std::vector<std::string> classes;  // in the order of the network's outputs

@@ -9,12 +9,18 @@ constexpr std::size_t kTokenBytes = 24;
 // How often, at most, a hospital's calls write when it was last seen.
 constexpr std::chrono::minutes kLastSeenResolution{1};
 
+// Whether a site's place is taken. One that enrolled but never called may lack the answer: its name
+// can be invited, and joined, again.
+bool IsTaken(const std::optional<SiteRecord>& site) {
+  return site && (site->revoked || site->last_seen != TimePoint());
+}
+
 }  // namespace
 
 StatusOr<Invitation> Registry::Invite(const std::string& site) {
   CSL_RETURN_IF_ERROR(CheckName("site", site));
   CSL_ASSIGN_OR_RETURN(const auto existing, store_.FindSite(site));
-  if (existing && (existing->revoked || existing->last_seen != TimePoint())) {
+  if (IsTaken(existing)) {
     return AlreadyExists("site '{}' has joined{}", site,
                          existing->revoked ? " and was revoked" : "");
   }
@@ -34,7 +40,7 @@ StatusOr<Enrolment> Registry::Join(const std::string& token, const std::string& 
     return PermissionDenied("this token was used already; ask for a new invitation");
   }
   CSL_ASSIGN_OR_RETURN(const auto existing, store_.FindSite(record->site));
-  if (existing && (existing->revoked || existing->last_seen != TimePoint())) {
+  if (IsTaken(existing)) {
     return PermissionDenied("site '{}' has joined already", record->site);
   }
   const TimePoint now = clock_.Now();

@@ -41,6 +41,12 @@ std::vector<Contribution> ContributionsOf(const RunState& run) {
   return contributions;
 }
 
+bool IsContribution(const RunState& run, const std::string& digest) {
+  const std::vector<Contribution> contributions = ContributionsOf(run);
+  return std::any_of(contributions.begin(), contributions.end(),
+                     [&](const Contribution& c) { return c.digest == digest; });
+}
+
 }  // namespace
 
 StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(Store& store, BlobStore blobs,
@@ -288,7 +294,12 @@ bool Coordinator::IsGlobalModel(const std::string& digest) const {
 }
 
 void Coordinator::Discard(const std::string& digest) const {
-  if (!IsGlobalModel(digest)) blobs_.Remove(digest);
+  if (IsGlobalModel(digest)) return;
+  MutexLock lock(mu_);
+  const bool awaited = std::any_of(runs_.begin(), runs_.end(), [&](const RunState& run) {
+    return !IsFinal(run.status) && IsContribution(run, digest);
+  });
+  if (!awaited) blobs_.Remove(digest);
 }
 
 void Coordinator::Work() {

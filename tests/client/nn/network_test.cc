@@ -43,6 +43,7 @@ TEST(Network, ParameterCountsAreThePublishedOnes) {
     return published - 1000 * (features + 1) + kClasses * (features + 1);
   };
   EXPECT_EQ(Parameters(*Network::Create(Spec("resnet18", 3), 1)), with_head(11'689'512, 512));
+  EXPECT_EQ(Parameters(*Network::Create(Spec("resnet18_gn", 3), 1)), with_head(11'689'512, 512));
   EXPECT_EQ(Parameters(*Network::Create(Spec("vgg16", 3), 1)), with_head(138'357'544, 4096));
   EXPECT_EQ(Parameters(*Network::Create(Spec("vgg16_bn", 3), 1)), with_head(138'365'992, 4096));
   // By hand: 3x3 convolutions 1-32-64-128-128 with biases, 2048-128-3 dense.
@@ -146,6 +147,7 @@ TEST_P(TorchvisionParity, LoadsStrictlyAndComputesTheSame) {
 INSTANTIATE_TEST_SUITE_P(Networks, TorchvisionParity,
                          ::testing::Values(std::pair{"simple_cnn", 1}, std::pair{"simple_cnn", 3},
                                            std::pair{"resnet18", 1}, std::pair{"resnet18", 3},
+                                           std::pair{"resnet18_gn", 1},
                                            std::pair{"vgg16", 1}, std::pair{"vgg16_bn", 3}),
                          [](const auto& test) {
                            return fmt::format("{}_{}", test.param.first, test.param.second);

@@ -52,6 +52,13 @@ TEST_F(ImageTest, ColourAndAlphaBecomeGrey) {
   }
 }
 
+TEST_F(ImageTest, AnotherFormatIsRefusedWhateverItsName) {
+  WriteImage(folder_ / "a.bmp", Ramp(64, 32, CV_8UC1, 0, 4));
+  std::filesystem::rename(folder_ / "a.bmp", folder_ / "a.png");
+  EXPECT_THAT(ReadImage(folder_ / "a.png"),
+              StatusIs(kInvalid, HasSubstr("not a readable PNG or JPEG")));
+}
+
 TEST_F(ImageTest, JpegIsRead) {
   WriteImage(folder_ / "a.jpg", Ramp(64, 32, CV_8UC1, 0, 4));
   ASSERT_OK_AND_ASSIGN(const Image image, ReadImage(folder_ / "a.jpg"));

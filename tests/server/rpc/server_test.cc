@@ -48,6 +48,7 @@ class ServerTest : public ::testing::Test {
   static v1::RunPlan SmallPlan() {
     v1::RunPlan plan = DefaultPlan();
     plan.set_rounds(1);
+    plan.mutable_quorum()->set_count(1);
     plan.mutable_model()->set_architecture("simple_cnn");
     plan.mutable_model()->set_input_size(32);
     return plan;
@@ -55,6 +56,29 @@ class ServerTest : public ::testing::Test {
   static std::string SmallModel(const Provenance& provenance, std::uint64_t seed) {
     return testing::EncodeFile({testing::SmallSpec(), provenance},
                                testing::RandomState(testing::SmallLayout(), seed));
+  }
+
+  static v1::ReportTaskRequest ResultOf(const v1::Task& task, const std::string& digest,
+                                        std::uint64_t train_examples) {
+    v1::ReportTaskRequest report;
+    report.set_task_id(task.task_id());
+    report.mutable_result()->set_blob_digest(digest);
+    report.mutable_result()->set_train_examples(train_examples);
+    return report;
+  }
+  static v1::Task NextTask(CoordinatorClient& client) {
+    const auto task = client.NextTask(std::chrono::seconds(10));
+    EXPECT_THAT(task, IsOk());
+    return task.ok() && *task ? **task : v1::Task();
+  }
+  // Does the client's next task with these bytes as its result.
+  static void Deliver(CoordinatorClient& client, const std::string& bytes, std::uint64_t n) {
+    const v1::Task task = NextTask(client);
+    const std::string digest = Sha256Of(bytes);
+    ASSERT_THAT(client.Upload(AsBytes(bytes), digest, task.task_id()), IsOk());
+    const auto report = ResultOf(task, digest, n);
+    EXPECT_THAT(client.ReportTask(report), IsOk());
+    EXPECT_THAT(client.ReportTask(report), IsOk());  // once more: the same answer
   }
 
   LiveServer server_;
@@ -190,30 +214,16 @@ TEST_F(ServerTest, AWholeRoundWithSitesThatOnlyMoveBytes) {
   CoordinatorClient south(server_.Join("south"), {});
   const std::string run = Submit();
 
-  const auto deliver = [&](CoordinatorClient& client, const std::string& bytes, std::uint64_t n) {
-    const auto task = client.NextTask(std::chrono::seconds(10));
-    ASSERT_THAT(task, IsOk());
-    ASSERT_TRUE(task->has_value());
-    const std::string digest = Sha256Of(bytes);
-    ASSERT_THAT(client.Upload(AsBytes(bytes), digest, (*task)->task_id()), IsOk());
-    v1::ReportTaskRequest report;
-    report.set_task_id((*task)->task_id());
-    report.mutable_result()->set_blob_digest(digest);
-    report.mutable_result()->set_train_examples(n);
-    EXPECT_THAT(client.ReportTask(report), IsOk());
-    EXPECT_THAT(client.ReportTask(report), IsOk());  // once more: the same answer
-  };
   const std::string initial = SmallModel({.run = run}, 1);
-  deliver(north, initial, 0);
+  Deliver(north, initial, 0);
   const Provenance made{.run = run, .round = 1, .parent_digest = Sha256Of(initial)};
   const std::string north_update = SmallModel(made, 2);
-  deliver(north, north_update, 30);
-  deliver(south, SmallModel(made, 3), 10);
+  Deliver(north, north_update, 30);
+  Deliver(south, SmallModel(made, 3), 10);
 
-  const auto evaluate = south.NextTask(std::chrono::seconds(10));
-  ASSERT_THAT(evaluate, IsOk());
-  ASSERT_EQ((*evaluate)->kind(), v1::TASK_KIND_EVALUATE);
-  const std::string digest = (*evaluate)->model().digest();
+  const v1::Task evaluate = NextTask(south);
+  ASSERT_EQ(evaluate.kind(), v1::TASK_KIND_EVALUATE);
+  const std::string digest = evaluate.model().digest();
   const auto path = server_.folder() / "global";
   ASSERT_THAT(south.Download(digest, path), IsOk());
   ASSERT_OK_AND_ASSIGN(const Model global, ReadModel(path));
@@ -225,6 +235,37 @@ TEST_F(ServerTest, AWholeRoundWithSitesThatOnlyMoveBytes) {
   // Another hospital's update is not to be had, nor its leftovers.
   EXPECT_THAT(south.Download(Sha256Of(north_update), server_.folder() / "stolen"),
               StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(ServerTest, ARoundOfOneSiteKeepsItsModel) {
+  CoordinatorClient north(server_.Join("north"), {});
+  const std::string run = Submit();
+  const std::string initial = SmallModel({.run = run}, 1);
+  Deliver(north, initial, 0);
+  Deliver(north, SmallModel({.run = run, .round = 1, .parent_digest = Sha256Of(initial)}, 2), 30);
+  const v1::Task evaluate = NextTask(north);
+  ASSERT_EQ(evaluate.kind(), v1::TASK_KIND_EVALUATE);
+  EXPECT_THAT(north.Download(evaluate.model().digest(), server_.folder() / "global"), IsOk());
+}
+
+TEST_F(ServerTest, RefusedReportTakesNoBlobThatARunNeeds) {
+  CoordinatorClient north(server_.Join("north"), {});
+  CoordinatorClient south(server_.Join("south"), {});
+  CoordinatorClient west(server_.Join("west"), {});
+  const std::string run = Submit();
+  const std::string initial = SmallModel({.run = run}, 1);
+  Deliver(north, initial, 0);
+  const std::string update =
+      SmallModel({.run = run, .round = 1, .parent_digest = Sha256Of(initial)}, 2);
+  Deliver(north, update, 30);
+  // One names the global model as its update, the other north's update with no examples.
+  EXPECT_THAT(south.ReportTask(ResultOf(NextTask(south), Sha256Of(initial), 10)),
+              StatusIs(testing::kInvalid));
+  EXPECT_THAT(south.Download(Sha256Of(initial), server_.folder() / "initial"), IsOk());
+  EXPECT_THAT(west.ReportTask(ResultOf(NextTask(west), Sha256Of(update), 0)),
+              StatusIs(testing::kInvalid));
+  // The quorum of one holds, and north's update is still there to be averaged.
+  EXPECT_EQ(NextTask(north).kind(), v1::TASK_KIND_EVALUATE);
 }
 
 TEST_F(ServerTest, UploadsAreForTheSitesOwnOpenTask) {
