@@ -5,9 +5,11 @@
 
 #include "client/main/commands.h"
 #include "client/nn/network.h"
+#include "common/base/memory.h"
 #include "common/cli/cli.h"
 
 int main(int argc, char** argv) {
+  consilium::KeepFreedMemory();
   consilium::CommandLine line{.stop = consilium::StopOnSignals(), .command = {}};
   spdlog::set_default_logger(spdlog::stderr_color_mt("client"));
   spdlog::flush_on(spdlog::level::info);

@@ -134,4 +134,9 @@ Status CoordinatorClient::Download(const std::string& digest, const std::filesys
   return DownloadBlob(*blobs_, digest, path, stop_);
 }
 
+Status CoordinatorClient::Download(const std::string& digest, std::uint64_t max_bytes,
+                                   std::string& bytes) {
+  return DownloadBlob(*blobs_, digest, max_bytes, bytes, stop_);
+}
+
 }  // namespace consilium

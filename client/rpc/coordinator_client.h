@@ -43,6 +43,7 @@ class CoordinatorClient {
   Status Upload(std::span<const std::byte> bytes, const std::string& digest,
                 const std::string& task_id);
   Status Download(const std::string& digest, const std::filesystem::path& path);
+  Status Download(const std::string& digest, std::uint64_t max_bytes, std::string& bytes);
 
  private:
   const std::stop_token stop_;

@@ -9,6 +9,7 @@
 #include "client/rpc/coordinator_client.h"
 #include "client/session/trainee.h"
 #include "common/base/file.h"
+#include "common/base/memory.h"
 #include "common/config/plan.h"
 #include "common/config/site.h"
 #include "common/crypto/digest.h"
@@ -42,15 +43,14 @@ bool IsRefusal(const Status& status) {
 
 class Agent {
  public:
-  Agent(const Home& home, const v1::SiteConfig& site, fs::path folder, const std::stop_token& stop)
+  Agent(const Home& home, const v1::SiteConfig& site, const fs::path& folder,
+        const std::stop_token& stop)
       : client_(home, stop),
         site_(site),
-        models_folder_(folder / "models"),
         trainee_(site, folder / "cache", stop),
         stop_(stop) {}
 
   Status Run() {
-    CSL_RETURN_IF_ERROR(MakeFolders(models_folder_));
     while (!stop_.stop_requested()) {
       const auto task = client_.NextTask(kPoll);
       if (!task.ok()) {
@@ -58,7 +58,10 @@ class Agent {
         continue;
       }
       backoff_.Reset();
-      if (!task->has_value()) continue;
+      if (!task->has_value()) {
+        ReturnFreedMemory();  // a whole poll without work: others may need it
+        continue;
+      }
       CSL_RETURN_IF_ERROR(Handle(**task));
     }
     return OkStatus();
@@ -193,20 +196,18 @@ class Agent {
     return result;
   }
 
-  // The task's global model, kept until the next one comes.
+  // The task's global model, which stays in memory: the next round brings another one.
   StatusOr<Model> Fetch(const v1::Task& task) {
-    const fs::path path = models_folder_ / "global.safetensors";
     const std::string& digest = task.model().digest();
     if (!IsDigest(digest)) return InvalidArgument("the task names no model");
-    if (held_digest_ != digest) {
-      const fs::path fresh = models_folder_ / (digest + ".safetensors");
-      CSL_RETURN_IF_ERROR(Persist([&] { return client_.Download(digest, fresh); }));
-      std::error_code error;
-      fs::rename(fresh, path, error);
-      if (error) return ErrnoStatus(error.value(), "cannot keep", path);
-      held_digest_ = digest;
+    if (task.model().size_bytes() > kMaxModelBytes) {
+      return InvalidArgument("the task's model has {} bytes, want at most {}",
+                             task.model().size_bytes(), kMaxModelBytes);
     }
-    return ReadModel(path);
+    std::string bytes;
+    CSL_RETURN_IF_ERROR(
+        Persist([&] { return client_.Download(digest, task.model().size_bytes(), bytes); }));
+    return DecodeModel(AsBytes(bytes));
   }
 
   // Sends a network's tensors for the task; gives their digest.
@@ -223,11 +224,9 @@ class Agent {
 
   CoordinatorClient client_;
   const v1::SiteConfig site_;
-  const fs::path models_folder_;
   Trainee trainee_;
   const std::stop_token stop_;
   Backoff backoff_{kFirstPause, kMostPause, std::random_device{}()};
-  std::string held_digest_;
   std::string_view stage_;  // of the task in hand
 };
 

@@ -171,16 +171,19 @@ std::span<const float> ModelValues(const ModelHeader& header, std::span<const st
   return {reinterpret_cast<const float*>(file.data() + header.data_offset), header.layout->size()};
 }
 
+StatusOr<Model> DecodeModel(std::span<const std::byte> file) {
+  CSL_ASSIGN_OR_RETURN(const ModelHeader header, ParseModelHeader(file));
+  const std::span<const float> values = ModelValues(header, file);
+  if (!AllFinite(values)) return InvalidArgument("the model has infinite or NaN values");
+  Model model{.info = header.info, .state = ModelState(header.layout)};
+  std::copy(values.begin(), values.end(), model.state.values.begin());
+  return model;
+}
+
 StatusOr<Model> ReadModel(const std::filesystem::path& path) {
   CSL_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
-  const StatusOr<ModelHeader> header = ParseModelHeader(file.bytes());
-  if (!header.ok()) return Annotate(header.status(), path.string());
-  Model model{.info = header->info, .state = ModelState(header->layout)};
-  const std::span<const float> values = ModelValues(*header, file.bytes());
-  if (!AllFinite(values)) {
-    return InvalidArgument("{}: the model has infinite or NaN values", path.string());
-  }
-  std::copy(values.begin(), values.end(), model.state.values.begin());
+  StatusOr<Model> model = DecodeModel(file.bytes());
+  if (!model.ok()) return Annotate(model.status(), path.string());
   return model;
 }
 

@@ -15,6 +15,9 @@
 
 namespace consilium {
 
+// The largest file that the coordinator and the hospitals take from each other.
+inline constexpr std::uint64_t kMaxModelBytes = std::uint64_t{8} << 30;
+
 // What stands before the data: all that is needed to judge a file without reading its numbers.
 struct ModelHeader {
   ModelInfo info;
@@ -38,6 +41,8 @@ struct Model {
   ModelState state;
 };
 
+// A whole file in memory. INVALID_ARGUMENT also for values that are not finite.
+StatusOr<Model> DecodeModel(std::span<const std::byte> file);
 // Errors name the path.
 StatusOr<Model> ReadModel(const std::filesystem::path& path);
 // Whole or not at all.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 
 #include "common/base/file.h"
 #include "common/crypto/digest.h"
@@ -16,6 +17,8 @@ namespace {
 
 constexpr std::chrono::seconds kControlTimeout{30};
 constexpr std::chrono::hours kTransferTimeout{24};
+// What a download into memory makes room for before bytes come, however many are expected.
+constexpr std::uint64_t kMostReservedBytes = 256 << 20;
 
 // A download's unfinished file: what is there is hashed once, what comes is hashed as it is
 // written.
@@ -79,6 +82,23 @@ StatusOr<v1::StatUploadResponse> StatUpload(v1::BlobService::StubInterface& stub
   return response;
 }
 
+// Hands over the blob's chunks, from the offset on, until the end or the first error.
+Status ReceiveChunks(v1::BlobService::StubInterface& stub, const std::string& digest,
+                     std::uint64_t offset, const std::stop_token& stop,
+                     const std::function<Status(std::string_view)>& take) {
+  v1::DownloadRequest request;
+  request.set_digest(digest);
+  request.set_offset(offset);
+  CallContext context(kTransferTimeout, stop);
+  const auto reader = stub.Download(context.get(), request);
+  v1::DownloadResponse response;
+  Status taken;
+  while (taken.ok() && reader->Read(&response)) taken = take(response.data());
+  if (!taken.ok()) context.get()->TryCancel();
+  const Status received = FromGrpc(reader->Finish());
+  return taken.ok() ? received : taken;
+}
+
 }  // namespace
 
 Status UploadBlob(v1::BlobService::StubInterface& stub, std::span<const std::byte> bytes,
@@ -112,20 +132,26 @@ Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& dig
                     const std::filesystem::path& path, const std::stop_token& stop) {
   if (std::filesystem::exists(path)) return OkStatus();
   CSL_ASSIGN_OR_RETURN(PartialFile file, PartialFile::Open(PartPath(path, digest)));
-  v1::DownloadRequest request;
-  request.set_digest(digest);
-  request.set_offset(file.size());
-
-  CallContext context(kTransferTimeout, stop);
-  const auto reader = stub.Download(context.get(), request);
-  v1::DownloadResponse response;
-  Status written;
-  while (written.ok() && reader->Read(&response)) written = file.Append(response.data());
-  if (!written.ok()) context.get()->TryCancel();
-  const Status received = FromGrpc(reader->Finish());
-  CSL_RETURN_IF_ERROR(written);
-  CSL_RETURN_IF_ERROR(received);
+  CSL_RETURN_IF_ERROR(ReceiveChunks(stub, digest, file.size(), stop,
+                                    [&](std::string_view data) { return file.Append(data); }));
   return file.Finish(digest, path);
+}
+
+Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& digest,
+                    std::uint64_t max_bytes, std::string& bytes, const std::stop_token& stop) {
+  const auto append = [&](std::string_view data) -> Status {
+    if (data.size() > max_bytes - bytes.size()) {
+      return absl::ResourceExhaustedError(
+          fmt::format("blob {} is larger than the {} bytes expected", digest, max_bytes));
+    }
+    bytes.append(data);
+    return OkStatus();
+  };
+  bytes.reserve(std::min(max_bytes, kMostReservedBytes));
+  CSL_RETURN_IF_ERROR(ReceiveChunks(stub, digest, bytes.size(), stop, append));
+  if (Sha256Of(bytes) == digest) return OkStatus();
+  bytes.clear();
+  return DataLoss("the bytes received for {} do not have that digest; dropped", digest);
 }
 
 }  // namespace consilium

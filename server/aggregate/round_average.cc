@@ -1,6 +1,7 @@
 #include "server/aggregate/round_average.h"
 
 #include <algorithm>
+#include <future>
 #include <memory>
 #include <thread>
 
@@ -67,12 +68,20 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const std::string& 
   const std::string header = EncodeModelHeader(info, layout);
   CSL_ASSIGN_OR_RETURN(BlobStore::Writer writer, blobs.Create());
   CSL_RETURN_IF_ERROR(writer.Append(AsBytes(header)));
-  std::vector<float> buffer(std::min(kStride, layout.size()));
-  for (std::size_t begin = 0; begin < layout.size(); begin += buffer.size()) {
-    const auto out = std::span(buffer).first(std::min(buffer.size(), layout.size() - begin));
+  // One stride is averaged while the one before it is hashed and written.
+  std::vector<float> averaged(std::min(kStride, layout.size()));
+  std::vector<float> leaving(averaged.size());
+  std::future<Status> written;
+  for (std::size_t begin = 0; begin < layout.size(); begin += averaged.size()) {
+    const auto out = std::span(averaged).first(std::min(averaged.size(), layout.size() - begin));
     MeanOnAllCores(layout, base.values(), updates, begin, out);
-    CSL_RETURN_IF_ERROR(writer.Append(std::as_bytes(out)));
+    if (written.valid()) CSL_RETURN_IF_ERROR(written.get());
+    averaged.swap(leaving);
+    written = std::async(std::launch::async, [&writer, out] {
+      return writer.Append(std::as_bytes(out));
+    });
   }
+  if (written.valid()) CSL_RETURN_IF_ERROR(written.get());
   CSL_ASSIGN_OR_RETURN(const std::string digest, std::move(writer).Finish());
   return AveragedModel{digest, header.size() + layout.size() * sizeof(float)};
 }

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <mutex>
 
+#include "common/base/memory.h"
 #include "common/cli/cli.h"
 #include "server/rpc/server.h"
 
@@ -43,6 +44,7 @@ Status Serve(const std::string& dir, const consilium::Server::Listen& listen,
 }  // namespace
 
 int main(int argc, char** argv) {
+  consilium::KeepFreedMemory();
   const std::stop_token stop = consilium::StopOnSignals();
   spdlog::set_default_logger(spdlog::stderr_color_mt("server"));
   spdlog::flush_on(spdlog::level::info);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/crypto/digest.h"
+#include "common/model/model_file.h"
 #include "server/admission/admission.h"
 #include "server/aggregate/round_average.h"
 #include "server/store/run_config.h"
@@ -278,7 +279,7 @@ Status Coordinator::CheckUpload(const std::string& site, const std::string& task
     return PermissionDenied("site '{}' has no open task '{}' to upload for", site, task_id);
   }
   const std::uint64_t limit =
-      run->models.empty() ? kMaxInitialModelBytes : run->models.back().bytes + kHeaderSlackBytes;
+      run->models.empty() ? kMaxModelBytes : run->models.back().bytes + kHeaderSlackBytes;
   if (bytes == 0 || bytes > limit) {
     return InvalidArgument("a blob of {} bytes, want 1 to {}", bytes, limit);
   }

@@ -71,7 +71,7 @@ class Coordinator {
   StatusOr<std::string> Report(const std::string& site, const TaskReport& report);
 
   // OK if the site may upload a blob of that size for the task: it is open, its own, and the size
-  // is at most that of a model of its run (for an initial model: kMaxInitialModelBytes).
+  // is at most that of a model of its run (for an initial model: kMaxModelBytes).
   Status CheckUpload(const std::string& site, const std::string& task_id,
                      std::uint64_t bytes) const;
   // Whether the blob is a global model, which every site may have.
@@ -84,8 +84,6 @@ class Coordinator {
   void WaitForWork(std::chrono::milliseconds time);
 
   const BlobStore& blobs() const { return blobs_; }
-
-  static constexpr std::uint64_t kMaxInitialModelBytes = std::uint64_t{8} << 30;
 
  private:
   struct Waiter {

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "common/crypto/digest.h"
+#include "common/model/model_file.h"
 #include "common/rpc/blob_transfer.h"
 #include "server/rpc/answer.h"
 #include "server/rpc/caller.h"
@@ -207,9 +208,9 @@ Status BlobService::CheckUpload(const Identity& caller, const v1::BlobRef& blob,
   if (caller.role == Role::kHospital) {
     return coordinator_.CheckUpload(caller.name, task_id, blob.size_bytes());
   }
-  if (blob.size_bytes() == 0 || blob.size_bytes() > Coordinator::kMaxInitialModelBytes) {
+  if (blob.size_bytes() == 0 || blob.size_bytes() > kMaxModelBytes) {
     return InvalidArgument("a blob of {} bytes, want 1 to {}", blob.size_bytes(),
-                           Coordinator::kMaxInitialModelBytes);
+                           kMaxModelBytes);
   }
   return OkStatus();
 }

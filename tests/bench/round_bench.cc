@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "client/nn/network.h"
-#include "common/base/file.h"
+#include "common/base/memory.h"
 #include "common/config/plan.h"
 #include "common/crypto/digest.h"
 #include "common/model/model_file.h"
@@ -38,9 +38,7 @@ double Since(Clock::time_point start) {
 }
 
 // Takes part in rounds until the final evaluation comes.
-Status TakePart(const Home& home, const std::filesystem::path& folder, float mark,
-                SiteTimes& times) {
-  CSL_RETURN_IF_ERROR(MakeFolders(folder));
+Status TakePart(const Home& home, float mark, SiteTimes& times) {
   CoordinatorClient client(home, {});
   while (true) {
     CSL_ASSIGN_OR_RETURN(const auto task, client.NextTask(std::chrono::seconds(30)));
@@ -50,25 +48,23 @@ Status TakePart(const Home& home, const std::filesystem::path& folder, float mar
     v1::TaskResult& result = *report.mutable_result();
     if (task->kind() == v1::TASK_KIND_TRAIN) {
       auto start = Clock::now();
-      const auto path = folder / task->model().digest();
-      CSL_RETURN_IF_ERROR(client.Download(task->model().digest(), path));
+      std::string file;
+      CSL_RETURN_IF_ERROR(client.Download(task->model().digest(), task->model().size_bytes(), file));
       times.download += Since(start);
-      CSL_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
-      CSL_ASSIGN_OR_RETURN(ModelHeader header, ParseModelHeader(file.bytes()));
+      CSL_ASSIGN_OR_RETURN(ModelHeader header, ParseModelHeader(AsBytes(file)));
       header.info.provenance = {.run = task->run_id(),
                                 .round = static_cast<int>(task->round()),
                                 .parent_digest = task->model().digest()};
       std::string update = EncodeModelHeader(header.info, *header.layout);
       const std::size_t values_at = update.size();
-      const auto values = file.bytes().subspan(header.data_offset);
-      update.append(reinterpret_cast<const char*>(values.data()), values.size());
+      update.reserve(values_at + file.size());
+      update.append(file, header.data_offset);
       std::memcpy(update.data() + values_at, &mark, sizeof(mark));
       start = Clock::now();
       result.set_blob_digest(Sha256Of(update));
       CSL_RETURN_IF_ERROR(client.Upload(AsBytes(update), result.blob_digest(), task->task_id()));
       times.upload += Since(start);
       result.set_train_examples(100);
-      std::filesystem::remove(path);
     }
     const auto start = Clock::now();
     CSL_RETURN_IF_ERROR(client.ReportTask(report));
@@ -130,8 +126,7 @@ Status Run(const std::string& architecture, int sites, int rounds) {
     std::vector<std::jthread> threads;
     for (std::size_t i = 0; i < homes.size(); ++i) {
       threads.emplace_back([&, i] {
-        statuses[i] = TakePart(homes[i], server.folder() / fmt::format("work-{}", i),
-                               static_cast<float>(i), times[i]);
+        statuses[i] = TakePart(homes[i], static_cast<float>(i), times[i]);
       });
     }
   }
@@ -155,6 +150,7 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "usage: round_bench ARCHITECTURE SITES ROUNDS (at least 2)\n");
     return 2;
   }
+  consilium::KeepFreedMemory();  // as the programs do
   const consilium::Status status = consilium::Run(argv[1], std::atoi(argv[2]), std::atoi(argv[3]));
   if (!status.ok()) fmt::print(stderr, "round_bench: {}\n", status.ToString());
   return status.ok() ? 0 : 1;

@@ -9,6 +9,7 @@
 
 #include "client/nn/network.h"
 #include "client/train/trainer.h"
+#include "common/base/memory.h"
 #include "tests/testing/fixed_batches.h"
 
 int main(int argc, char** argv) {
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "usage: training_bench ARCHITECTURE SIDE BATCH STEPS THREADS\n");
     return 2;
   }
+  KeepFreedMemory();  // as consilium-client does
   const int batch = std::atoi(argv[3]);
   const int steps = std::atoi(argv[4]);
   const std::string device = ResolveDevice("auto");

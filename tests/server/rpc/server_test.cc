@@ -327,6 +327,17 @@ TEST_F(ServerTest, LargeBlobsGoBothWaysAndResume) {
   EXPECT_THAT(DownloadBlob(*stub, digest, path, {}), StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_FALSE(std::filesystem::exists(path));
   EXPECT_THAT(DownloadBlob(*stub, digest, path, {}), IsOk());
+
+  // The same into memory.
+  std::string held = bytes.substr(0, 2'345'678);
+  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size(), held, {}), IsOk());
+  EXPECT_TRUE(held == bytes);
+  held = "other bytes";
+  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size(), held, {}),
+              StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(held, "");
+  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size() - 1, held, {}),
+              StatusIs(absl::StatusCode::kResourceExhausted));
 }
 
 TEST_F(ServerTest, RunsAreStillThereAfterARestart) {

@@ -1,0 +1,23 @@
+#include "common/base/memory.h"
+
+#include <malloc.h>
+
+namespace consilium {
+
+#ifdef __GLIBC__
+
+void KeepFreedMemory() {
+  ::mallopt(M_MMAP_MAX, 0);         // no buffer gets a mapping of its own, which its end would undo
+  ::mallopt(M_TRIM_THRESHOLD, -1);  // the heap's end is not given back
+}
+
+void ReturnFreedMemory() { ::malloc_trim(0); }
+
+#else
+
+void KeepFreedMemory() {}
+void ReturnFreedMemory() {}
+
+#endif
+
+}  // namespace consilium
