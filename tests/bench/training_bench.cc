@@ -1,11 +1,14 @@
-// Training steps a second on batches in memory: the trainer and nothing else. Prints one JSON line.
+// Training steps on batches in memory: the trainer and nothing else. Prints one JSON line, with the
+// seconds of each step.
 //
 //   training_bench ARCHITECTURE SIDE BATCH STEPS THREADS
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 #include "client/nn/network.h"
 #include "client/train/trainer.h"
@@ -37,12 +40,21 @@ int main(int argc, char** argv) {
   TrainOptions options{.steps = 2, .momentum = 0.9, .weight_decay = 1e-4};
   auto report = Train(*network, source, options, {});  // warm-up
   options.steps = steps;
-  report = Train(*network, source, options, {});
+  std::vector<double> seconds;
+  auto begin = std::chrono::steady_clock::now();
+  report = Train(*network, source, options, {}, [&](std::uint64_t, std::uint64_t) {
+    const auto end = std::chrono::steady_clock::now();
+    seconds.push_back(std::chrono::duration<double>(end - begin).count());
+    begin = end;
+  });
   if (!report.ok()) {
     fmt::print(stderr, "{}\n", report.status().ToString());
     return 1;
   }
-  fmt::print("{{\"images_per_second\": {:.3f}, \"loss\": {:.6f}, \"device\": \"{}\"}}\n",
-             static_cast<double>(report->examples) / report->seconds, report->loss, device);
+  fmt::print(
+      "{{\"images_per_second\": {:.3f}, \"loss\": {:.6f}, \"device\": \"{}\", "
+      "\"step_seconds\": [{:.5f}]}}\n",
+      static_cast<double>(report->examples) / report->seconds, report->loss, device,
+      fmt::join(seconds, ", "));
   return 0;
 }
