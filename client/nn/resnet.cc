@@ -5,8 +5,9 @@ namespace {
 
 namespace nn = torch::nn;
 
-// He's ResNets normalise over the batch. Group norm (Wu and He, ECCV 2018) looks at one image alone,
-// so what a network learns at one hospital does not lean on that hospital's own batch statistics.
+// He's ResNets normalise over the batch. Group norm (Wu and He, ECCV 2018) looks at one image
+// alone, so what a network learns at one hospital does not lean on that hospital's own batch
+// statistics.
 struct BatchNorm {
   using Layer = nn::BatchNorm2d;
   static Layer Make(int channels) { return Layer(channels); }
@@ -36,9 +37,8 @@ class BasicBlock final : public nn::Module {
     register_module("conv2", conv2_);
     register_module("bn2", bn2_);
     if (stride != 1 || in != out) {
-      downsample_ =
-          nn::Sequential(nn::Conv2d(nn::Conv2dOptions(in, out, 1).stride(stride).bias(false)),
-                         Norm::Make(out));
+      downsample_ = nn::Sequential(
+          nn::Conv2d(nn::Conv2dOptions(in, out, 1).stride(stride).bias(false)), Norm::Make(out));
       register_module("downsample", downsample_);
     }
   }

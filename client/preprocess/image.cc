@@ -18,7 +18,8 @@ bool IsPngOrJpeg(const std::filesystem::path& path) {
   constexpr std::string_view kPng = "\x89PNG\r\n\x1a\n";
   constexpr std::string_view kJpeg = "\xff\xd8\xff";
   std::string start(kPng.size(), '\0');
-  std::ifstream(path, std::ios::binary).read(start.data(), static_cast<std::streamsize>(start.size()));
+  std::ifstream(path, std::ios::binary)
+      .read(start.data(), static_cast<std::streamsize>(start.size()));
   return start.starts_with(kPng) || start.starts_with(kJpeg);
 }
 

@@ -45,10 +45,7 @@ class Agent {
  public:
   Agent(const Home& home, const v1::SiteConfig& site, const fs::path& folder,
         const std::stop_token& stop)
-      : client_(home, stop),
-        site_(site),
-        trainee_(site, folder / "cache", stop),
-        stop_(stop) {}
+      : client_(home, stop), site_(site), trainee_(site, folder / "cache", stop), stop_(stop) {}
 
   Status Run() {
     while (!stop_.stop_requested()) {

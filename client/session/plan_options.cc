@@ -64,8 +64,7 @@ StatusOr<TrainOptions> ToTrainOptions(const v1::RunPlan& plan, int round,
       .clip_norm = training.clip_norm(),
       .class_weights = {},
       .seed = plan.seed() + static_cast<std::uint64_t>(round),
-      .first_epoch =
-          static_cast<std::uint64_t>(round - 1) * EpochsInRound(training, class_counts),
+      .first_epoch = static_cast<std::uint64_t>(round - 1) * EpochsInRound(training, class_counts),
       .progress_begin = (round - 1) / rounds,
       .progress_end = round / rounds};
   CSL_ASSIGN_OR_RETURN(options.class_weights, ClassWeights(training.class_weights(), class_counts));

@@ -20,8 +20,8 @@ torch::Tensor ImagesOf(const Batch& batch, const torch::Device& device) {
   const torch::Tensor host =
       torch::from_blob(const_cast<float*>(batch.pixels.data()),
                        {batch.count, batch.channels, batch.height, batch.width}, torch::kFloat32);
-  // Not contiguous(ChannelsLast): a single channel counts as contiguous either way, keeps the strides of
-  // channels first, and every layer after the first convolution would follow it.
+  // Not contiguous(ChannelsLast): a single channel counts as contiguous either way, keeps the
+  // strides of channels first, and every layer after the first convolution would follow it.
   return host.to(torch::TensorOptions(device), /*non_blocking=*/false, /*copy=*/false,
                  torch::MemoryFormat::ChannelsLast);
 }

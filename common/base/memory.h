@@ -1,9 +1,9 @@
 #pragma once
 
-// How the process holds on to memory that it has freed. For programs whose buffers come and go at the
-// same sizes (a step's activations, a round's model): a page fresh from the kernel costs more than all
-// that is done with it, since it must be found, cleared and mapped first. Effective with glibc's
-// allocator, nothing elsewhere.
+// How the process holds on to memory that it has freed. For programs whose buffers come and go at
+// the same sizes (a step's activations, a round's model): a page fresh from the kernel costs more
+// than all that is done with it, since it must be found, cleared and mapped first. Effective with
+// glibc's allocator, nothing elsewhere.
 
 namespace consilium {
 

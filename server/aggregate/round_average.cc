@@ -77,9 +77,8 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const std::string& 
     MeanOnAllCores(layout, base.values(), updates, begin, out);
     if (written.valid()) CSL_RETURN_IF_ERROR(written.get());
     averaged.swap(leaving);
-    written = std::async(std::launch::async, [&writer, out] {
-      return writer.Append(std::as_bytes(out));
-    });
+    written = std::async(std::launch::async,
+                         [&writer, out] { return writer.Append(std::as_bytes(out)); });
   }
   if (written.valid()) CSL_RETURN_IF_ERROR(written.get());
   CSL_ASSIGN_OR_RETURN(const std::string digest, std::move(writer).Finish());

@@ -105,9 +105,9 @@ class Coordinator {
   std::pair<const RunState*, const TaskState*> Locate(const std::string& task_id) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status Admit(const RunState& run, const TaskState& task, TaskResult& result) const;
-  // Removes a blob, unless a run needs it, as a global model or as an update yet to be averaged: the
-  // mean of one update may be that update, byte for byte, two sites may deliver the same one, and a
-  // site may report any digest it knows.
+  // Removes a blob, unless a run needs it, as a global model or as an update yet to be averaged:
+  // the mean of one update may be that update, byte for byte, two sites may deliver the same one,
+  // and a site may report any digest it knows.
   void Discard(const std::string& digest) const ABSL_LOCKS_EXCLUDED(mu_);
   void AnswerWaiters() ABSL_LOCKS_EXCLUDED(mu_);
   void PassTime() ABSL_LOCKS_EXCLUDED(mu_);

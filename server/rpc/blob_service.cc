@@ -209,8 +209,7 @@ Status BlobService::CheckUpload(const Identity& caller, const v1::BlobRef& blob,
     return coordinator_.CheckUpload(caller.name, task_id, blob.size_bytes());
   }
   if (blob.size_bytes() == 0 || blob.size_bytes() > kMaxModelBytes) {
-    return InvalidArgument("a blob of {} bytes, want 1 to {}", blob.size_bytes(),
-                           kMaxModelBytes);
+    return InvalidArgument("a blob of {} bytes, want 1 to {}", blob.size_bytes(), kMaxModelBytes);
   }
   return OkStatus();
 }

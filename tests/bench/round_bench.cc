@@ -49,7 +49,8 @@ Status TakePart(const Home& home, float mark, SiteTimes& times) {
     if (task->kind() == v1::TASK_KIND_TRAIN) {
       auto start = Clock::now();
       std::string file;
-      CSL_RETURN_IF_ERROR(client.Download(task->model().digest(), task->model().size_bytes(), file));
+      CSL_RETURN_IF_ERROR(
+          client.Download(task->model().digest(), task->model().size_bytes(), file));
       times.download += Since(start);
       CSL_ASSIGN_OR_RETURN(ModelHeader header, ParseModelHeader(AsBytes(file)));
       header.info.provenance = {.run = task->run_id(),
@@ -125,9 +126,8 @@ Status Run(const std::string& architecture, int sites, int rounds) {
   {
     std::vector<std::jthread> threads;
     for (std::size_t i = 0; i < homes.size(); ++i) {
-      threads.emplace_back([&, i] {
-        statuses[i] = TakePart(homes[i], static_cast<float>(i), times[i]);
-      });
+      threads.emplace_back(
+          [&, i] { statuses[i] = TakePart(homes[i], static_cast<float>(i), times[i]); });
     }
   }
   for (const Status& status : statuses) CSL_RETURN_IF_ERROR(status);

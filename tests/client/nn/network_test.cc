@@ -147,8 +147,8 @@ TEST_P(TorchvisionParity, LoadsStrictlyAndComputesTheSame) {
 INSTANTIATE_TEST_SUITE_P(Networks, TorchvisionParity,
                          ::testing::Values(std::pair{"simple_cnn", 1}, std::pair{"simple_cnn", 3},
                                            std::pair{"resnet18", 1}, std::pair{"resnet18", 3},
-                                           std::pair{"resnet18_gn", 1},
-                                           std::pair{"vgg16", 1}, std::pair{"vgg16_bn", 3}),
+                                           std::pair{"resnet18_gn", 1}, std::pair{"vgg16", 1},
+                                           std::pair{"vgg16_bn", 3}),
                          [](const auto& test) {
                            return fmt::format("{}_{}", test.param.first, test.param.second);
                          });
