@@ -97,10 +97,8 @@ StatusOr<Image> ReadImage(const std::filesystem::path& path) {
   if (!std::filesystem::is_regular_file(path, error)) {
     return NotFound("{}: no such file, or not to be read", path.string());
   }
-  if (!IsPngOrJpeg(path)) {
-    return InvalidArgument("{}: not a readable PNG or JPEG image", path.string());
-  }
   const auto decoded = CatchAsStatus(path.string(), [&] {
+    if (!IsPngOrJpeg(path)) return cv::Mat();
     return cv::imread(path.string(), cv::IMREAD_UNCHANGED | cv::IMREAD_IGNORE_ORIENTATION);
   });
   if (!decoded.ok() || decoded->empty() ||

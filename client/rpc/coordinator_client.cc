@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::uint32_t kProtocol = 1;
 constexpr std::chrono::seconds kTimeout{30};
-constexpr std::chrono::seconds kPollSlack{
-    15};  // that a long poll's answer may take beyond its wait
+// What a long poll's answer may take beyond its wait.
+constexpr std::chrono::seconds kPollSlack{15};
 // A report of a large model is admitted, its file read, before it is answered.
 constexpr std::chrono::minutes kReportTimeout{10};
 

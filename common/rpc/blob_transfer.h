@@ -30,8 +30,9 @@ Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& dig
                     const std::filesystem::path& path, const std::stop_token& stop);
 
 // Fetches a blob into memory. `bytes` is empty at first, keeps what came when an attempt breaks
-// off, and is continued by the next. Memory is taken as the bytes come, up to max_bytes: then
-// RESOURCE_EXHAUSTED. DATA_LOSS as above; `bytes` is then empty.
+// off, and is continued by the next. Room for max_bytes, or 256 MiB if that is less, is made at
+// once; more is taken as the bytes come. Beyond max_bytes: RESOURCE_EXHAUSTED. DATA_LOSS as above;
+// `bytes` is then empty.
 Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& digest,
                     std::uint64_t max_bytes, std::string& bytes, const std::stop_token& stop);
 
