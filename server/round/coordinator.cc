@@ -42,6 +42,11 @@ std::vector<Contribution> ContributionsOf(const RunState& run) {
   return contributions;
 }
 
+bool HasModel(const RunState& run, const std::string& digest) {
+  return std::any_of(run.models.begin(), run.models.end(),
+                     [&](const ModelVersion& model) { return model.digest == digest; });
+}
+
 bool IsContribution(const RunState& run, const std::string& digest) {
   const std::vector<Contribution> contributions = ContributionsOf(run);
   return std::any_of(contributions.begin(), contributions.end(),
@@ -288,19 +293,16 @@ Status Coordinator::CheckUpload(const std::string& site, const std::string& task
 
 bool Coordinator::IsGlobalModel(const std::string& digest) const {
   MutexLock lock(mu_);
-  return std::any_of(runs_.begin(), runs_.end(), [&](const RunState& run) {
-    return std::any_of(run.models.begin(), run.models.end(),
-                       [&](const ModelVersion& model) { return model.digest == digest; });
-  });
+  return std::any_of(runs_.begin(), runs_.end(),
+                     [&](const RunState& run) { return HasModel(run, digest); });
 }
 
 void Coordinator::Discard(const std::string& digest) const {
-  if (IsGlobalModel(digest)) return;
   MutexLock lock(mu_);
-  const bool awaited = std::any_of(runs_.begin(), runs_.end(), [&](const RunState& run) {
-    return !IsFinal(run.status) && IsContribution(run, digest);
+  const bool needed = std::any_of(runs_.begin(), runs_.end(), [&](const RunState& run) {
+    return HasModel(run, digest) || (!IsFinal(run.status) && IsContribution(run, digest));
   });
-  if (!awaited) blobs_.Remove(digest);
+  if (!needed) blobs_.Remove(digest);
 }
 
 void Coordinator::Work() {

@@ -1,0 +1,194 @@
+// The coordinator without a network: hospitals, its worker and an admin on threads of their own, on
+// a real database and blob store. Its answers must not depend on who comes first.
+
+#include "server/round/coordinator.h"
+
+#include <gmock/gmock.h>
+
+#include <future>
+#include <thread>
+
+#include "common/config/plan.h"
+#include "common/wire/convert.h"
+#include "tests/testing/small_model.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_folder.h"
+
+namespace consilium {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::IsOk;
+using ::testing::SizeIs;
+using testing::StatusIs;
+
+constexpr int kRounds = 3;
+
+class CoordinatorTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_OK_AND_ASSIGN(store_, Store::Open(folder_ / "db"));
+    ASSERT_OK_AND_ASSIGN(Authority authority,
+                         Authority::Create(folder_ / "ca", "lungs", clock_.Now()));
+    registry_.emplace(*store_, clock_, std::move(authority), "lungs");
+    ASSERT_OK_AND_ASSIGN(blobs_, BlobStore::Open(folder_ / "blobs"));
+    ASSERT_OK_AND_ASSIGN(coordinator_, Coordinator::Create(*store_, *blobs_, *registry_, clock_));
+  }
+
+  void Enrol(const std::string& site) {
+    ASSERT_THAT(store_->AddToken({.hash = site, .site = site, .expires = clock_.Now()}), IsOk());
+    ASSERT_THAT(store_->Enrol(site, {.name = site, .joined = clock_.Now()}), IsOk());
+  }
+
+  std::string Submit() {
+    v1::RunPlan plan = DefaultPlan();
+    plan.set_rounds(kRounds);
+    plan.mutable_quorum()->set_count(1);
+    *plan.mutable_model() = ToProto(testing::SmallSpec());
+    const auto run = coordinator_->Submit(plan.SerializeAsString(), "");
+    EXPECT_THAT(run, IsOk());
+    return run.value_or("");
+  }
+
+  // Waits as a hospital's call does.
+  StatusOr<std::optional<Assignment>> Wait(const std::string& site) {
+    std::promise<StatusOr<std::optional<Assignment>>> answer;
+    coordinator_->WaitForTask(site, clock_.Now() + std::chrono::milliseconds(50),
+                              [&](auto found) { answer.set_value(std::move(found)); });
+    return answer.get_future().get();
+  }
+
+  // Does a task as a hospital would, with weights that its id decides, and reports it.
+  Status Do(const std::string& site, const Assignment& assignment) {
+    const TaskState& task = assignment.task;
+    TaskResult result;
+    if (task.kind != TaskKind::kEvaluate) {
+      Provenance provenance{.run = assignment.run_id, .round = task.round};
+      if (assignment.model) provenance.parent_digest = assignment.model->digest;
+      const std::string bytes =
+          testing::EncodeFile({testing::SmallSpec(), provenance},
+                              testing::RandomState(testing::SmallLayout(), SeedOf(site, task)));
+      CSL_ASSIGN_OR_RETURN(BlobStore::Writer writer, blobs_->Create());
+      CSL_RETURN_IF_ERROR(coordinator_->CheckUpload(site, task.id, bytes.size()));
+      CSL_RETURN_IF_ERROR(writer.Append(AsBytes(bytes)));
+      CSL_ASSIGN_OR_RETURN(result.blob_digest, std::move(writer).Finish());
+      result.train_examples = 10 + site.size();
+    }
+    return coordinator_->Report(site, TaskSucceeded{task.id, result}).status();
+  }
+  static std::uint64_t SeedOf(const std::string& site, const TaskState& task) {
+    return static_cast<std::uint64_t>(site.back()) * 100 + static_cast<std::uint64_t>(task.round);
+  }
+
+  // A hospital, until it is stopped. A task that ended meanwhile is no error.
+  std::jthread Hospital(const std::string& site) {
+    return std::jthread([this, site](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        const auto assignment = Wait(site);
+        ASSERT_THAT(assignment, IsOk());
+        if (!*assignment) continue;
+        const Status done = Do(site, **assignment);
+        EXPECT_TRUE(done.ok() || done.code() == absl::StatusCode::kPermissionDenied) << done;
+      }
+    });
+  }
+  std::jthread Worker() {
+    return std::jthread([this](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        coordinator_->WaitForWork(std::chrono::milliseconds(5));
+        coordinator_->Work();
+      }
+    });
+  }
+
+  RunState WaitForEnd(const std::string& run) {
+    for (;;) {
+      const RunState state = *coordinator_->FindRun(run);
+      if (IsFinal(state.status)) return state;
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+  }
+
+  testing::TempFolder folder_;
+  SystemClock clock_;
+  std::unique_ptr<Store> store_;
+  std::optional<Registry> registry_;
+  std::optional<BlobStore> blobs_;
+  std::unique_ptr<Coordinator> coordinator_;
+};
+
+TEST_F(CoordinatorTest, RunsOfManySitesEndWhileOthersAreCancelledAndSitesRevoked) {
+  const std::vector<std::string> sites = {"site-a", "site-b", "site-c", "site-d"};
+  for (const std::string& site : sites) Enrol(site);
+  std::jthread worker = Worker();
+  std::vector<std::jthread> hospitals;
+  for (const std::string& site : sites) hospitals.push_back(Hospital(site));
+
+  std::vector<std::string> kept;
+  for (int i = 0; i < 4; ++i) {
+    kept.push_back(Submit());
+    const std::string cancelled = Submit();
+    EXPECT_THAT(coordinator_->Cancel(cancelled), IsOk());
+    EXPECT_EQ(WaitForEnd(cancelled).status, RunStatus::kCancelled);
+    if (i == 2) {
+      EXPECT_THAT(registry_->Revoke("site-d"), IsOk());
+      EXPECT_THAT(coordinator_->EndTasksOf("site-d"), IsOk());
+    }
+  }
+  for (const std::string& run : kept) {
+    const RunState state = WaitForEnd(run);
+    EXPECT_EQ(state.status, RunStatus::kCompleted) << state.reason;
+    EXPECT_THAT(state.models, SizeIs(kRounds + 1));
+    EXPECT_TRUE(blobs_->Has(state.models.back().digest));
+  }
+  // What is in memory is what is in the database.
+  hospitals.clear();  // first: it is the worker that ends their waits
+  worker.request_stop();
+  worker.join();
+  EXPECT_EQ(*store_->LoadRuns(), coordinator_->Runs());
+}
+
+TEST_F(CoordinatorTest, WhoReportsFirstChangesNoBitOfTheModel) {
+  for (const std::string site : {"site-a", "site-bb"}) Enrol(site);
+  std::vector<std::string> weights;
+  for (const bool reversed : {false, true}) {
+    const std::string run = Submit();
+    ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+    std::vector<std::string> order = {"site-a", "site-bb"};
+    if (reversed) std::swap(order[0], order[1]);
+    for (const std::string& site : order) ASSERT_THAT(Do(site, **Wait(site)), IsOk());
+    coordinator_->Work();
+    const RunState state = *coordinator_->FindRun(run);
+    ASSERT_THAT(state.models, SizeIs(2));
+    ASSERT_OK_AND_ASSIGN(const auto file, blobs_->Map(state.models.back().digest));
+    ASSERT_OK_AND_ASSIGN(const ModelHeader header, ParseModelHeader(file->bytes()));
+    const auto values = file->bytes().subspan(header.data_offset);
+    weights.emplace_back(reinterpret_cast<const char*>(values.data()), values.size());
+    ASSERT_THAT(coordinator_->Cancel(run), IsOk());
+  }
+  EXPECT_TRUE(weights[0] == weights[1]);
+}
+
+TEST_F(CoordinatorTest, AnotherSitesTaskIsNotToBeReported) {
+  for (const std::string site : {"site-a", "site-b"}) Enrol(site);
+  Submit();
+  const auto assignment = Wait("site-a");
+  ASSERT_THAT(assignment, IsOk());
+  EXPECT_THAT(coordinator_->Report("site-b", TaskEnded{(*assignment)->task.id}),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("not of site 'site-b'")));
+}
+
+TEST_F(CoordinatorTest, WaitThatWasStoppedIsNotAnswered) {
+  Enrol("site-a");
+  bool answered = false;
+  const auto id = coordinator_->WaitForTask("site-a", clock_.Now() + std::chrono::hours(1),
+                                            [&](const auto&) { answered = true; });
+  EXPECT_TRUE(coordinator_->StopWaiting(id));
+  EXPECT_FALSE(coordinator_->StopWaiting(id));
+  Submit();
+  coordinator_->Work();
+  EXPECT_FALSE(answered);
+}
+
+}  // namespace
+}  // namespace consilium
