@@ -56,6 +56,14 @@ StatusOr<Pixels> Allocate(std::size_t count, const ImageSetOptions& options) {
                 std::default_delete<std::uint16_t[]>());
 }
 
+Status DecodeTo(const std::filesystem::path& path, int side, std::uint16_t* pixels) {
+  CSL_ASSIGN_OR_RETURN(const Image image, ReadImage(path));
+  CSL_ASSIGN_OR_RETURN(const Image square,
+                       CatchAsStatus(path.string(), [&] { return CropAndResize(image, side); }));
+  std::ranges::copy(square.pixels, pixels);
+  return OkStatus();
+}
+
 // Decodes all examples in parallel, each to its own place; the status of each.
 std::vector<Status> DecodeAll(const Manifest& examples, const ImageSetOptions& options,
                               std::uint16_t* pixels, const std::stop_token& stop,
@@ -67,11 +75,7 @@ std::vector<Status> DecodeAll(const Manifest& examples, const ImageSetOptions& o
   const auto area = static_cast<std::size_t>(options.side) * static_cast<std::size_t>(options.side);
   const auto work = [&] {
     for (std::size_t i = next++; i < examples.size() && !stop.stop_requested(); i = next++) {
-      const auto image = ReadImage(examples[i].path);
-      statuses[i] = image.status();
-      if (image.ok()) {
-        std::ranges::copy(CropAndResize(*image, options.side).pixels, pixels + i * area);
-      }
+      statuses[i] = DecodeTo(examples[i].path, options.side, pixels + i * area);
       MutexLock lock(progress);
       ++done;
       if (on_image) on_image(done);

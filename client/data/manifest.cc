@@ -139,15 +139,21 @@ StatusOr<Manifest> ReadSplitManifest(const DataSource& source) {
   if (!source.validation.empty()) {
     CSL_ASSIGN_OR_RETURN(Manifest validation, ReadManifest(source.validation, source.root));
     CSL_RETURN_IF_ERROR(CheckDisjoint(manifest, validation));
-    for (Example& example : manifest) example.split = Split::kTrain;
+    for (Example& example : manifest) {
+      if (example.split == Split::kNone) example.split = Split::kTrain;
+    }
     for (Example& example : validation) example.split = Split::kValidation;
     manifest.insert(manifest.end(), validation.begin(), validation.end());
     return manifest;
   }
-  const bool given = std::any_of(manifest.begin(), manifest.end(), [](const Example& example) {
-    return example.split != Split::kNone;
-  });
-  if (!given) DrawSplit(manifest, source.validation_fraction, source.seed);
+  const Manifest undecided = Select(manifest, Split::kNone);
+  if (undecided.size() == manifest.size()) {
+    DrawSplit(manifest, source.validation_fraction, source.seed);
+  } else if (!undecided.empty()) {
+    return InvalidArgument(
+        "{}: {} of {} images have no split, first {}; give all of them one, or none",
+        source.path.string(), undecided.size(), manifest.size(), undecided.front().path.string());
+  }
   return manifest;
 }
 

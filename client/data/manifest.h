@@ -40,9 +40,10 @@ struct DataSource {
 StatusOr<Manifest> ReadManifest(const std::filesystem::path& path,
                                 const std::filesystem::path& root = {});
 
-// A source with every example's split decided: by `validation`, by the split column, or by drawing
-// patients, class by class, until validation_fraction of the images is reached. A patient is never
-// in two of the splits drawn here; INVALID_ARGUMENT where `validation` shares one with `path`.
+// A source with every example's split decided: by `validation` (what `path` does not mark otherwise
+// is then for training), by the split column, or by drawing patients, class by class, until
+// validation_fraction of the images is reached. A patient is never in two of the splits drawn here;
+// INVALID_ARGUMENT where `validation` shares one with `path`, and for a column with gaps.
 StatusOr<Manifest> ReadSplitManifest(const DataSource& source);
 
 // The examples of one split.

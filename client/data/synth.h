@@ -35,8 +35,8 @@ struct SynthStyle {
 // The labels, in the order of SynthStyle::balance.
 inline constexpr std::array<const char*, 3> kSynthLabels = {"normal", "pneumonia", "covid"};
 
-// Hospital number `site` of a kind that differs from its neighbours in every field; the same number
-// gives the same style.
+// Hospital number `site`: its neighbours have another contrast, noise, size and class balance, and
+// most another marker or none. The same number gives the same style.
 SynthStyle StyleOfSite(int site);
 
 struct Phantom {

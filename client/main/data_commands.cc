@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -6,6 +7,7 @@
 #include "client/data/contact_sheet.h"
 #include "client/data/synth.h"
 #include "client/main/commands.h"
+#include "client/main/json_text.h"
 #include "client/session/plan_options.h"
 #include "common/cli/cli.h"
 #include "common/config/site.h"
@@ -54,7 +56,7 @@ Json ToJson(const DataReport& report) {
           {"sound", report.IsSound()}};
 }
 
-std::string ToText(const DataReport& report) {
+std::string Describe(const DataReport& report) {
   std::vector<std::vector<std::string>> rows = {{"split", "label", "images"}};
   for (const auto& [split, labels] : report.counts) {
     for (const auto& [label, count] : labels) rows.push_back({split, label, std::to_string(count)});
@@ -65,13 +67,16 @@ std::string ToText(const DataReport& report) {
                       report.smallest_side, report.largest_side);
   for (const std::string& line : report.unreadable) text += fmt::format("unreadable: {}\n", line);
   for (const auto& duplicate : report.duplicates) {
-    text += fmt::format("the same picture {} times{}: {}\n", duplicate.paths.size(),
-                        duplicate.across_splits ? ", in different splits" : "",
-                        duplicate.paths.front().string());
+    std::vector<std::string> paths;
+    for (const auto& path : duplicate.paths) paths.push_back(path.string());
+    text +=
+        fmt::format("the same picture {} times{}: {}\n", paths.size(),
+                    duplicate.across_splits ? ", in different splits" : "", fmt::join(paths, ", "));
   }
   if (!report.patients_in_two_splits.empty()) {
-    text += fmt::format("{} patients are in more than one split\n",
-                        report.patients_in_two_splits.size());
+    text += fmt::format("{} patients are in more than one split: {}\n",
+                        report.patients_in_two_splits.size(),
+                        fmt::join(report.patients_in_two_splits, ", "));
   }
   return text + (report.IsSound() ? "sound\n" : "");
 }
@@ -85,11 +90,15 @@ Status Check(const CheckOptions& options, const std::stop_token& stop) {
         progress->Advance(done);
       }));
   progress.reset();
-  fmt::print("{}", options.json ? ToJson(report).dump(2) + "\n" : ToText(report));
+  fmt::print("{}", options.json ? ToText(ToJson(report), 2) + "\n" : Describe(report));
   if (report.IsSound()) return OkStatus();
+  const auto leaking = std::count_if(report.duplicates.begin(), report.duplicates.end(),
+                                     [](const auto& duplicate) { return duplicate.across_splits; });
   return FailedPrecondition(
-      "the data are not sound: {} unreadable images, {} patients in two splits; see above",
-      report.unreadable.size(), report.patients_in_two_splits.size());
+      "the data are not sound: {} unreadable images, {} patients and {} pictures in two splits; "
+      "see "
+      "above",
+      report.unreadable.size(), report.patients_in_two_splits.size(), leaking);
 }
 
 struct ShowOptions {

@@ -49,14 +49,18 @@ struct PullOptions {
   std::string architecture;
 };
 
-// The model asked for: the last one of the last run where nothing else was said.
-StatusOr<v1::ModelRef> ChooseModel(const std::vector<v1::ModelRef>& models,
-                                   const PullOptions& options) {
+// The model asked for. Where no run is named it is one that completed: another's model may be
+// untrained still, and would take the place of a good one.
+StatusOr<v1::ModelRef> ChooseModel(const v1::ListModelsResponse& list, const PullOptions& options) {
+  const std::string& run = options.run.empty() ? list.completed_run_id() : options.run;
+  if (run.empty()) return NotFound("no run has completed yet; name one with --run");
+  const auto& models = list.models();
   for (auto model = models.rbegin(); model != models.rend(); ++model) {
+    if (model->run_id() != run) continue;
     if (options.round < 0 || static_cast<int>(model->round()) == options.round) return *model;
   }
-  if (options.round < 0) return NotFound("the federation has no model yet");
-  return NotFound("there is no model of round {}", options.round);
+  if (options.round < 0) return NotFound("{} has no model yet", run);
+  return NotFound("{} has no model of round {}", run, options.round);
 }
 
 // A model is only worth having if this client can build its network.
@@ -73,8 +77,8 @@ Status CheckUsable(const fs::path& path, const PullOptions& options) {
 Status Pull(const PullOptions& options, const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(const Home home, ReadHome(options.dir));
   CoordinatorClient client(home, stop);
-  CSL_ASSIGN_OR_RETURN(const auto models, client.ListModels(options.run));
-  CSL_ASSIGN_OR_RETURN(const v1::ModelRef chosen, ChooseModel(models, options));
+  CSL_ASSIGN_OR_RETURN(const v1::ListModelsResponse list, client.ListModels(options.run));
+  CSL_ASSIGN_OR_RETURN(const v1::ModelRef chosen, ChooseModel(list, options));
 
   const fs::path folder = fs::path(options.dir) / "models";
   CSL_RETURN_IF_ERROR(MakeFolders(folder));
@@ -141,8 +145,8 @@ void AddFederationCommands(CLI::App& app, CommandLine& line) {
   const auto pull = std::make_shared<PullOptions>();
   command = app.add_subcommand("pull", "Fetch a global model and check it");
   command->add_option("--dir", pull->dir, "The hospital's folder")->required();
-  command->add_option("--run", pull->run, "Of this run (default: the last)");
-  command->add_option("--round", pull->round, "After this round (default: the last)");
+  command->add_option("--run", pull->run, "Of this run (default: the last that completed)");
+  command->add_option("--round", pull->round, "After this round (default: the run's last)");
   command->add_option("--architecture", pull->architecture, "Refuse any other architecture");
   command->add_option("-o,--output", pull->output, "Default: DIR/models/pulled.safetensors");
   command->callback(

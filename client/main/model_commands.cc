@@ -4,6 +4,7 @@
 
 #include "client/infer/predictor.h"
 #include "client/main/commands.h"
+#include "client/main/json_text.h"
 #include "client/nn/network.h"
 #include "common/base/file.h"
 #include "common/cli/cli.h"
@@ -24,6 +25,14 @@ struct PredictCommand {
   std::vector<std::string> paths;
   PredictOptions options;
 };
+
+// A CSV field, quoted where it must be (RFC 4180, section 2).
+std::string QuoteCsv(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
+  return quoted + '"';
+}
 
 // Prints predictions one by one, in the form asked for.
 class PredictionPrinter {
@@ -52,7 +61,7 @@ class PredictionPrinter {
       }
       fmt::print(
           "{}\n",
-          Json{{"path", path}, {"prediction", decision}, {"probabilities", probabilities}}.dump());
+          ToText(Json{{"path", path}, {"prediction", decision}, {"probabilities", probabilities}}));
       return;
     }
     const bool table = format_ == "table";
@@ -60,7 +69,7 @@ class PredictionPrinter {
       fmt::print("{:<48}{:<12}", path.size() > 46 ? "…" + path.substr(path.size() - 45) : path,
                  decision);
     } else {
-      fmt::print("{},{}", path, decision);
+      fmt::print("{},{}", QuoteCsv(path), QuoteCsv(decision));
     }
     for (const float p : result->probabilities) {
       table ? fmt::print("{:>10.1f}%", 100 * p) : fmt::print(",{:.6f}", p);
@@ -127,11 +136,11 @@ Status ModelInfoCommand(const std::string& path, bool json) {
       tensors.push_back(
           {{"name", tensor.name}, {"shape", tensor.shape}, {"role", TensorRoleName(tensor.role)}});
     }
-    fmt::print("{}\n", Json{{"sha256", digest},
-                            {"metadata", EncodeModelInfo(model.info)},
-                            {"values", model.state.layout->size()},
-                            {"tensors", tensors}}
-                           .dump(2));
+    const Json info = {{"sha256", digest},
+                       {"metadata", EncodeModelInfo(model.info)},
+                       {"values", model.state.layout->size()},
+                       {"tensors", tensors}};
+    fmt::print("{}\n", ToText(info, 2));
     return OkStatus();
   }
   const Provenance& provenance = model.info.provenance;

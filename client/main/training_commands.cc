@@ -1,8 +1,10 @@
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "client/main/commands.h"
+#include "client/main/json_text.h"
 #include "client/session/local.h"
 #include "common/base/file.h"
 #include "common/cli/cli.h"
@@ -23,10 +25,20 @@ struct TrainOptionsLine {
   v1::SiteConfig site = DefaultSite();
 };
 
+// Hours of training must not end at a folder that was never there.
+Status CheckFolderOf(const std::filesystem::path& path) {
+  if (path.empty()) return OkStatus();
+  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
+  if (std::filesystem::is_directory(folder)) return OkStatus();
+  return NotFound("{}: no folder {}", path.string(), folder.string());
+}
+
 Status TrainCommand(const TrainOptionsLine& options, const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(const v1::RunPlan plan, ReadPlan(options.plan));
   const std::vector<std::string> classes(plan.model().classes().begin(),
                                          plan.model().classes().end());
+  CSL_RETURN_IF_ERROR(CheckFolderOf(options.output));
+  CSL_RETURN_IF_ERROR(CheckFolderOf(options.json));
   Json rounds = Json::array();
   const auto on_round = [&](const LocalRound& round) {
     const Report report = Summarise(round.validation);
@@ -48,7 +60,7 @@ Status TrainCommand(const TrainOptionsLine& options, const std::stop_token& stop
       TrainLocally(plan, options.site, options.init, options.output, stop, on_round));
   fmt::print("wrote {}\n", options.output);
   if (options.json.empty()) return OkStatus();
-  return WriteFileAtomically(options.json, Json{{"rounds", rounds}}.dump(2) + "\n");
+  return WriteFileAtomically(options.json, ToText(Json{{"rounds", rounds}}, 2) + "\n");
 }
 
 struct EvaluateOptions {
@@ -63,7 +75,7 @@ Status EvaluateCommand(const EvaluateOptions& options, const std::stop_token& st
   CSL_ASSIGN_OR_RETURN(const Evaluation evaluation,
                        EvaluateModel(model, options.site, options.split, stop));
   const auto& classes = model.info.spec.classes;
-  fmt::print("{}", options.json ? ReportToJson(evaluation, classes).dump(2) + "\n"
+  fmt::print("{}", options.json ? ToText(ReportToJson(evaluation, classes), 2) + "\n"
                                 : ReportToText(evaluation, classes));
   return OkStatus();
 }

@@ -2,25 +2,25 @@
 
 #include <algorithm>
 #include <cctype>
-#include <fstream>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
+
+#include "client/preprocess/image_format.h"
+#include "common/base/file.h"
 
 namespace consilium {
 namespace {
 
 constexpr int kMinSide = 16;
 constexpr int kMaxSide = 16384;
+constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;
 constexpr double kWhite = 65535;
 
-// By the file's first bytes: OpenCV would open other formats too, whatever the file's name.
-bool IsPngOrJpeg(const std::filesystem::path& path) {
-  constexpr std::string_view kPng = "\x89PNG\r\n\x1a\n";
-  constexpr std::string_view kJpeg = "\xff\xd8\xff";
-  std::string start(kPng.size(), '\0');
-  std::ifstream(path, std::ios::binary)
-      .read(start.data(), static_cast<std::streamsize>(start.size()));
-  return start.starts_with(kPng) || start.starts_with(kJpeg);
+// An empty picture where the file is none that this build reads.
+cv::Mat Decode(std::span<const std::byte> file) {
+  if (!IsWholePngOrJpeg(file)) return {};
+  const cv::Mat bytes(1, static_cast<int>(file.size()), CV_8U, const_cast<std::byte*>(file.data()));
+  return cv::imdecode(bytes, cv::IMREAD_UNCHANGED | cv::IMREAD_IGNORE_ORIENTATION);
 }
 
 cv::Mat ToGrey(const cv::Mat& image) {
@@ -97,13 +97,15 @@ StatusOr<Image> ReadImage(const std::filesystem::path& path) {
   if (!std::filesystem::is_regular_file(path, error)) {
     return NotFound("{}: no such file, or not to be read", path.string());
   }
-  const auto decoded = CatchAsStatus(path.string(), [&] {
-    if (!IsPngOrJpeg(path)) return cv::Mat();
-    return cv::imread(path.string(), cv::IMREAD_UNCHANGED | cv::IMREAD_IGNORE_ORIENTATION);
-  });
+  CSL_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
+  if (file.bytes().size() > kMaxFileBytes) {
+    return InvalidArgument("{}: {} bytes, want at most {}", path.string(), file.bytes().size(),
+                           kMaxFileBytes);
+  }
+  const auto decoded = CatchAsStatus(path.string(), [&] { return Decode(file.bytes()); });
   if (!decoded.ok() || decoded->empty() ||
       (decoded->depth() != CV_8U && decoded->depth() != CV_16U)) {
-    return InvalidArgument("{}: not a readable PNG or JPEG image", path.string());
+    return InvalidArgument("{}: not a whole, readable PNG or JPEG image", path.string());
   }
   if (std::min(decoded->cols, decoded->rows) < kMinSide ||
       std::max(decoded->cols, decoded->rows) > kMaxSide) {

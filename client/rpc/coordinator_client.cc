@@ -28,13 +28,17 @@ std::string WithoutScheme(const std::string& address) {
 
 // The token works once: that its certificate can be kept must be known before it is sent.
 Status CheckWritable(const std::filesystem::path& folder) {
-  const bool existed = std::filesystem::exists(folder);
-  CSL_RETURN_IF_ERROR(MakeFolders(folder));
-  const std::filesystem::path probe = folder / ".probe";
+  const std::filesystem::path wanted = std::filesystem::absolute(folder);
+  std::filesystem::path existing = wanted;
+  while (!std::filesystem::exists(existing)) existing = existing.parent_path();
+  CSL_RETURN_IF_ERROR(MakeFolders(wanted));
+  const std::filesystem::path probe = wanted / ".probe";
   const Status written = WriteFileAtomically(probe, "");
   std::error_code ignored;
   std::filesystem::remove(probe, ignored);
-  if (!existed) std::filesystem::remove(folder, ignored);
+  for (std::filesystem::path made = wanted; made != existing; made = made.parent_path()) {
+    std::filesystem::remove(made, ignored);
+  }
   return written;
 }
 
@@ -116,13 +120,13 @@ StatusOr<std::string> CoordinatorClient::ReportTask(const v1::ReportTaskRequest&
   return response.note();
 }
 
-StatusOr<std::vector<v1::ModelRef>> CoordinatorClient::ListModels(const std::string& run) {
+StatusOr<v1::ListModelsResponse> CoordinatorClient::ListModels(const std::string& run) {
   v1::ListModelsRequest request;
   request.set_run_id(run);
   CallContext context(kTimeout, stop_);
   v1::ListModelsResponse response;
   CSL_RETURN_IF_ERROR(FromGrpc(models_->ListModels(context.get(), request, &response)));
-  return std::vector<v1::ModelRef>(response.models().begin(), response.models().end());
+  return response;
 }
 
 Status CoordinatorClient::Upload(std::span<const std::byte> bytes, const std::string& digest,

@@ -37,7 +37,7 @@ class CoordinatorClient {
   // The coordinator's note: why the report changed nothing, or empty.
   StatusOr<std::string> ReportTask(const v1::ReportTaskRequest& report);
   // run empty: of all runs. Oldest first.
-  StatusOr<std::vector<v1::ModelRef>> ListModels(const std::string& run);
+  StatusOr<v1::ListModelsResponse> ListModels(const std::string& run);
 
   // See common/rpc/blob_transfer.h.
   Status Upload(std::span<const std::byte> bytes, const std::string& digest,

@@ -76,8 +76,7 @@ StatusOr<Evaluation> EvaluateModel(const Model& model, const v1::SiteConfig& sit
   CSL_ASSIGN_OR_RETURN(
       const ImageSet images,
       ImageSet::Build(examples, model.info.spec.classes,
-                      ToImageSetOptions(site.data(), model.info.spec.input_size, kCacheFolder),
-                      stop));
+                      ToImageSetOptions(site, model.info.spec.input_size, kCacheFolder), stop));
   Loader loader(images, model.info.spec, ToEvaluationLoader(DefaultPlan(), site));
   return Evaluate(network, loader, stop);
 }

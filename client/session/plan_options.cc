@@ -95,12 +95,12 @@ DataSource ToDataSource(const v1::SiteData& data) {
           .validation_fraction = data.validation_fraction()};
 }
 
-ImageSetOptions ToImageSetOptions(const v1::SiteData& data, int side,
+ImageSetOptions ToImageSetOptions(const v1::SiteConfig& site, int side,
                                   const std::filesystem::path& cache_folder) {
   return {.side = side,
-          .workers = static_cast<int>(data.workers()),
-          .max_unreadable = data.max_unreadable(),
-          .memory_bytes = data.cache_memory_mb() * kBytesPerMb,
+          .workers = WorkersOf(site),
+          .max_unreadable = site.data().max_unreadable(),
+          .memory_bytes = site.data().cache_memory_mb() * kBytesPerMb,
           .cache_folder = cache_folder};
 }
 

@@ -23,7 +23,7 @@ LoaderOptions ToTrainLoader(const v1::RunPlan& plan, const v1::SiteConfig& site)
 LoaderOptions ToEvaluationLoader(const v1::RunPlan& plan, const v1::SiteConfig& site);
 
 DataSource ToDataSource(const v1::SiteData& data);
-ImageSetOptions ToImageSetOptions(const v1::SiteData& data, int side,
+ImageSetOptions ToImageSetOptions(const v1::SiteConfig& site, int side,
                                   const std::filesystem::path& cache_folder);
 
 }  // namespace consilium

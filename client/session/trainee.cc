@@ -37,8 +37,8 @@ StatusOr<ImageSet> Trainee::Decode(const Manifest& examples, const v1::RunPlan& 
   Progress progress(fmt::format("decoding {} images", label), examples.size());
   CSL_ASSIGN_OR_RETURN(
       ImageSet images,
-      ImageSet::Build(examples, classes_, ToImageSetOptions(site_.data(), side_, cache_folder_),
-                      stop_, [&](std::size_t done) { progress.Advance(done); }));
+      ImageSet::Build(examples, classes_, ToImageSetOptions(site_, side_, cache_folder_), stop_,
+                      [&](std::size_t done) { progress.Advance(done); }));
   for (const std::string& line : images.unreadable()) spdlog::warn("left out: {}", line);
   std::string counts;
   for (int c = 0; c < plan.model().classes_size(); ++c) {

@@ -24,6 +24,16 @@ Status CheckSite(const v1::SiteConfig& site) {
   return OkStatus();
 }
 
+// Between double quotes in YAML (YAML 1.2, section 7.3.1).
+std::string Escape(const std::string& text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '"' || c == '\\') escaped += '\\';
+    escaped += c;
+  }
+  return escaped;
+}
+
 }  // namespace
 
 v1::SiteConfig DefaultSite() {
@@ -51,7 +61,7 @@ std::string NewSiteYaml(const std::string& data, int threads) {
       "device: auto   # cpu | cuda | auto\n"
       "threads: {}     # 0: all cores\n"
       "architectures: []   # that this hospital agrees to train; empty: any\n",
-      data, threads);
+      Escape(data), threads);
 }
 
 }  // namespace consilium

@@ -87,11 +87,17 @@ Status ApplyRoles(const Metadata& metadata, std::vector<Entry>& entries) {
   if (found == metadata.end()) return InvalidArgument("metadata has no '{}'", kRolesKey);
   const Json roles = Json::parse(found->second, nullptr, /*allow_exceptions=*/false);
   if (!roles.is_object()) return InvalidArgument("metadata '{}' is not a JSON object", kRolesKey);
+  std::size_t given = 0;
   for (Entry& entry : entries) {
     const auto role = roles.find(entry.tensor.name);
     if (role == roles.end()) continue;
     if (!role->is_string()) return InvalidArgument("tensor {}: wrong role", entry.tensor.name);
     CSL_ASSIGN_OR_RETURN(entry.tensor.role, ParseTensorRole(role->get<std::string>()));
+    ++given;
+  }
+  if (given != roles.size()) {
+    return InvalidArgument("metadata '{}' names {} tensors that the file does not have", kRolesKey,
+                           roles.size() - given);
   }
   return OkStatus();
 }

@@ -41,6 +41,33 @@ StatusOr<std::vector<std::string>> FindClasses(const Metadata& metadata) {
   return classes;
 }
 
+// People read these fields, and other files are found by them.
+Status CheckProvenance(const Provenance& provenance) {
+  constexpr std::size_t kMaxRunName = 64;
+  constexpr std::size_t kDigestLength = 64;
+  const auto is_name = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+  };
+  const auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+  const std::string& run = provenance.run;
+  if (run.size() > kMaxRunName || !std::all_of(run.begin(), run.end(), is_name)) {
+    return InvalidArgument("metadata 'run' is not the name of a run");
+  }
+  if (provenance.round < 0) {
+    return InvalidArgument("metadata 'round' is {}, want 0 or more", provenance.round);
+  }
+  if (provenance.training_sites < 0) {
+    return InvalidArgument("metadata 'training_sites' is {}, want 0 or more",
+                           provenance.training_sites);
+  }
+  const std::string& parent = provenance.parent_digest;
+  if (!parent.empty() &&
+      (parent.size() != kDigestLength || !std::all_of(parent.begin(), parent.end(), is_hex))) {
+    return InvalidArgument("metadata 'parent' is not a SHA-256");
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 Status CheckModelSpec(const ModelSpec& spec) {
@@ -101,6 +128,7 @@ StatusOr<ModelInfo> DecodeModelInfo(const Metadata& metadata) {
   CSL_ASSIGN_OR_RETURN(info.provenance.training_sites, FindNumber<int>(metadata, "training_sites"));
   CSL_ASSIGN_OR_RETURN(info.provenance.parent_digest, Find(metadata, "parent"));
   CSL_RETURN_IF_ERROR(CheckModelSpec(info.spec));
+  CSL_RETURN_IF_ERROR(CheckProvenance(info.provenance));
   return info;
 }
 

@@ -42,6 +42,21 @@ std::vector<Contribution> ContributionsOf(const RunState& run) {
   return contributions;
 }
 
+// Whether a run of that configuration can begin with these sites.
+Status CheckSites(const RunConfig& config, const std::vector<std::string>& active_sites) {
+  for (const std::string& site : config.sites) {
+    if (!std::binary_search(active_sites.begin(), active_sites.end(), site)) {
+      return FailedPrecondition("the plan names site '{}', which has not joined or was revoked",
+                                site);
+    }
+  }
+  const std::size_t sites = Cohort(config, active_sites).size();
+  const int quorum = QuorumOf(config, std::max<std::size_t>(sites, 1));
+  if (sites >= static_cast<std::size_t>(quorum)) return OkStatus();
+  return FailedPrecondition("the quorum is {} sites, but only {} of the plan's sites are active",
+                            quorum, sites);
+}
+
 bool HasModel(const RunState& run, const std::string& digest) {
   return std::any_of(run.models.begin(), run.models.end(),
                      [&](const ModelVersion& model) { return model.digest == digest; });
@@ -74,13 +89,6 @@ StatusOr<RunContext> Coordinator::Context() const {
 StatusOr<std::string> Coordinator::Submit(const std::string& plan,
                                           const std::string& initial_model_digest) {
   CSL_ASSIGN_OR_RETURN(const RunConfig config, ParseRunConfig(plan));
-  CSL_ASSIGN_OR_RETURN(const RunContext context, Context());
-  const std::size_t sites = Cohort(config, context.active_sites).size();
-  const int quorum = QuorumOf(config, std::max<std::size_t>(sites, 1));
-  if (sites < static_cast<std::size_t>(quorum)) {
-    return FailedPrecondition("the quorum is {} sites, but only {} of the plan's sites are active",
-                              quorum, sites);
-  }
   std::optional<ModelVersion> initial;
   if (!initial_model_digest.empty()) {
     CSL_ASSIGN_OR_RETURN(const auto file, blobs_.Map(initial_model_digest));
@@ -88,15 +96,18 @@ StatusOr<std::string> Coordinator::Submit(const std::string& plan,
     if (!admitted.ok()) return Annotate(admitted, "initial model");
     initial = {.round = 0, .digest = initial_model_digest, .bytes = file->bytes().size()};
   }
-  RunState run = StartRun("run-" + RandomHex(kRunIdBytes), plan, config, initial, context);
+  const std::string id = "run-" + RandomHex(kRunIdBytes);
   {
     MutexLock lock(mu_);
+    CSL_ASSIGN_OR_RETURN(const RunContext context, Context());
+    CSL_RETURN_IF_ERROR(CheckSites(config, context.active_sites));
+    RunState run = StartRun(id, plan, config, initial, context);
     CSL_RETURN_IF_ERROR(store_.SaveRun(run));
-    runs_.push_back(run);
+    runs_.push_back(std::move(run));
   }
-  spdlog::info("{}: submitted, {} rounds, {} sites", run.id, config.rounds, sites);
+  spdlog::info("{}: submitted, {} rounds", id, config.rounds);
   AnswerWaiters();
-  return run.id;
+  return id;
 }
 
 Status Coordinator::Cancel(const std::string& run_id) {
@@ -122,9 +133,9 @@ StatusOr<RunState> Coordinator::FindRun(const std::string& run_id) const {
 }
 
 Status Coordinator::ApplyEvent(const std::string& run_id, const RunEvent& event) {
-  CSL_ASSIGN_OR_RETURN(const RunContext context, Context());
   {
     MutexLock lock(mu_);
+    CSL_ASSIGN_OR_RETURN(const RunContext context, Context());
     const auto run = std::find_if(runs_.begin(), runs_.end(),
                                   [&](const RunState& other) { return other.id == run_id; });
     if (run == runs_.end()) return NotFound("no run '{}'", run_id);
@@ -312,9 +323,9 @@ void Coordinator::Work() {
 }
 
 void Coordinator::PassTime() {
+  MutexLock lock(mu_);
   const auto context = Context();
   if (!context.ok()) return;  // the database is away; the next call sees the time again
-  MutexLock lock(mu_);
   for (RunState& run : runs_) {
     if (IsFinal(run.status) || context->now < run.deadline) continue;
     const Status status = Advance(run, TimePassed{}, *context);

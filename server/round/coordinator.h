@@ -44,7 +44,8 @@ class Coordinator {
 
   // Starts a run of a serialised, checked plan and gives its id. The initial model is a blob; none
   // where its digest is empty: then a hospital makes it. FAILED_PRECONDITION where fewer sites are
-  // active than the quorum, INVALID_ARGUMENT where the initial model is not the plan's network.
+  // active than the quorum or the plan names one that is not, INVALID_ARGUMENT where the initial
+  // model is not the plan's network.
   StatusOr<std::string> Submit(const std::string& plan, const std::string& initial_model_digest);
   Status Cancel(const std::string& run_id);
   // Ends the open tasks of a site that was revoked, so that no round waits for it.
@@ -96,7 +97,9 @@ class Coordinator {
       : store_(store), blobs_(std::move(blobs)), registry_(registry), clock_(clock) {}
 
   Status ApplyEvent(const std::string& run_id, const RunEvent& event) ABSL_LOCKS_EXCLUDED(mu_);
-  StatusOr<RunContext> Context() const;
+  // Read under the lock that an event is applied under: a site that is revoked meanwhile then ends
+  // its task after it was opened, not before.
+  StatusOr<RunContext> Context() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   StatusOr<std::optional<Assignment>> FindTask(const std::string& site)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status Advance(RunState& run, const RunEvent& event, const RunContext& context)

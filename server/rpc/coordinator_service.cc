@@ -125,6 +125,7 @@ grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* 
       CSL_RETURN_IF_ERROR(coordinator_.FindRun(request->run_id()));
     }
     for (const RunState& run : coordinator_.Runs()) {
+      if (run.status == RunStatus::kCompleted) response->set_completed_run_id(run.id);
       if (!request->run_id().empty() && run.id != request->run_id()) continue;
       for (const ModelVersion& model : run.models) {
         *response->add_models() = ToProto(run.id, model);

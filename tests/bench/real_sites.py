@@ -68,7 +68,9 @@ def federated(folder, plan):
             raise RuntimeError(f"{shown['status']}: {shown['reason']}")
         model = folder / "federated.safetensors"
         federation.ctl("model", "pull", shown["run"], "-o", model)
-        return {"rounds": shown["evaluations"], "seconds": seconds}, model
+        made = json.loads(run("consilium-client", "model", "info", "--json", model).stdout)["metadata"]
+        return {"rounds": shown["evaluations"], "seconds": seconds,
+                "averaged_rounds": int(made["round"]), "input_size": int(made["input_size"])}, model
 
 
 def train_alone(folder, name, plan, data, *options):

@@ -124,23 +124,24 @@ class ErrorsTest(unittest.TestCase):
         with Federation(self.folder / "f") as federation:
             federation.join("north", cohort(self.folder, 0, 12))
             home = federation.home("north")
-            self.refused("no model yet", "consilium-client", "pull", "--dir", home)
+            self.refused("no run has completed yet", "consilium-client", "pull", "--dir", home)
             # A run that starts from a model of an architecture that no client knows.
             model = self.model()
             strange = self.folder / "strange.safetensors"
             strange.write_bytes(model.read_bytes().replace(b'"simple_cnn"', b'"simple_cnm"'))
             plan = small_plan(self.folder / "strange.yaml",
                               model={"architecture": "simple_cnm", "input_size": 32})
-            federation.ctl("run", "submit", plan, "--init", strange)
+            strange_run = federation.submit(plan, "--init", strange)
             self.refused("'simple_cnm' is not one this client builds", "consilium-client", "pull",
-                         "--dir", home)
-            federation.ctl("run", "submit", self.folder / "p.yaml", "--init", model)
+                         "--dir", home, "--run", strange_run)
+            good_run = federation.submit(self.folder / "p.yaml", "--init", model)
+            self.refused("no run has completed yet", "consilium-client", "pull", "--dir", home)
             self.refused("the model is simple_cnn, not vgg16", "consilium-client", "pull", "--dir",
-                         home, "--architecture", "vgg16")
+                         home, "--run", good_run, "--architecture", "vgg16")
             self.assertFalse((home / "models/pulled.safetensors").exists())
-            self.refused("no model of round 7", "consilium-client", "pull", "--dir", home, "--round",
-                         "7")
-            run("consilium-client", "pull", "--dir", home)
+            self.refused("no model of round 7", "consilium-client", "pull", "--dir", home, "--run",
+                         good_run, "--round", "7")
+            run("consilium-client", "pull", "--dir", home, "--run", good_run)
             self.assertEqual([p.name for p in (home / "models").iterdir()], ["pulled.safetensors"])
             self.refused("quorum", "consilium-ctl", "--dir", federation.server_dir / "admin", "run",
                          "submit", small_plan(self.folder / "q.yaml", quorum={"count": 5}))

@@ -117,8 +117,8 @@ class Federation:
             raise
         return process.returncode
 
-    def submit(self, plan):
-        return self.ctl("run", "submit", plan).stdout.strip()
+    def submit(self, plan, *options):
+        return self.ctl("run", "submit", plan, *options).stdout.strip()
 
     def show(self, run_id):
         return self.ctl_json("run", "show", run_id)

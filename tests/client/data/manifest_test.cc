@@ -123,6 +123,22 @@ TEST_F(ManifestTest, EveryClassIsHeldOutWhereItCan) {
   EXPECT_EQ(CountLabels(Select(manifest, Split::kValidation))["common"], 18U);
 }
 
+TEST_F(ManifestTest, ValidationCsvLeavesTheOtherSplitsAsTheyAre) {
+  const auto train = Csv("path,label,split\na.png,covid,\nb.png,covid,test\nc.png,covid,val\n");
+  const auto validation = Csv("path,label\nd.png,covid\n", "v.csv");
+  ASSERT_OK_AND_ASSIGN(const Manifest manifest,
+                       ReadSplitManifest({.path = train, .validation = validation}));
+  EXPECT_THAT(Select(manifest, Split::kTrain), SizeIs(1));
+  EXPECT_THAT(Select(manifest, Split::kTest), SizeIs(1));
+  EXPECT_THAT(Select(manifest, Split::kValidation), SizeIs(2));
+}
+
+TEST_F(ManifestTest, SplitColumnWithGapsIsRefused) {
+  EXPECT_THAT(
+      ReadSplitManifest({.path = Csv("path,label,split\na.png,covid,val\nb.png,covid,\n")}),
+      StatusIs(kInvalid, AllOf(HasSubstr("1 of 2 images have no split"), HasSubstr("b.png"))));
+}
+
 TEST_F(ManifestTest, ValidationCsvMustNotSharePatients) {
   const auto train = Csv("path,label,patient_id\na.png,covid,p1\nb.png,normal,p2\n", "train.csv");
   const auto good = Csv("path,label,patient_id\nc.png,covid,p3\n", "good.csv");

@@ -56,7 +56,7 @@ TEST_F(ImageTest, AnotherFormatIsRefusedWhateverItsName) {
   WriteImage(folder_ / "a.bmp", Ramp(64, 32, CV_8UC1, 0, 4));
   std::filesystem::rename(folder_ / "a.bmp", folder_ / "a.png");
   EXPECT_THAT(ReadImage(folder_ / "a.png"),
-              StatusIs(kInvalid, HasSubstr("not a readable PNG or JPEG")));
+              StatusIs(kInvalid, HasSubstr("not a whole, readable PNG or JPEG")));
 }
 
 TEST_F(ImageTest, JpegIsRead) {
@@ -85,6 +85,33 @@ TEST_F(ImageTest, TruncatedAndDamagedFilesNeverCrash) {
     ASSERT_THAT(WriteFileAtomically(folder_ / "b.png", damaged), IsOk());
     (void)ReadImage(folder_ / "b.png");  // an answer, of whichever kind
   }
+}
+
+TEST_F(ImageTest, CutFilesAreNotRead) {
+  for (const std::string name : {"a.png", "a.jpg"}) {
+    WriteImage(folder_ / name, Ramp(64, 64, CV_8UC1, 0, 3));
+    const std::string bytes = *ReadFile(folder_ / name);
+    for (std::size_t size = 0; size < bytes.size(); ++size) {
+      ASSERT_THAT(WriteFileAtomically(folder_ / ("cut-" + name), bytes.substr(0, size)), IsOk());
+      EXPECT_THAT(ReadImage(folder_ / ("cut-" + name)), StatusIs(kInvalid)) << name << " " << size;
+    }
+    ASSERT_THAT(WriteFileAtomically(folder_ / ("long-" + name), bytes + "and more"), IsOk());
+    EXPECT_THAT(ReadImage(folder_ / ("long-" + name)), IsOk());
+  }
+}
+
+TEST_F(ImageTest, ColourBecomesLuma) {
+  // Blue, green, red as OpenCV has them; the weights are those of ITU-R BT.601.
+  const cv::Mat image(32, 32, CV_16UC3, cv::Scalar(10'000, 20'000, 30'000));
+  cv::Mat marked = image.clone();
+  marked.at<cv::Vec3w>(0, 0) = {0, 0, 0};
+  marked.at<cv::Vec3w>(0, 1) = {65535, 65535, 65535};
+  WriteImage(folder_ / "a.png", marked);
+  ASSERT_OK_AND_ASSIGN(const Image wide, ReadImage(folder_ / "a.png"));
+  EXPECT_NEAR(wide.pixels[40], 0.114 * 10'000 + 0.587 * 20'000 + 0.299 * 30'000, 2);
+  WriteImage(folder_ / "a.jpg", cv::Mat(32, 32, CV_8UC3, cv::Scalar(40, 80, 120)));
+  ASSERT_OK_AND_ASSIGN(const Image narrow, ReadImage(folder_ / "a.jpg"));
+  EXPECT_NEAR(narrow.pixels[40], (0.114 * 40 + 0.587 * 80 + 0.299 * 120) * 257, 3 * 257);
 }
 
 TEST_F(ImageTest, CropIsTheCentredSquare) {

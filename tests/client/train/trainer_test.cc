@@ -21,6 +21,16 @@ using testing::IsOk;
 using testing::RandomBatch;
 using testing::StatusIs;
 
+// The length of the difference.
+double Distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double difference = static_cast<double>(a[i]) - static_cast<double>(b[i]);
+    sum += difference * difference;
+  }
+  return std::sqrt(sum);
+}
+
 class TrainerTest : public ::testing::Test {
  protected:
   Network Fresh(const std::string& architecture = "simple_cnn") {
@@ -97,6 +107,62 @@ TEST_F(TrainerTest, AbsentClassIsLeftAsItWas) {
   EXPECT_TRUE(std::equal(before.end() - static_cast<std::ptrdiff_t>(row), before.end(),
                          after.end() - static_cast<std::ptrdiff_t>(row)));
   EXPECT_NE(before[0], after[0]);
+}
+
+// With weights of one class alone, the others' images do not count.
+TEST_F(TrainerTest, ClassWeightsWeighTheLoss) {
+  const Batch mixed = RandomBatch(spec_, 24, 1);
+  Batch first = mixed;
+  first.pixels.clear();
+  first.labels.clear();
+  const std::size_t image = mixed.pixels.size() / 24;
+  for (std::size_t i = 0; i < 24; ++i) {
+    if (mixed.labels[i] != 0) continue;
+    first.labels.push_back(0);
+    first.pixels.insert(first.pixels.end(), mixed.pixels.begin() + static_cast<long>(i * image),
+                        mixed.pixels.begin() + static_cast<long>((i + 1) * image));
+  }
+  first.count = static_cast<int>(first.labels.size());
+  ASSERT_GT(first.count, 1);
+  const auto step = [&](const Batch& batch, const std::vector<float>& weights) {
+    Network network = Fresh();
+    FixedBatches source({batch});
+    EXPECT_THAT(Train(network, source, {.momentum = 0, .class_weights = weights}, {}), IsOk());
+    return network.State().values;
+  };
+  EXPECT_LT(Distance(step(mixed, {1, 0, 0}), step(first, {})), 1e-6);
+  EXPECT_GT(Distance(step(mixed, {}), step(first, {})), 1e-3);
+}
+
+TEST_F(TrainerTest, ClippingBoundsTheStep) {
+  const auto step = [&](double clip_norm) {
+    Network network = Fresh();
+    const std::vector<float> before = network.State().values;
+    FixedBatches source = Batches(1);
+    EXPECT_THAT(
+        Train(network, source, {.learning_rate = 1, .momentum = 0, .clip_norm = clip_norm}, {}),
+        IsOk());
+    return Distance(before, network.State().values);
+  };
+  EXPECT_NEAR(step(0.01), 0.01, 1e-5);
+  EXPECT_GT(step(0), 0.02);
+}
+
+TEST_F(TrainerTest, StepsFollowTheSchedule) {
+  const auto step = [&](Schedule schedule, double begin, double end) {
+    Network network = Fresh();
+    const std::vector<float> before = network.State().values;
+    FixedBatches source = Batches(1);
+    EXPECT_THAT(
+        Train(network, source,
+              {.momentum = 0, .schedule = schedule, .progress_begin = begin, .progress_end = end},
+              {}),
+        IsOk());
+    return Distance(before, network.State().values);
+  };
+  // One step, at the middle of its part of the run.
+  EXPECT_NEAR(step(Schedule::kCosine, 0.5, 1) / step(Schedule::kConstant, 0, 1),
+              RateFactor(Schedule::kCosine, 0, 0.75), 1e-4);
 }
 
 TEST_F(TrainerTest, StopEndsTraining) {

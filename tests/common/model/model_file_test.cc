@@ -110,6 +110,24 @@ TEST(ModelFile, DeepNestingDoesNotExhaustTheStack) {
   EXPECT_THAT(Parse(FileWith(deep)), StatusIs(kInvalid));
 }
 
+TEST(ModelFile, ProvenanceThatCannotBeIsRefusedByItsKey) {
+  const auto parse = [](const Provenance& provenance) {
+    return Parse(testing::EncodeFile({testing::SmallSpec(), provenance},
+                                     testing::RandomState(testing::SmallLayout(), 1)));
+  };
+  EXPECT_THAT(parse({.run = "run\n\x1b[31m"}), StatusIs(kInvalid, HasSubstr("'run'")));
+  EXPECT_THAT(parse({.round = -7}), StatusIs(kInvalid, HasSubstr("'round'")));
+  EXPECT_THAT(parse({.training_sites = -3}), StatusIs(kInvalid, HasSubstr("'training_sites'")));
+  EXPECT_THAT(parse({.parent_digest = "no digest"}), StatusIs(kInvalid, HasSubstr("'parent'")));
+}
+
+TEST(ModelFile, RoleOfATensorThatIsNotThereIsRefused) {
+  std::string bytes = SmallFile();
+  const std::size_t at = bytes.find("bn.num_batches_tracked");
+  bytes.replace(at, 2, "bm");  // in the roles, which come before the tensors
+  EXPECT_THAT(Parse(bytes), StatusIs(kInvalid, HasSubstr("roles")));
+}
+
 TEST(ModelFile, HolesAndOverlapsAreRefused) {
   std::string bytes = SmallFile();
   const std::string offsets = "\"data_offsets\":[144,164]";

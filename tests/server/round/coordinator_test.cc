@@ -5,7 +5,10 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <future>
+#include <map>
+#include <set>
 #include <thread>
 
 #include "common/config/plan.h"
@@ -17,6 +20,7 @@
 namespace consilium {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::IsOk;
 using ::testing::SizeIs;
@@ -58,26 +62,31 @@ class CoordinatorTest : public ::testing::Test {
     return answer.get_future().get();
   }
 
-  // Does a task as a hospital would, with weights that its id decides, and reports it.
+  // Weights that the task's site and round decide.
+  static ModelState StateOf(const std::string& site, const TaskState& task) {
+    return testing::RandomState(
+        testing::SmallLayout(),
+        static_cast<std::uint64_t>(site.back()) * 100 + static_cast<std::uint64_t>(task.round));
+  }
+
+  // Does a task as a hospital would, with these weights as its result, and reports it.
   Status Do(const std::string& site, const Assignment& assignment) {
+    return Deliver(site, assignment, StateOf(site, assignment.task));
+  }
+  Status Deliver(const std::string& site, const Assignment& assignment, const ModelState& state) {
     const TaskState& task = assignment.task;
     TaskResult result;
     if (task.kind != TaskKind::kEvaluate) {
       Provenance provenance{.run = assignment.run_id, .round = task.round};
       if (assignment.model) provenance.parent_digest = assignment.model->digest;
-      const std::string bytes =
-          testing::EncodeFile({testing::SmallSpec(), provenance},
-                              testing::RandomState(testing::SmallLayout(), SeedOf(site, task)));
+      const std::string bytes = testing::EncodeFile({testing::SmallSpec(), provenance}, state);
       CSL_ASSIGN_OR_RETURN(BlobStore::Writer writer, blobs_->Create());
       CSL_RETURN_IF_ERROR(coordinator_->CheckUpload(site, task.id, bytes.size()));
       CSL_RETURN_IF_ERROR(writer.Append(AsBytes(bytes)));
       CSL_ASSIGN_OR_RETURN(result.blob_digest, std::move(writer).Finish());
-      result.train_examples = 10 + site.size();
+      result.train_examples = 10;
     }
     return coordinator_->Report(site, TaskSucceeded{task.id, result}).status();
-  }
-  static std::uint64_t SeedOf(const std::string& site, const TaskState& task) {
-    return static_cast<std::uint64_t>(site.back()) * 100 + static_cast<std::uint64_t>(task.round);
   }
 
   // A hospital, until it is stopped. A task that ended meanwhile is no error.
@@ -148,25 +157,41 @@ TEST_F(CoordinatorTest, RunsOfManySitesEndWhileOthersAreCancelledAndSitesRevoked
   EXPECT_EQ(*store_->LoadRuns(), coordinator_->Runs());
 }
 
+// Values whose sum depends on its order: 1 vanishes beside 3e38, unless that has gone before.
 TEST_F(CoordinatorTest, WhoReportsFirstChangesNoBitOfTheModel) {
-  for (const std::string site : {"site-a", "site-bb"}) Enrol(site);
-  std::vector<std::string> weights;
-  for (const bool reversed : {false, true}) {
+  const std::map<std::string, float> values = {
+      {"site-a", 3e38F}, {"site-b", 1}, {"site-c", -3e38F}};
+  for (const auto& [site, value] : values) Enrol(site);
+  std::vector<std::string> order = {"site-a", "site-b", "site-c"};
+  std::set<float> averages;
+  do {
     const std::string run = Submit();
     ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
-    std::vector<std::string> order = {"site-a", "site-bb"};
-    if (reversed) std::swap(order[0], order[1]);
-    for (const std::string& site : order) ASSERT_THAT(Do(site, **Wait(site)), IsOk());
+    for (const std::string& site : order) {
+      ModelState state(testing::SmallLayout());
+      std::fill(state.values.begin(), state.values.end(), values.at(site));
+      ASSERT_THAT(Deliver(site, **Wait(site), state), IsOk());
+    }
     coordinator_->Work();
     const RunState state = *coordinator_->FindRun(run);
-    ASSERT_THAT(state.models, SizeIs(2));
+    ASSERT_THAT(state.models, SizeIs(2)) << state.reason;
     ASSERT_OK_AND_ASSIGN(const auto file, blobs_->Map(state.models.back().digest));
-    ASSERT_OK_AND_ASSIGN(const ModelHeader header, ParseModelHeader(file->bytes()));
-    const auto values = file->bytes().subspan(header.data_offset);
-    weights.emplace_back(reinterpret_cast<const char*>(values.data()), values.size());
+    ASSERT_OK_AND_ASSIGN(const Model model, DecodeModel(file->bytes()));
+    averages.insert(model.state.values[0]);
     ASSERT_THAT(coordinator_->Cancel(run), IsOk());
-  }
-  EXPECT_TRUE(weights[0] == weights[1]);
+  } while (std::next_permutation(order.begin(), order.end()));
+  EXPECT_THAT(averages, ElementsAre(0.0F));  // (3e38 + 1) - 3e38: in the order of the sites' names
+}
+
+TEST_F(CoordinatorTest, PlanOfASiteThatNeverJoinedIsRefused) {
+  Enrol("site-a");
+  v1::RunPlan plan = DefaultPlan();
+  plan.mutable_quorum()->set_count(1);
+  *plan.mutable_model() = ToProto(testing::SmallSpec());
+  plan.add_sites("site-a");
+  plan.add_sites("stie-b");
+  EXPECT_THAT(coordinator_->Submit(plan.SerializeAsString(), ""),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("'stie-b'")));
 }
 
 TEST_F(CoordinatorTest, AnotherSitesTaskIsNotToBeReported) {

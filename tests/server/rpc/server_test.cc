@@ -340,6 +340,41 @@ TEST_F(ServerTest, LargeBlobsGoBothWaysAndResume) {
               StatusIs(absl::StatusCode::kResourceExhausted));
 }
 
+TEST_F(ServerTest, UploadGoesOnWhereItWasCut) {
+  server_.Join("north");
+  const auto layout = *Layout::Create({{"w", {1'500'000}}});
+  const std::string bytes =
+      testing::EncodeFile({.spec = testing::SmallSpec()}, testing::RandomState(layout, 6));
+  const std::string digest = Sha256Of(bytes);
+  const auto stub = v1::BlobService::NewStub(LiveServer::Channel(server_.AdminHome()));
+  v1::StatUploadRequest stat;
+  stat.mutable_blob()->set_digest(digest);
+  stat.mutable_blob()->set_size_bytes(bytes.size());
+  {
+    v1::UploadRequest request;
+    *request.mutable_header()->mutable_blob() = stat.blob();
+    v1::UploadResponse response;
+    CallContext context(kTimeout, {});
+    const auto writer = stub->Upload(context.get(), &response);
+    ASSERT_TRUE(writer->Write(request));
+    request.set_data(bytes.substr(0, 1'234'567));
+    ASSERT_TRUE(writer->Write(request));
+    writer->WritesDone();
+    EXPECT_FALSE(writer->Finish().ok());
+  }
+  const auto held = [&] {
+    CallContext context(kTimeout, {});
+    v1::StatUploadResponse response;
+    EXPECT_TRUE(stub->StatUpload(context.get(), stat, &response).ok());
+    return response;
+  };
+  EXPECT_EQ(held().held_bytes(), 1'234'567U);
+  ASSERT_THAT(UploadBlob(*stub, AsBytes(bytes), digest, "", {}), IsOk());
+  EXPECT_TRUE(held().complete());
+  Submit(digest);
+  EXPECT_THAT(DownloadBlob(*stub, digest, server_.folder() / "pulled", {}), IsOk());
+}
+
 TEST_F(ServerTest, RunsAreStillThereAfterARestart) {
   CoordinatorClient north(server_.Join("north"), {});
   const std::string run = Submit();
@@ -373,6 +408,20 @@ TEST_F(ServerTest, RunNeedsAsManySitesAsItsQuorum) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("quorum")));
 }
 
+TEST(InitServer, KeysAreTheOwnersAlone) {
+  const testing::TempFolder folder;
+  ASSERT_THAT(
+      InitServer(folder / "s", {.federation = "lungs", .host = "localhost"}, SystemClock().Now()),
+      IsOk());
+  int keys = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder / "s")) {
+    if (entry.path().extension() != ".key") continue;
+    ++keys;
+    EXPECT_EQ(entry.status().permissions(), std::filesystem::perms(0600)) << entry.path();
+  }
+  EXPECT_EQ(keys, 3);  // the authority's, the server's, the admin's
+}
+
 TEST(InitServer, DoesNotTouchAFolderThatHoldsAFederation) {
   const testing::TempFolder folder;
   const ServerOptions options{.federation = "lungs", .host = "localhost"};
@@ -383,29 +432,43 @@ TEST(InitServer, DoesNotTouchAFolderThatHoldsAFederation) {
   EXPECT_EQ(*ReadFile(folder / "s/ca/ca.crt"), before);
 }
 
-// Every field in which a hospital could put bytes of its choosing: the model file's chunks and
-// text. An image has no other way out, and the chunks are admitted as a model of known size and
-// layout.
-TEST(Wire, BytesFieldsThatLeaveAHospitalAreTheUpdatesChunks) {
-  std::vector<std::string> bytes_fields;
-  std::vector<const google::protobuf::Descriptor*> todo = {
-      v1::NextTaskRequest::descriptor(),   v1::ReportTaskRequest::descriptor(),
-      v1::ListModelsRequest::descriptor(), v1::StatUploadRequest::descriptor(),
-      v1::UploadRequest::descriptor(),     v1::DownloadRequest::descriptor()};
+// Every field of free size in what a hospital can send: the model file's chunks, which are admitted
+// as a model of known size and layout, and text and counts, which the client fills itself. An image
+// has no other way out; a field that is added shows up here.
+TEST(Wire, FieldsOfFreeSizeThatLeaveAHospitalAreKnown) {
+  std::vector<const google::protobuf::Descriptor*> todo;
+  const auto* file = google::protobuf::DescriptorPool::generated_pool();
+  for (const std::string service :
+       {"CoordinatorService", "ModelService", "BlobService", "EnrolmentService"}) {
+    const auto* descriptor = file->FindServiceByName("consilium.v1." + service);
+    ASSERT_NE(descriptor, nullptr) << service;
+    for (int i = 0; i < descriptor->method_count(); ++i) {
+      todo.push_back(descriptor->method(i)->input_type());
+    }
+  }
+  using Field = google::protobuf::FieldDescriptor;
+  std::set<std::string> fields;
   std::set<std::string> seen;
   while (!todo.empty()) {
     const auto* message = todo.back();
     todo.pop_back();
     if (!seen.insert(message->full_name()).second) continue;
     for (int i = 0; i < message->field_count(); ++i) {
-      const auto* field = message->field(i);
+      const Field* field = message->field(i);
       if (field->message_type() != nullptr) todo.push_back(field->message_type());
-      if (field->type() == google::protobuf::FieldDescriptor::TYPE_BYTES) {
-        bytes_fields.push_back(field->full_name());
+      if (field->is_repeated() || field->type() == Field::TYPE_BYTES ||
+          field->type() == Field::TYPE_STRING) {
+        fields.insert(field->full_name().substr(std::string("consilium.v1.").size()));
       }
     }
   }
-  EXPECT_THAT(bytes_fields, ::testing::ElementsAre("consilium.v1.UploadRequest.data"));
+  EXPECT_THAT(fields,
+              ::testing::UnorderedElementsAre(
+                  "UploadRequest.data", "BlobRef.digest", "UploadRequest.Header.task_id",
+                  "StatUploadRequest.task_id", "DownloadRequest.digest", "ListModelsRequest.run_id",
+                  "NextTaskRequest.software", "ReportTaskRequest.task_id", "TaskResult.blob_digest",
+                  "TaskFailure.reason", "Evaluation.confusion", "Evaluation.histogram",
+                  "JoinRequest.token", "JoinRequest.request_pem"));
 }
 
 }  // namespace

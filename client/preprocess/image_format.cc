@@ -1,0 +1,61 @@
+#include "client/preprocess/image_format.h"
+
+#include <cstdint>
+#include <string_view>
+
+namespace consilium {
+namespace {
+
+constexpr std::string_view kPngStart = "\x89PNG\r\n\x1a\n";
+constexpr std::string_view kJpegStart = "\xff\xd8\xff";
+
+unsigned char ByteAt(std::string_view file, std::size_t at) {
+  return static_cast<unsigned char>(file[at]);
+}
+
+// Chunks of a length, a type, as many bytes, and a checksum, up to IEND (PNG specification, 5.3).
+bool IsWholePng(std::string_view file) {
+  constexpr std::size_t kLengthAndType = 8;
+  constexpr std::size_t kChecksum = 4;
+  for (std::size_t at = kPngStart.size(); file.size() - at >= kLengthAndType + kChecksum;) {
+    std::size_t length = 0;
+    for (std::size_t i = 0; i < 4; ++i) length = length << 8 | ByteAt(file, at + i);
+    if (length > file.size() - at - kLengthAndType - kChecksum) return false;
+    if (file.substr(at + 4, 4) == "IEND") return true;
+    at += kLengthAndType + length + kChecksum;
+  }
+  return false;
+}
+
+// Markers of FF and a type: segments with a length, or the end of the image. Between them lies
+// coded data, in which FF is followed by 0 or a restart marker (ITU-T T.81, annex B).
+bool IsWholeJpeg(std::string_view file) {
+  constexpr unsigned char kEndOfImage = 0xd9;
+  const auto has_length = [](unsigned char type) {
+    return type >= 0xc0 && type != 0xff && !(type >= 0xd0 && type <= 0xd9);
+  };
+  std::size_t at = 2;
+  while (true) {
+    at = file.find('\xff', at);
+    if (at == std::string_view::npos || file.size() - at < 2) return false;
+    const unsigned char type = ByteAt(file, at + 1);
+    if (type == kEndOfImage) return true;
+    if (!has_length(type)) {
+      at += type == 0xff ? 1 : 2;
+      continue;
+    }
+    if (file.size() - at < 4) return false;
+    at += 2 + (static_cast<std::size_t>(ByteAt(file, at + 2)) << 8 | ByteAt(file, at + 3));
+    if (at > file.size()) return false;
+  }
+}
+
+}  // namespace
+
+bool IsWholePngOrJpeg(std::span<const std::byte> bytes) {
+  const std::string_view file(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (file.starts_with(kPngStart)) return IsWholePng(file);
+  return file.starts_with(kJpegStart) && IsWholeJpeg(file);
+}
+
+}  // namespace consilium
