@@ -1,14 +1,16 @@
-// Training steps on batches in memory: the trainer and nothing else. Prints one JSON line, with the
-// seconds of each step.
+// Training steps on batches in memory: the trainer and nothing else. Prints a line "ready", then
+// for each step that a line on stdin asks for, a line with its seconds; at the end one line of
+// JSON. A peer can so be timed step by step in turn.
 //
-//   training_bench ARCHITECTURE SIDE BATCH STEPS THREADS
+//   yes | training_bench ARCHITECTURE SIDE BATCH STEPS THREADS
 
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <string>
-#include <vector>
 
 #include "client/nn/network.h"
 #include "client/train/trainer.h"
@@ -40,21 +42,23 @@ int main(int argc, char** argv) {
   TrainOptions options{.steps = 2, .momentum = 0.9, .weight_decay = 1e-4};
   auto report = Train(*network, source, options, {});  // warm-up
   options.steps = steps;
-  std::vector<double> seconds;
-  auto begin = std::chrono::steady_clock::now();
-  report = Train(*network, source, options, {}, [&](std::uint64_t, std::uint64_t) {
-    const auto end = std::chrono::steady_clock::now();
-    seconds.push_back(std::chrono::duration<double>(end - begin).count());
-    begin = end;
+  fmt::print("ready\n");
+  std::string asked;
+  const auto wait = [&] {
+    std::fflush(stdout);
+    std::getline(std::cin, asked);
+    return std::chrono::steady_clock::now();
+  };
+  auto begin = wait();
+  report = Train(*network, source, options, {}, [&](std::uint64_t done, std::uint64_t of) {
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+    fmt::print("{:.5f}\n", seconds.count());
+    if (done < of) begin = wait();
   });
   if (!report.ok()) {
     fmt::print(stderr, "{}\n", report.status().ToString());
     return 1;
   }
-  fmt::print(
-      "{{\"images_per_second\": {:.3f}, \"loss\": {:.6f}, \"device\": \"{}\", "
-      "\"step_seconds\": [{:.5f}]}}\n",
-      static_cast<double>(report->examples) / report->seconds, report->loss, device,
-      fmt::join(seconds, ", "));
+  fmt::print("{{\"loss\": {:.6f}, \"device\": \"{}\"}}\n", report->loss, device);
   return 0;
 }

@@ -1,6 +1,7 @@
-"""The peer of training_bench: the same network and step in Debian's python3-torch, one JSON line.
+"""The peer of training_bench: the same network and step in Debian's python3-torch, asked and answered
+in the same way.
 
-    training_peer.py ARCHITECTURE SIDE BATCH STEPS THREADS
+    yes | training_peer.py ARCHITECTURE SIDE BATCH STEPS THREADS
 """
 
 import contextlib
@@ -51,13 +52,13 @@ def main():
         return loss.item()
 
     step(), step()
-    seconds = []
+    print("ready", flush=True)
     for _ in range(steps):
+        sys.stdin.readline()
         begin = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - begin)
-    print(json.dumps({"images_per_second": batch * steps / sum(seconds), "device": device,
-                      "step_seconds": seconds}))
+        loss = step()
+        print(f"{time.perf_counter() - begin:.5f}", flush=True)
+    print(json.dumps({"loss": loss, "device": device}))
 
 
 main()
