@@ -27,8 +27,10 @@ class BatchSource {
 
   // In an epoch.
   virtual std::size_t batches() const = 0;
-  // Begins an epoch, in whatever state the one before is. The same epoch gives the same batches.
-  virtual void StartEpoch(std::uint64_t epoch) = 0;
+  // Begins an epoch at one of its batches, in whatever state the one before is. The same epoch
+  // gives the same batches, wherever it is begun.
+  virtual void StartEpoch(std::uint64_t epoch, std::size_t first_batch) = 0;
+  void StartEpoch(std::uint64_t epoch) { StartEpoch(epoch, 0); }
   // The epoch's next batch, valid until the next call; null at its end.
   virtual StatusOr<const Batch*> Next() = 0;
 };

@@ -28,7 +28,7 @@ std::size_t Loader::batches() const {
   return (images_.size() + batch_size - 1) / batch_size;
 }
 
-void Loader::StartEpoch(std::uint64_t epoch) {
+void Loader::StartEpoch(std::uint64_t epoch, std::size_t first_batch) {
   MutexLock lock(mu_);
   next_ = batches();  // no worker begins another batch
   while (in_hand_ > 0) changed_.wait(mu_);
@@ -36,8 +36,8 @@ void Loader::StartEpoch(std::uint64_t epoch) {
   if (options_.shuffle) Random::For(options_.seed, epoch).Shuffle(order_);
   for (Slot& slot : slots_) slot.ready = false;
   epoch_ = epoch;
-  next_ = 0;
-  consumed_ = 0;
+  next_ = first_batch;
+  consumed_ = first_batch;
   reading_ = false;
   changed_.notify_all();
 }

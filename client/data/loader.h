@@ -35,7 +35,8 @@ class Loader final : public BatchSource {
   Loader& operator=(const Loader&) = delete;
 
   std::size_t batches() const override;
-  void StartEpoch(std::uint64_t epoch) override;
+  using BatchSource::StartEpoch;
+  void StartEpoch(std::uint64_t epoch, std::size_t first_batch) override;
   StatusOr<const Batch*> Next() override;
 
  private:

@@ -134,6 +134,7 @@ void AddFederationCommands(CLI::App& app, CommandLine& line) {
       "  data.cache_memory_mb     decoded images beyond this lie in a mapped file (4096)\n"
       "  device                   cpu, cuda or auto (auto)\n"
       "  threads                  for arithmetic; 0: all cores (0)\n"
+      "  checkpoint_seconds       between two checkpoints of a training; 0: none (60)\n"
       "  architectures            that this hospital agrees to train; empty: any");
   command->callback([dir, &line] {
     line.command = [dir, &line] {

@@ -7,6 +7,7 @@
 
 #include "certs/home.h"
 #include "client/rpc/coordinator_client.h"
+#include "client/session/task_store.h"
 #include "client/session/trainee.h"
 #include "common/base/file.h"
 #include "common/base/memory.h"
@@ -33,6 +34,12 @@ std::string EncodeModel(const ModelInfo& info, const ModelState& state) {
   return bytes;
 }
 
+// Whether the coordinator will not have this result, now or later.
+bool IsInadmissible(const Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsPermissionDenied(status) ||
+         absl::IsNotFound(status);
+}
+
 // Whether the coordinator will not have this hospital, or this client.
 bool IsRefusal(const Status& status) {
   return status.code() == absl::StatusCode::kUnauthenticated ||
@@ -45,7 +52,11 @@ class Agent {
  public:
   Agent(const Home& home, const v1::SiteConfig& site, const fs::path& folder,
         const std::stop_token& stop)
-      : client_(home, stop), site_(site), trainee_(site, folder / "cache", stop), stop_(stop) {}
+      : client_(home, stop),
+        site_(site),
+        trainee_(site, folder / "cache", stop),
+        store_(folder / "work"),
+        stop_(stop) {}
 
   Status Run() {
     while (!stop_.stop_requested()) {
@@ -70,8 +81,7 @@ class Agent {
     if (stop_.stop_requested()) return OkStatus();
     if (IsRefusal(status)) return status;
     const auto pause = backoff_.Next();
-    spdlog::warn("coordinator away ({}); next attempt in {} ms", std::string(status.message()),
-                 pause.count());
+    spdlog::warn("{}; next attempt in {} ms", std::string(status.message()), pause.count());
     SleepFor(pause, stop_);
     return OkStatus();
   }
@@ -91,6 +101,7 @@ class Agent {
   Status Handle(const v1::Task& task) {
     v1::ReportTaskRequest report;
     report.set_task_id(task.task_id());
+    update_.clear();
     const Status allowed = CheckPolicy(task);
     stage_ = "checking the plan";
     const auto result = allowed.ok() ? Perform(task) : allowed;
@@ -103,8 +114,8 @@ class Agent {
                                                         : std::string(allowed.message()));
       report.mutable_failure()->set_refused(!allowed.ok());
     }
-    auto note = Persist([&] { return client_.ReportTask(report); });
-    if (!note.ok() && report.has_result() && !stop_.stop_requested()) {
+    auto note = Deliver(task, report);
+    if (IsInadmissible(note.status()) && report.has_result() && !stop_.stop_requested()) {
       // A result that the coordinator will not have: say so, or the task would come again and
       // again.
       spdlog::error("{}: {}", task.task_id(), std::string(note.status().message()));
@@ -113,6 +124,8 @@ class Agent {
     }
     if (stop_.stop_requested()) return OkStatus();
     if (!note.ok()) return PauseAfter(note.status());
+    store_.Clear();
+    update_.clear();
     if (!note->empty()) spdlog::warn("{}: {}", task.task_id(), *note);
     return OkStatus();
   }
@@ -148,18 +161,49 @@ class Agent {
     }
   }
 
+  // Sends the update, then the report; both again where the coordinator has lost the update.
+  StatusOr<std::string> Deliver(const v1::Task& task, const v1::ReportTaskRequest& report) {
+    while (true) {
+      auto note = SendOnce(task, report);
+      if (!absl::IsDataLoss(note.status()) || stop_.stop_requested()) return note;
+      (void)PauseAfter(note.status());
+    }
+  }
+  StatusOr<std::string> SendOnce(const v1::Task& task, const v1::ReportTaskRequest& report) {
+    if (report.has_result() && !update_.empty()) {
+      const std::string& digest = report.result().blob_digest();
+      CSL_RETURN_IF_ERROR(
+          Persist([&] { return client_.Upload(AsBytes(update_), digest, task.task_id()); }));
+      spdlog::info("{}: sent {} bytes, sha256 {}", task.task_id(), update_.size(), digest);
+    }
+    return Persist([&] { return client_.ReportTask(report); });
+  }
+
   StatusOr<v1::TaskResult> Initialise(const v1::Task& task) {
     spdlog::info("{}: making the initial model, {} with seed {}", task.task_id(),
                  task.plan().model().architecture(), task.plan().seed());
     stage_ = "making the initial model";
     CSL_ASSIGN_OR_RETURN(const Network network, trainee_.Initialise(task.plan()));
     v1::TaskResult result;
-    CSL_ASSIGN_OR_RETURN(*result.mutable_blob_digest(),
-                         Upload(task, network, {.run = task.run_id(), .round = 0}));
+    SetUpdate(network, {.run = task.run_id(), .round = 0}, result);
     return result;
   }
 
+  // What a kept piece of the task's work must agree with.
+  static v1::TaskKey KeyOf(const v1::Task& task) {
+    v1::TaskKey key;
+    key.set_task_id(task.task_id());
+    key.set_model_digest(task.model().digest());
+    key.set_plan_digest(Sha256Of(task.plan().SerializeAsString()));
+    return key;
+  }
+
   StatusOr<v1::TaskResult> TrainOrEvaluate(const v1::Task& task) {
+    if (auto finished = store_.FindFinished(KeyOf(task))) {
+      spdlog::info("{}: was finished before, and only has to be sent", task.task_id());
+      update_ = std::move(finished->update);
+      return finished->result;
+    }
     stage_ = "loading the images";
     CSL_RETURN_IF_ERROR(trainee_.Prepare(task.plan()));
     stage_ = "fetching the global model";
@@ -171,14 +215,41 @@ class Agent {
     }
     CSL_ASSIGN_OR_RETURN(Network network, trainee_.Load(global));
     v1::TaskResult result;
-    stage_ = "evaluating";
-    CSL_ASSIGN_OR_RETURN(const Evaluation evaluation, trainee_.Evaluate(task.plan(), network));
+    if (task.kind() == v1::TASK_KIND_EVALUATE) {
+      stage_ = "evaluating";
+      CSL_ASSIGN_OR_RETURN(const Evaluation evaluation, trainee_.Evaluate(task.plan(), network));
+      *result.mutable_evaluation() = ToProto(evaluation);
+      return result;
+    }
+    CSL_RETURN_IF_ERROR(Train(task, network, result));
+    return result;
+  }
+
+  // Scores the global model and trains it, or goes on where a process before this one was.
+  Status Train(const v1::Task& task, Network& network, v1::TaskResult& result) {
+    v1::TaskKey key = KeyOf(task);
+    const auto& counts = trainee_.train_images().class_counts();
+    key.mutable_class_counts()->Add(counts.begin(), counts.end());
+    key.set_device(ResolveDevice(site_.device()));
+    auto held = store_.FindCheckpoint(key);
+    Evaluation evaluation;
+    if (held) {
+      evaluation = held->evaluation;
+      spdlog::info("{}: going on after step {}", task.task_id(), held->state.report.steps);
+    } else {
+      stage_ = "evaluating";
+      CSL_ASSIGN_OR_RETURN(evaluation, trainee_.Evaluate(task.plan(), network));
+    }
     *result.mutable_evaluation() = ToProto(evaluation);
-    if (task.kind() == v1::TASK_KIND_EVALUATE) return result;
 
     stage_ = "training";
     const auto round = static_cast<int>(task.round());
-    CSL_ASSIGN_OR_RETURN(const TrainReport report, trainee_.Train(task.plan(), round, network));
+    const Checkpoints checkpoints{
+        .interval = std::chrono::seconds(site_.checkpoint_seconds()),
+        .keep = [&](const TrainState& state) { return KeepCheckpoint(key, evaluation, state); },
+        .from = held ? &held->state : nullptr};
+    CSL_ASSIGN_OR_RETURN(const TrainReport report,
+                         trainee_.Train(task.plan(), round, network, checkpoints));
     spdlog::info("{}: {} steps, loss {:.4f}, {:.1f} s ({:.1f}% of it waiting for images)",
                  task.task_id(), report.steps, report.loss, report.seconds,
                  100 * report.waiting_seconds / report.seconds);
@@ -186,11 +257,20 @@ class Agent {
     result.set_steps(report.steps);
     result.set_train_loss(report.loss);
     result.set_train_seconds(report.seconds);
-    CSL_ASSIGN_OR_RETURN(
-        *result.mutable_blob_digest(),
-        Upload(task, network,
-               {.run = task.run_id(), .round = round, .parent_digest = task.model().digest()}));
-    return result;
+    SetUpdate(network,
+              {.run = task.run_id(), .round = round, .parent_digest = task.model().digest()},
+              result);
+    const Status kept = store_.KeepFinished(key, {result, update_});
+    if (!kept.ok()) spdlog::warn("{}", std::string(kept.message()));  // it can still be sent
+    return OkStatus();
+  }
+
+  // A full disk does not end a training, which needs none: the checkpoint before stays.
+  Status KeepCheckpoint(const v1::TaskKey& key, const Evaluation& evaluation,
+                        const TrainState& state) const {
+    const Status kept = store_.KeepCheckpoint(key, evaluation, state);
+    if (!kept.ok()) spdlog::warn("no checkpoint: {}", std::string(kept.message()));
+    return OkStatus();
   }
 
   // The task's global model, which stays in memory: the next round brings another one.
@@ -207,24 +287,20 @@ class Agent {
     return DecodeModel(AsBytes(bytes));
   }
 
-  // Sends a network's tensors for the task; gives their digest.
-  StatusOr<std::string> Upload(const v1::Task& task, const Network& network,
-                               const Provenance& provenance) {
-    stage_ = "sending the model";
-    const std::string bytes = EncodeModel({network.spec(), provenance}, network.State());
-    std::string digest = Sha256Of(bytes);
-    CSL_RETURN_IF_ERROR(
-        Persist([&] { return client_.Upload(AsBytes(bytes), digest, task.task_id()); }));
-    spdlog::info("{}: sent {} bytes, sha256 {}", task.task_id(), bytes.size(), digest);
-    return digest;
+  // Makes a network's tensors the result that is to be sent.
+  void SetUpdate(const Network& network, const Provenance& provenance, v1::TaskResult& result) {
+    update_ = EncodeModel({network.spec(), provenance}, network.State());
+    result.set_blob_digest(Sha256Of(update_));
   }
 
   CoordinatorClient client_;
   const v1::SiteConfig site_;
   Trainee trainee_;
+  const TaskStore store_;
   const std::stop_token stop_;
   Backoff backoff_{kFirstPause, kMostPause, std::random_device{}()};
   std::string_view stage_;  // of the task in hand
+  std::string update_;      // its result's model file, once there is one
 };
 
 }  // namespace
@@ -232,6 +308,7 @@ class Agent {
 Status RunAgent(const fs::path& folder, const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(const Home home, ReadHome(folder));
   CSL_ASSIGN_OR_RETURN(const v1::SiteConfig site, ReadSite(folder / kSiteFile));
+  CSL_ASSIGN_OR_RETURN(const FileDescriptor lock, LockFolder(folder));
   spdlog::info("federation '{}' at {}: waiting for rounds", home.federation, home.endpoint);
   return Agent(home, site, folder, stop).Run();
 }

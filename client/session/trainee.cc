@@ -66,19 +66,22 @@ StatusOr<Evaluation> Trainee::Evaluate(const v1::RunPlan& plan, Network& network
   return consilium::Evaluate(network, loader, stop_);
 }
 
-StatusOr<TrainReport> Trainee::Train(const v1::RunPlan& plan, int round, Network& network) const {
+StatusOr<TrainReport> Trainee::Train(const v1::RunPlan& plan, int round, Network& network,
+                                     const Checkpoints& checkpoints) const {
   if (train_->size() == 0) return FailedPrecondition("this hospital has no training image");
   CSL_ASSIGN_OR_RETURN(const TrainOptions options,
                        ToTrainOptions(plan, round, train_->class_counts()));
   Loader loader(*train_, network.spec(), ToTrainLoader(plan, site_));
   std::unique_ptr<Progress> progress;
   return consilium::Train(
-      network, loader, options, stop_, [&](std::uint64_t done, std::uint64_t total) {
+      network, loader, options, stop_,
+      [&](std::uint64_t done, std::uint64_t total) {
         if (!progress) {
           progress = std::make_unique<Progress>(fmt::format("round {}", round), total);
         }
         progress->Advance(done);
-      });
+      },
+      checkpoints);
 }
 
 }  // namespace consilium

@@ -39,8 +39,10 @@ class Trainee {
 
   // Scores a network on the validation images.
   StatusOr<Evaluation> Evaluate(const v1::RunPlan& plan, Network& network) const;
-  // Trains it for a round of the plan. FAILED_PRECONDITION without training images.
-  StatusOr<TrainReport> Train(const v1::RunPlan& plan, int round, Network& network) const;
+  // Trains it for a round of the plan, from its beginning or from a state of that training.
+  // FAILED_PRECONDITION without training images.
+  StatusOr<TrainReport> Train(const v1::RunPlan& plan, int round, Network& network,
+                              const Checkpoints& checkpoints = {}) const;
 
  private:
   StatusOr<ImageSet> Decode(const Manifest& examples, const v1::RunPlan& plan,

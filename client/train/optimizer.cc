@@ -48,6 +48,37 @@ void Optimizer::Step(double learning_rate) {
   }
 }
 
+std::vector<float> Optimizer::State() const {
+  std::vector<float> state;
+  for (const auto* moments : {&first_, &second_}) {
+    for (const torch::Tensor& moment : *moments) {
+      const torch::Tensor flat = moment.cpu().contiguous();
+      state.insert(state.end(), flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel());
+    }
+  }
+  return state;
+}
+
+Status Optimizer::Restore(std::span<const float> state, std::uint64_t steps) {
+  std::size_t size = 0;
+  for (const auto* moments : {&first_, &second_}) {
+    for (const torch::Tensor& moment : *moments) size += static_cast<std::size_t>(moment.numel());
+  }
+  if (state.size() != size) {
+    return InvalidArgument("an optimiser's state of {} numbers, want {}", state.size(), size);
+  }
+  const torch::NoGradGuard no_grad;
+  const float* next = state.data();
+  for (auto* moments : {&first_, &second_}) {
+    for (torch::Tensor& moment : *moments) {
+      moment.copy_(torch::from_blob(const_cast<float*>(next), moment.sizes(), torch::kFloat32));
+      next += moment.numel();
+    }
+  }
+  steps_ = static_cast<std::int64_t>(steps);
+  return OkStatus();
+}
+
 void Optimizer::StepSgd(std::size_t i, torch::Tensor& gradient, float learning_rate) {
   torch::Tensor& parameter = parameters_[i];
   if (!parameter.is_cpu()) {

@@ -4,6 +4,7 @@
 
 #include <torch/torch.h>
 
+#include <span>
 #include <vector>
 
 #include "client/train/trainer.h"
@@ -16,6 +17,11 @@ class Optimizer {
  public:
   Optimizer(const TrainOptions& options, std::vector<torch::Tensor> parameters);
   void Step(double learning_rate);
+
+  // The moments, one tensor after another in the parameters' order, and the number of steps.
+  std::vector<float> State() const;
+  // INVALID_ARGUMENT unless it has as many numbers as State gives.
+  Status Restore(std::span<const float> state, std::uint64_t steps);
 
  private:
   void StepSgd(std::size_t i, torch::Tensor& gradient, float learning_rate);

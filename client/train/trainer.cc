@@ -67,7 +67,8 @@ std::uint64_t StepsInAll(const TrainOptions& options, const BatchSource& source)
 // One call of Train: the steps, and what they add up to.
 class TrainingLoop {
  public:
-  TrainingLoop(Network& network, BatchSource& source, const TrainOptions& options)
+  TrainingLoop(Network& network, BatchSource& source, const TrainOptions& options,
+               const Checkpoints& checkpoints)
       : network_(network.impl()),
         source_(source),
         options_(options),
@@ -75,44 +76,94 @@ class TrainingLoop {
         parameters_(ParametersOf(network_)),
         optimizer_(options, parameters_),
         weights_(WeightsOf(options, network_.device)),
-        restriction_(RestrictionOf(options, network_.spec.classes.size(), network_.device)) {}
+        restriction_(RestrictionOf(options, network_.spec.classes.size(), network_.device)),
+        owner_(network),
+        checkpoints_(checkpoints) {}
 
   StatusOr<TrainReport> Run(const std::stop_token& stop, const StepCallback& on_step) {
-    const auto start = SteadyClock::now();
+    start_ = kept_ = SteadyClock::now();
     torch::manual_seed(options_.seed);
+    if (checkpoints_.from != nullptr) CSL_RETURN_IF_ERROR(Restore(*checkpoints_.from));
     network_.module->train();
-    for (std::uint64_t epoch = 0; !IsDone(epoch); ++epoch) {
-      const std::uint64_t before = report_.steps;
-      source_.StartEpoch(options_.first_epoch + epoch);
+    while (!IsDone()) {
+      source_.StartEpoch(options_.first_epoch + epochs_, batches_);
       CSL_RETURN_IF_ERROR(RunEpoch(stop, on_step));
-      if (report_.steps == before) {
+      if (report_.steps == steps_at_epoch_start_) {
         return InvalidArgument("no batch of two or more images to train on");
       }
+      ++epochs_;
+      batches_ = 0;
+      steps_at_epoch_start_ = report_.steps;
     }
     report_.loss = loss_sum_ / static_cast<double>(report_.steps);
-    report_.seconds = Seconds(SteadyClock::now() - start).count();
+    report_.seconds += Seconds(SteadyClock::now() - start_).count();
     return report_;
   }
 
  private:
-  bool IsDone(std::uint64_t epochs) const {
+  bool IsDone() const {
     if (options_.steps > 0) return report_.steps >= total_;
-    return epochs >= static_cast<std::uint64_t>(options_.epochs);
+    return epochs_ >= static_cast<std::uint64_t>(options_.epochs);
   }
 
   Status RunEpoch(const std::stop_token& stop, const StepCallback& on_step) {
     while (report_.steps < total_) {
+      CSL_RETURN_IF_ERROR(KeepCheckpoint());
       if (stop.stop_requested()) return Cancelled("training stopped");
       const auto asked = SteadyClock::now();
       CSL_ASSIGN_OR_RETURN(const Batch* batch, source_.Next());
       report_.waiting_seconds += Seconds(SteadyClock::now() - asked).count();
       if (batch == nullptr) return OkStatus();
+      ++batches_;
       if (batch->count < 2) continue;
       CSL_RETURN_IF_ERROR(Step(*batch));
       if (on_step) on_step(report_.steps, total_);
     }
     return OkStatus();
   }
+
+  Status KeepCheckpoint() {
+    const auto now = SteadyClock::now();
+    if (checkpoints_.interval.count() == 0 || now - kept_ < checkpoints_.interval) {
+      return OkStatus();
+    }
+    kept_ = now;
+    const torch::Tensor random = Generator().get_state();
+    TrainState state{.network = owner_.State().values,
+                     .optimizer = optimizer_.State(),
+                     .random = {random.data_ptr<std::uint8_t>(),
+                                random.data_ptr<std::uint8_t>() + random.numel()},
+                     .epochs = epochs_,
+                     .batches = batches_,
+                     .steps_at_epoch_start = steps_at_epoch_start_,
+                     .report = report_};
+    state.report.loss = loss_sum_;
+    state.report.seconds += Seconds(now - start_).count();
+    return checkpoints_.keep(state);
+  }
+
+  Status Restore(const TrainState& state) {
+    if (state.network.size() != network_.layout->size()) {
+      return InvalidArgument("a state of {} values, the network has {}", state.network.size(),
+                             network_.layout->size());
+    }
+    ModelState model(network_.layout);
+    model.values = state.network;
+    CSL_RETURN_IF_ERROR(owner_.Load(model));
+    CSL_RETURN_IF_ERROR(optimizer_.Restore(state.optimizer, state.report.steps));
+    torch::Tensor random =
+        torch::empty({static_cast<std::int64_t>(state.random.size())}, torch::kUInt8);
+    std::copy(state.random.begin(), state.random.end(), random.data_ptr<std::uint8_t>());
+    Generator().set_state(random);
+    epochs_ = state.epochs;
+    batches_ = state.batches;
+    steps_at_epoch_start_ = state.steps_at_epoch_start;
+    report_ = state.report;
+    loss_sum_ = report_.loss;
+    return OkStatus();
+  }
+
+  at::Generator Generator() const { return at::globalContext().defaultGenerator(network_.device); }
 
   Status Step(const Batch& batch) {
     // At the middle of the step, so that neither a warm-up's first nor a decay's last is lost.
@@ -160,6 +211,14 @@ class TrainingLoop {
   Optimizer optimizer_;
   torch::Tensor weights_;
   torch::Tensor restriction_;
+  Network& owner_;
+  const Checkpoints& checkpoints_;
+  SteadyClock::time_point start_;
+  SteadyClock::time_point kept_;
+  // Where the training is. While it runs, report_ lacks the loss, and the seconds since start_.
+  std::uint64_t epochs_ = 0;
+  std::uint64_t batches_ = 0;
+  std::uint64_t steps_at_epoch_start_ = 0;
   TrainReport report_;
   double loss_sum_ = 0;
 };
@@ -167,9 +226,11 @@ class TrainingLoop {
 }  // namespace
 
 StatusOr<TrainReport> Train(Network& network, BatchSource& source, const TrainOptions& options,
-                            const std::stop_token& stop, const StepCallback& on_step) {
-  auto report = CatchAsStatus(
-      "training", [&] { return TrainingLoop(network, source, options).Run(stop, on_step); });
+                            const std::stop_token& stop, const StepCallback& on_step,
+                            const Checkpoints& checkpoints) {
+  auto report = CatchAsStatus("training", [&] {
+    return TrainingLoop(network, source, options, checkpoints).Run(stop, on_step);
+  });
   if (!report.ok()) return report.status();
   return *std::move(report);
 }

@@ -2,6 +2,7 @@
 
 // Local training: what happens inside a hospital between two models. Knows no network and no file.
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <stop_token>
@@ -52,12 +53,32 @@ struct TrainReport {
 // Called after each step with steps done and in all.
 using StepCallback = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
+// A training in the middle: enough to go on from there, with the same bits as without a stop.
+struct TrainState {
+  std::vector<float> network;        // all tensors' values, in the layout's order
+  std::vector<float> optimizer;      // its moments
+  std::vector<std::uint8_t> random;  // the device's generator
+  std::uint64_t epochs = 0;          // that were ended
+  std::uint64_t batches = 0;         // that were taken from the one after them
+  std::uint64_t steps_at_epoch_start = 0;
+  TrainReport report;  // so far; its loss is a sum
+};
+
+// When to keep such a state, and the one to begin with.
+struct Checkpoints {
+  std::chrono::nanoseconds interval{0};  // at least this between two; 0: none
+  std::function<Status(const TrainState&)> keep;
+  const TrainState* from = nullptr;
+};
+
 // Trains in place with (weighted) cross-entropy, channels-last, in bfloat16 autocast on CUDA. The
 // same network, batches, options and thread count give the same weights. Batches of a single image
 // are left out: batch norm has no variance there. CANCELLED when stopped, with the network in
-// mid-training; FAILED_PRECONDITION where the loss is no longer finite, saying at which step.
+// mid-training; FAILED_PRECONDITION where the loss is no longer finite, saying at which step;
+// INVALID_ARGUMENT where the state to begin with is not of this network and optimiser.
 StatusOr<TrainReport> Train(Network& network, BatchSource& source, const TrainOptions& options,
-                            const std::stop_token& stop, const StepCallback& on_step = {});
+                            const std::stop_token& stop, const StepCallback& on_step = {},
+                            const Checkpoints& checkpoints = {});
 
 // Scores one epoch of the source: counts and unweighted loss.
 StatusOr<Evaluation> Evaluate(Network& network, BatchSource& source, const std::stop_token& stop,

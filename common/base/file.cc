@@ -1,6 +1,7 @@
 #include "common/base/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,8 +18,8 @@ namespace fs = std::filesystem;
 // A name beside path that no other writer of this or another process uses.
 fs::path TemporaryBeside(const fs::path& path) {
   static std::atomic<unsigned> counter = 0;
-  return path.parent_path() /
-         fmt::format(".{}.{}.{}.tmp", path.filename().string(), ::getpid(), counter++);
+  return path.parent_path() / fmt::format(".{}.{}.{}{}", path.filename().string(), ::getpid(),
+                                          counter++, kTemporaryExtension);
 }
 
 Status WriteAndSync(const fs::path& path, std::span<const std::span<const std::byte>> parts,
@@ -86,6 +87,15 @@ Status MakeFolders(const fs::path& path) {
   fs::create_directories(path, error);
   if (error) return ErrnoStatus(error.value(), "cannot make folder", path);
   return OkStatus();
+}
+
+StatusOr<FileDescriptor> LockFolder(const fs::path& path) {
+  const fs::path file = path / "lock";
+  FileDescriptor fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kPrivateMode));
+  if (fd.get() < 0) return ErrnoStatus(errno, "cannot lock", file);
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+  if (errno != EWOULDBLOCK) return ErrnoStatus(errno, "cannot lock", file);
+  return FailedPrecondition("{} is in use by another process", path.string());
 }
 
 Status SyncFolder(const fs::path& path) {

@@ -33,6 +33,9 @@ Status WriteFileAtomically(const std::filesystem::path& path,
 Status WriteFileAtomically(const std::filesystem::path& path, std::string_view text,
                            unsigned mode = kPublicMode);
 
+// The end of the temporary file's name. One that is there while nobody writes is a crash's.
+inline constexpr char kTemporaryExtension[] = ".tmp";
+
 // Makes the folder and its parents.
 Status MakeFolders(const std::filesystem::path& path);
 
@@ -73,6 +76,10 @@ class FileDescriptor {
  private:
   int fd_;
 };
+
+// Keeps other processes that ask for the same out of a folder, until the descriptor is closed or
+// the process ends. FAILED_PRECONDITION where another one holds it.
+StatusOr<FileDescriptor> LockFolder(const std::filesystem::path& path);
 
 // Writes all bytes at the descriptor's position; path is for the message alone.
 Status WriteAll(int fd, std::span<const std::byte> bytes, const std::filesystem::path& path);

@@ -18,6 +18,7 @@ constexpr std::uint32_t kMaxLocalEpochs = 10'000;
 constexpr std::uint32_t kMaxLocalSteps = 10'000'000;
 constexpr std::uint32_t kMaxQuorum = 1'000'000;
 constexpr std::uint32_t kMaxDeadlineSeconds = 30 * 24 * 3600;
+constexpr std::uint32_t kMaxRoundAttempts = 1000;
 
 Status CheckRange(std::string_view field, double value, double low, double high) {
   if (value >= low && value <= high) return OkStatus();
@@ -74,6 +75,8 @@ v1::RunPlan DefaultPlan() {
   plan.set_rounds(10);
   plan.mutable_quorum()->set_fraction(0.5);
   plan.set_round_deadline_seconds(24 * 3600);
+  plan.set_round_attempts(3);
+  plan.set_late_updates("drop");
 
   v1::ModelSpec& model = *plan.mutable_model();
   model.set_architecture("resnet18");
@@ -111,6 +114,8 @@ Status CheckPlan(const v1::RunPlan& plan) {
   CSL_RETURN_IF_ERROR(
       CheckRange("round_deadline_seconds", plan.round_deadline_seconds(), 1, kMaxDeadlineSeconds));
   CSL_RETURN_IF_ERROR(CheckQuorum(plan.quorum()));
+  CSL_RETURN_IF_ERROR(CheckRange("round_attempts", plan.round_attempts(), 0, kMaxRoundAttempts));
+  CSL_RETURN_IF_ERROR(CheckChoice("late_updates", plan.late_updates(), {"drop", "next_round", ""}));
   if (const auto spec = FromProto(plan.model()); !spec.ok()) {
     return Annotate(spec.status(), "model");
   }

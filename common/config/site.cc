@@ -39,6 +39,7 @@ std::string Escape(const std::string& text) {
 v1::SiteConfig DefaultSite() {
   v1::SiteConfig site;
   site.set_device("auto");
+  site.set_checkpoint_seconds(60);
   site.mutable_data()->set_validation_fraction(0.2);
   site.mutable_data()->set_max_unreadable(0.05);
   site.mutable_data()->set_cache_memory_mb(4096);

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <future>
-#include <memory>
 #include <thread>
 
-#include "common/model/model_file.h"
+#include "common/crypto/digest.h"
+#include "server/aggregate/mapped_model.h"
 #include "server/aggregate/weighted_mean.h"
 
 namespace consilium {
@@ -13,22 +13,6 @@ namespace {
 
 // Elements averaged between two writes; each core takes a part of it.
 constexpr std::size_t kStride = std::size_t{1} << 20;
-
-struct MappedModel {
-  std::shared_ptr<const MappedFile> file;
-  ModelHeader header;
-
-  std::span<const float> values() const { return ModelValues(header, file->bytes()); }
-};
-
-StatusOr<MappedModel> MapModel(const BlobStore& blobs, const std::string& digest) {
-  MappedModel model;
-  CSL_ASSIGN_OR_RETURN(model.file, blobs.Map(digest));
-  const auto header = ParseModelHeader(model.file->bytes());
-  if (!header.ok()) return Annotate(header.status(), "blob " + digest);
-  model.header = *header;
-  return model;
-}
 
 void MeanOnAllCores(const Layout& layout, std::span<const float> base,
                     std::span<const WeightedUpdate> updates, std::size_t begin,
@@ -42,6 +26,21 @@ void MeanOnAllCores(const Layout& layout, std::span<const float> base,
         [=, &layout] { WeightedMean(layout, base, updates, begin + first, part); });
   }
   WeightedMean(layout, base, updates, begin, out.first(std::min(share, out.size())));
+}
+
+// A bit that flipped on the disk would be averaged without a word.
+Status CheckDigests(const std::vector<std::pair<std::string, const MappedModel*>>& models) {
+  std::vector<std::future<bool>> sound;
+  for (const auto& [digest, model] : models) {
+    sound.push_back(std::async(std::launch::async, [digest = digest, model = model] {
+      return Sha256Of(model->file->bytes()) == digest;
+    }));
+  }
+  Status status;
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    if (!sound[i].get()) status = DataLoss("blob {} was damaged on the disk", models[i].first);
+  }
+  return status;
 }
 
 }  // namespace
@@ -58,6 +57,11 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const std::string& 
     CSL_RETURN_IF_ERROR(CheckSameLayout(*base.header.layout, *model.header.layout));
     updates.push_back({model.values(), static_cast<double>(contribution.examples)});
   }
+  std::vector<std::pair<std::string, const MappedModel*>> read = {{base_digest, &base}};
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    read.emplace_back(contributions[i].digest, &models[i]);
+  }
+  CSL_RETURN_IF_ERROR(CheckDigests(read));
 
   ModelInfo info = base.header.info;
   info.provenance = {.run = run,

@@ -61,6 +61,20 @@ struct Ctl::Parts {
     return Call(&v1::ModelService::Stub::ListModels, *models, request);
   }
 
+  // "RUN@ROUND", or "RUN" for its last model.
+  StatusOr<v1::ModelRef> FindModel(const std::string& name) {
+    const std::size_t at = name.find('@');
+    const std::string run = name.substr(0, at);
+    CSL_ASSIGN_OR_RETURN(const v1::ListModelsResponse response, GetModels(run));
+    const auto& refs = response.models();
+    for (auto model = refs.rbegin(); model != refs.rend(); ++model) {
+      if (at == std::string::npos || name.substr(at + 1) == std::to_string(model->round())) {
+        return *model;
+      }
+    }
+    return NotFound("there is no model '{}'; want RUN or RUN@ROUND, see: model list", name);
+  }
+
   StatusOr<std::string> UploadInitialModel(const std::filesystem::path& path) {
     CSL_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
     const auto header = ParseModelHeader(file.bytes());
@@ -143,12 +157,15 @@ Status Ctl::RevokeSite(const std::string& site) {
 }
 
 Status Ctl::SubmitRun(const std::filesystem::path& plan, const std::filesystem::path& initial_model,
-                      bool watch) {
+                      const std::string& from, bool watch) {
   v1::SubmitRunRequest request;
   CSL_ASSIGN_OR_RETURN(*request.mutable_plan(), ReadPlan(plan));
   if (!initial_model.empty()) {
     CSL_ASSIGN_OR_RETURN(*request.mutable_initial_model_digest(),
                          parts_->UploadInitialModel(initial_model));
+  } else if (!from.empty()) {
+    CSL_ASSIGN_OR_RETURN(const v1::ModelRef model, parts_->FindModel(from));
+    request.set_initial_model_digest(model.digest());
   }
   CSL_ASSIGN_OR_RETURN(const v1::SubmitRunResponse response,
                        parts_->Call(&v1::AdminService::Stub::SubmitRun, *parts_->admin, request));
@@ -203,11 +220,12 @@ Status Ctl::WatchRun(const std::string& run) {
       std::fflush(stdout);
     }
     const v1::RunSummary& summary = response.summary();
-    if (summary.status() == "COMPLETED") {
-      fmt::print("{} COMPLETED\n", run);
+    if (summary.status() == "COMPLETED" || summary.status() == "DEGRADED") {
+      fmt::print("{} {}{}{}\n", run, summary.status(), summary.reason().empty() ? "" : ": ",
+                 summary.reason());
       return OkStatus();
     }
-    if (IsEnded(summary)) {
+    if (IsEnded(summary) || summary.status() == "PAUSED") {
       return FailedPrecondition("{} {}: {}", run, summary.status(), summary.reason());
     }
     if (!SleepFor(kWatchInterval, parts_->stop)) {
@@ -221,6 +239,22 @@ Status Ctl::CancelRun(const std::string& run) {
   request.set_run_id(run);
   CSL_RETURN_IF_ERROR(parts_->Call(&v1::AdminService::Stub::CancelRun, *parts_->admin, request));
   fmt::print("cancelled {}\n", run);
+  return OkStatus();
+}
+
+Status Ctl::PauseRun(const std::string& run) {
+  v1::PauseRunRequest request;
+  request.set_run_id(run);
+  CSL_RETURN_IF_ERROR(parts_->Call(&v1::AdminService::Stub::PauseRun, *parts_->admin, request));
+  fmt::print("{} pauses where its round ends\n", run);
+  return OkStatus();
+}
+
+Status Ctl::ResumeRun(const std::string& run) {
+  v1::ResumeRunRequest request;
+  request.set_run_id(run);
+  CSL_RETURN_IF_ERROR(parts_->Call(&v1::AdminService::Stub::ResumeRun, *parts_->admin, request));
+  fmt::print("resumed {}\n", run);
   return OkStatus();
 }
 
@@ -240,16 +274,11 @@ Status Ctl::ListModels(const std::string& run) {
   return OkStatus();
 }
 
-Status Ctl::PullModel(const std::string& run, int round, const std::filesystem::path& path) {
-  CSL_ASSIGN_OR_RETURN(const v1::ListModelsResponse response, parts_->GetModels(run));
-  const v1::ModelRef* found = nullptr;
-  for (const v1::ModelRef& model : response.models()) {
-    if (round < 0 || static_cast<int>(model.round()) == round) found = &model;
-  }
-  if (found == nullptr) return NotFound("run '{}' has no model of round {}", run, round);
+Status Ctl::PullModel(const std::string& model, const std::filesystem::path& path) {
+  CSL_ASSIGN_OR_RETURN(const v1::ModelRef found, parts_->FindModel(model));
   if (std::filesystem::exists(path)) return AlreadyExists("{} exists already", path.string());
-  CSL_RETURN_IF_ERROR(DownloadBlob(*parts_->blobs, found->digest(), path, parts_->stop));
-  fmt::print("{}: round {}, {}\n", path.string(), found->round(), found->digest());
+  CSL_RETURN_IF_ERROR(DownloadBlob(*parts_->blobs, found.digest(), path, parts_->stop));
+  fmt::print("{}: round {}, {}\n", path.string(), found.round(), found.digest());
   return OkStatus();
 }
 

@@ -23,19 +23,23 @@ class Ctl {
   Status ListSites();
   Status RevokeSite(const std::string& site);
 
-  // Prints the run's id; with watch, its rounds as they end, too.
+  // Prints the run's id; with watch, its rounds as they end, too. It starts from a model file, from
+  // a global model (RUN@ROUND, or RUN for its last), or where both are empty from the plan's seed.
   Status SubmitRun(const std::filesystem::path& plan, const std::filesystem::path& initial_model,
-                   bool watch);
+                   const std::string& from, bool watch);
   Status ListRuns();
   Status ShowRun(const std::string& run);
-  // A line a round until the run ends; FAILED_PRECONDITION where it did not complete.
+  // A line a round until the run ends or pauses; FAILED_PRECONDITION where it did not train to its
+  // end.
   Status WatchRun(const std::string& run);
   Status CancelRun(const std::string& run);
+  Status PauseRun(const std::string& run);
+  Status ResumeRun(const std::string& run);
 
   // run empty: of all runs.
   Status ListModels(const std::string& run);
-  // round below 0: the last one.
-  Status PullModel(const std::string& run, int round, const std::filesystem::path& path);
+  // A global model: RUN@ROUND, or RUN for its last.
+  Status PullModel(const std::string& model, const std::filesystem::path& path);
 
  private:
   struct Parts;

@@ -18,8 +18,7 @@ int main(int argc, char** argv) {
   app.add_option("--dir", dir, "The admin's folder (DIR/admin of the coordinator)")->required();
   app.add_flag("--json", json, "Print JSON");
 
-  std::string name, plan, init, output;
-  int round = -1;
+  std::string name, plan, init, from, output;
   bool watch = false;
   std::function<Status(Ctl&)> command;
   const auto add = [&](CLI::App* parent, const char* verb, const char* help,
@@ -43,9 +42,12 @@ int main(int argc, char** argv) {
   CLI::App* run = app.add_subcommand("run", "Training runs");
   run->require_subcommand(1)->fallthrough();
   CLI::App* submit = add(run, "submit", "Start a run; prints its id",
-                         [&](Ctl& ctl) { return ctl.SubmitRun(plan, init, watch); });
+                         [&](Ctl& ctl) { return ctl.SubmitRun(plan, init, from, watch); });
   submit->add_option("plan", plan, "The plan, a YAML file")->required();
-  submit->add_option("--init", init, "A model file to start from, instead of the plan's seed");
+  CLI::Option* file =
+      submit->add_option("--init", init, "A model file to start from, instead of the plan's seed");
+  submit->add_option("--from", from, "A global model to start from: RUN@ROUND, or RUN for its last")
+      ->excludes(file);
   submit->add_flag("--watch", watch, "Show the rounds until the run ends");
   add(run, "list", "List the runs", [](Ctl& ctl) { return ctl.ListRuns(); });
   add(run, "show", "Show a run: its sites, rounds and scores",
@@ -59,15 +61,21 @@ int main(int argc, char** argv) {
       ->add_option("run", name)
       ->required();
 
+  add(run, "pause", "Stop a run where its round ends", [&](Ctl& ctl) { return ctl.PauseRun(name); })
+      ->add_option("run", name)
+      ->required();
+  add(run, "resume", "Go on with a paused run", [&](Ctl& ctl) { return ctl.ResumeRun(name); })
+      ->add_option("run", name)
+      ->required();
+
   CLI::App* model = app.add_subcommand("model", "Global models");
   model->require_subcommand(1)->fallthrough();
   add(model, "list", "List the global models", [&](Ctl& ctl) {
     return ctl.ListModels(name);
   })->add_option("run", name, "Of this run alone");
   CLI::App* pull = add(model, "pull", "Fetch a global model",
-                       [&](Ctl& ctl) { return ctl.PullModel(name, round, output); });
-  pull->add_option("run", name)->required();
-  pull->add_option("--round", round, "The model after this round (default: the last)");
+                       [&](Ctl& ctl) { return ctl.PullModel(name, output); });
+  pull->add_option("model", name, "RUN@ROUND, or RUN for its last")->required();
   pull->add_option("-o,--output", output, "The file to write")->required();
 
   CLI11_PARSE(app, argc, argv);

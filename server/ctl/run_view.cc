@@ -19,8 +19,8 @@ std::vector<std::string> ClassesOf(const v1::GetRunResponse& run) {
 
 // What the sites did in the round that made the model.
 struct TrainingOfRound {
-  int delivered = 0;
-  int asked = 0;
+  std::set<std::string> delivered;
+  std::set<std::string> asked;
   double loss_sum = 0;
   double examples = 0;
   double slowest_seconds = 0;
@@ -30,9 +30,9 @@ TrainingOfRound TrainingOf(const v1::GetRunResponse& run, int round) {
   TrainingOfRound training;
   for (const v1::TaskSummary& task : run.tasks()) {
     if (static_cast<int>(task.round()) != round || task.kind() != "train") continue;
-    ++training.asked;
+    training.asked.insert(task.site());
     if (task.status() != "done") continue;
-    ++training.delivered;
+    training.delivered.insert(task.site());
     const auto examples = static_cast<double>(task.train_examples());
     training.loss_sum += task.train_loss() * examples;
     training.examples += examples;
@@ -81,11 +81,12 @@ std::string RoundLine(const v1::GetRunResponse& run, const ModelScores& scores) 
   const Report report = Summarise(scores.pooled);
   std::string line = fmt::format("round {:>3}/{}", scores.round, run.summary().rounds());
   const TrainingOfRound training = TrainingOf(run, scores.round);
-  if (training.asked == 0) {
+  if (training.asked.empty()) {
     line += "  initial model               ";
   } else {
-    line += fmt::format("  {}/{} sites, train loss {:.4f}", training.delivered, training.asked,
-                        training.loss_sum / std::max(1.0, training.examples));
+    line +=
+        fmt::format("  {}/{} sites, train loss {:.4f}", training.delivered.size(),
+                    training.asked.size(), training.loss_sum / std::max(1.0, training.examples));
   }
   line += fmt::format("  |  loss {:.4f}  accuracy {:>6}  balanced {:>6}  on {} images of {} sites",
                       report.loss.value_or(0), Percent(report.accuracy),
@@ -97,6 +98,8 @@ StatusOr<std::string> DescribeRun(const v1::GetRunResponse& run) {
   const v1::RunSummary& summary = run.summary();
   std::string text = fmt::format("{} '{}': {}, round {} of {}\n", summary.run_id(), summary.name(),
                                  summary.status(), summary.round(), summary.rounds());
+  if (summary.attempt() > 1) text += fmt::format("attempt {} at this round\n", summary.attempt());
+  if (summary.pausing()) text += "pauses where this round ends\n";
   if (!summary.reason().empty()) text += fmt::format("reason: {}\n", summary.reason());
   text += fmt::format("submitted {}, ended {}\n\n", FormatTime(summary.created_unix_ms()),
                       FormatTime(summary.ended_unix_ms()));

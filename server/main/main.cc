@@ -10,6 +10,7 @@
 
 #include "common/base/memory.h"
 #include "common/cli/cli.h"
+#include "server/check/check.h"
 #include "server/rpc/server.h"
 
 namespace {
@@ -25,6 +26,22 @@ Status Init(const std::string& dir, const consilium::ServerOptions& options) {
       "  {1}/admin    the first admin's identity: consilium-ctl --dir {1}/admin …\n"
       "Serve it: consilium-server serve --dir {1}\n",
       options.federation, dir);
+  return consilium::OkStatus();
+}
+
+Status Check(const std::string& dir) {
+  const auto findings = consilium::CheckFolder(dir);
+  if (!findings.ok()) return findings.status();
+  std::size_t errors = 0;
+  for (const consilium::Finding& finding : *findings) {
+    fmt::print("{}: {}\n  {}\n", finding.is_error ? "error" : "warning", finding.what,
+               finding.remedy);
+    errors += finding.is_error ? 1 : 0;
+  }
+  if (errors > 0) {
+    return consilium::DataLoss("{}: {} errors, see above", dir, errors);
+  }
+  fmt::print("{}: sound\n", dir);
   return consilium::OkStatus();
 }
 
@@ -71,8 +88,13 @@ int main(int argc, char** argv) {
   serve->add_option("--listen", listen.address, "HOST:PORT (default: every interface)");
   serve->add_option("--enrol", listen.enrol_address, "HOST:PORT (default: every interface)");
 
+  CLI::App* check = app.add_subcommand(
+      "check", "Read everything in a coordinator's folder: database, models, updates");
+  check->add_option("--dir", dir, "The coordinator's folder")->required();
+
   CLI11_PARSE(app, argc, argv);
   return consilium::ExitCode("consilium-server", [&] {
+    if (check->parsed()) return Check(dir);
     return init->parsed() ? Init(dir, options) : Serve(dir, listen, stop);
   });
 }

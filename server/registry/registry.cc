@@ -98,7 +98,9 @@ Status Registry::CheckHospital(const std::string& site, const Certificate& certi
   }
   const TimePoint now = clock_.Now();
   if (now - record->last_seen < kLastSeenResolution) return OkStatus();
-  return store_.SetLastSeen(site, now);
+  // A full disk must not shut a hospital out.
+  (void)store_.SetLastSeen(site, now);
+  return OkStatus();
 }
 
 }  // namespace consilium

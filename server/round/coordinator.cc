@@ -3,10 +3,12 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <set>
 
 #include "common/crypto/digest.h"
 #include "common/model/model_file.h"
 #include "server/admission/admission.h"
+#include "server/aggregate/rebase.h"
 #include "server/aggregate/round_average.h"
 #include "server/store/run_config.h"
 
@@ -17,6 +19,14 @@ constexpr std::size_t kRunIdBytes = 4;
 constexpr std::uint64_t kMaxTrainExamples = 1'000'000'000;
 // How much longer than the global model's file an update may be: its metadata name other things.
 constexpr std::uint64_t kHeaderSlackBytes = 64 << 10;
+
+constexpr char kUploader[] = "admin-";
+// How long a blob that is being made may lie unwritten or unnamed, and an admin's upload
+// unsubmitted.
+constexpr std::chrono::minutes kTimeToFinish{30};
+constexpr std::chrono::hours kTimeToSubmit{24};
+constexpr std::chrono::seconds kSweepInterval{5};
+constexpr std::chrono::seconds kPauseWhereFull{2};
 
 // At most kMaxReason bytes of a text that may come from a hospital or its file, cut between
 // characters, with nothing in it that is not printable ASCII: it is shown to people and sent in
@@ -32,13 +42,15 @@ std::string TaskIdOf(const TaskReport& report) {
   return std::visit([](const auto& event) { return event.task_id; }, report);
 }
 
-// What a finished round averages, by site.
+// What a finished round averages, by site, whichever attempt it came in.
 std::vector<Contribution> ContributionsOf(const RunState& run) {
-  std::vector<Contribution> contributions;
+  std::map<std::string, Contribution> by_site;
   for (const TaskState& task : run.tasks) {
     if (task.round != run.round || task.status != TaskStatus::kDone) continue;
-    contributions.push_back({task.result.blob_digest, task.result.train_examples});
+    by_site[task.site] = {task.result.blob_digest, task.result.train_examples};
   }
+  std::vector<Contribution> contributions;
+  for (auto& [site, contribution] : by_site) contributions.push_back(std::move(contribution));
   return contributions;
 }
 
@@ -57,6 +69,65 @@ Status CheckSites(const RunConfig& config, const std::vector<std::string>& activ
                             quorum, sites);
 }
 
+const TaskState* OpenTaskOf(const RunState& run, const std::string& site) {
+  const auto found = std::find_if(run.tasks.begin(), run.tasks.end(), [&](const TaskState& task) {
+    return task.site == site && task.status == TaskStatus::kOpen;
+  });
+  return found == run.tasks.end() ? nullptr : &*found;
+}
+
+// Whether the site would make the run's initial model if it asked.
+bool WantsInitialModel(const RunState& run, const std::string& site, const RunContext& context) {
+  return run.status == RunStatus::kInitialising &&
+         OpenTaskOf(Apply(run, SiteAsked{site}, context), site) != nullptr;
+}
+
+// 0 for a run that never had one.
+std::uint64_t TurnOf(const std::map<std::string, std::uint64_t>& turns, const std::string& run) {
+  const auto found = turns.find(run);
+  return found == turns.end() ? 0 : found->second;
+}
+
+// Whether the site's result for the task's round has been counted, in whichever attempt.
+bool IsDelivered(const RunState& run, const TaskState& task) {
+  return std::any_of(run.tasks.begin(), run.tasks.end(), [&](const TaskState& other) {
+    return other.site == task.site && other.round == task.round &&
+           other.status == TaskStatus::kDone;
+  });
+}
+
+// Whether a missed task's update may count for the round after its own.
+bool MayBeLate(const RunState& run, const TaskState& task) {
+  return run.config.late_updates == LateUpdates::kNextRound && task.kind == TaskKind::kTrain &&
+         task.status == TaskStatus::kMissed && !IsDelivered(run, task);
+}
+
+// The task's round was closed, and the one that its update may count for is not open yet.
+bool IsBetweenRounds(const RunState& run, const TaskState& task) {
+  return run.status == RunStatus::kAggregating && task.round == run.round && MayBeLate(run, task);
+}
+
+// The open task that a result of a missed one may count for: the same round's next attempt, or by
+// the plan's leave the next round's. None where there is none.
+const TaskState* SuccessorOf(const RunState& run, const TaskState& task) {
+  const TaskState* open = OpenTaskOf(run, task.site);
+  if (open == nullptr || open->kind != task.kind || task.status != TaskStatus::kMissed ||
+      IsDelivered(run, task)) {
+    return nullptr;
+  }
+  const int newest =
+      run.config.late_updates == LateUpdates::kNextRound && task.kind == TaskKind::kTrain
+          ? task.round + 1
+          : task.round;
+  return open->round <= newest ? open : nullptr;
+}
+
+const ModelVersion* ModelOfRound(const RunState& run, int round) {
+  const auto found = std::find_if(run.models.begin(), run.models.end(),
+                                  [&](const ModelVersion& model) { return model.round == round; });
+  return found == run.models.end() ? nullptr : &*found;
+}
+
 bool HasModel(const RunState& run, const std::string& digest) {
   return std::any_of(run.models.begin(), run.models.end(),
                      [&](const ModelVersion& model) { return model.digest == digest; });
@@ -70,6 +141,8 @@ bool IsContribution(const RunState& run, const std::string& digest) {
 
 }  // namespace
 
+std::string UploaderOf(const std::string& admin) { return kUploader + admin; }
+
 StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(Store& store, BlobStore blobs,
                                                            Registry& registry, const Clock& clock) {
   CSL_ASSIGN_OR_RETURN(std::vector<RunState> runs, store.LoadRuns());
@@ -77,6 +150,7 @@ StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(Store& store, BlobSto
       new Coordinator(store, std::move(blobs), registry, clock));
   MutexLock lock(coordinator->mu_);
   coordinator->runs_ = std::move(runs);
+  coordinator->Sweep(/*alone=*/true);
   coordinator->work_due_ = true;
   return coordinator;
 }
@@ -87,11 +161,12 @@ StatusOr<RunContext> Coordinator::Context() const {
 }
 
 StatusOr<std::string> Coordinator::Submit(const std::string& plan,
-                                          const std::string& initial_model_digest) {
+                                          const std::string& initial_model_digest,
+                                          const std::string& uploader) {
   CSL_ASSIGN_OR_RETURN(const RunConfig config, ParseRunConfig(plan));
   std::optional<ModelVersion> initial;
   if (!initial_model_digest.empty()) {
-    CSL_ASSIGN_OR_RETURN(const auto file, blobs_.Map(initial_model_digest));
+    CSL_ASSIGN_OR_RETURN(const auto file, blobs_.MapUpload(initial_model_digest, uploader));
     const Status admitted = CheckInitialModel(file->bytes(), config.model);
     if (!admitted.ok()) return Annotate(admitted, "initial model");
     initial = {.round = 0, .digest = initial_model_digest, .bytes = file->bytes().size()};
@@ -102,6 +177,7 @@ StatusOr<std::string> Coordinator::Submit(const std::string& plan,
     CSL_ASSIGN_OR_RETURN(const RunContext context, Context());
     CSL_RETURN_IF_ERROR(CheckSites(config, context.active_sites));
     RunState run = StartRun(id, plan, config, initial, context);
+    if (initial) CSL_RETURN_IF_ERROR(blobs_.Keep(initial->digest, uploader));
     CSL_RETURN_IF_ERROR(store_.SaveRun(run));
     runs_.push_back(std::move(run));
   }
@@ -112,6 +188,23 @@ StatusOr<std::string> Coordinator::Submit(const std::string& plan,
 
 Status Coordinator::Cancel(const std::string& run_id) {
   return ApplyEvent(run_id, CancelRequested{});
+}
+
+Status Coordinator::Pause(const std::string& run_id) {
+  CSL_ASSIGN_OR_RETURN(const RunState run, FindRun(run_id));
+  if (!CanPause(run)) {
+    return FailedPrecondition("{} is {}: there is nothing to pause", run_id,
+                              RunStatusName(run.status));
+  }
+  return ApplyEvent(run_id, PauseRequested{});
+}
+
+Status Coordinator::Resume(const std::string& run_id) {
+  CSL_ASSIGN_OR_RETURN(const RunState run, FindRun(run_id));
+  if (!CanResume(run)) {
+    return FailedPrecondition("{} is {}, not paused", run_id, RunStatusName(run.status));
+  }
+  return ApplyEvent(run_id, ResumeRequested{});
 }
 
 Status Coordinator::EndTasksOf(const std::string& site) {
@@ -132,14 +225,43 @@ StatusOr<RunState> Coordinator::FindRun(const std::string& run_id) const {
   return NotFound("no run '{}'", run_id);
 }
 
+StatusOr<RunState*> Coordinator::Find(const std::string& run_id) {
+  const auto run = std::find_if(runs_.begin(), runs_.end(),
+                                [&](const RunState& other) { return other.id == run_id; });
+  if (run == runs_.end()) return NotFound("no run '{}'", run_id);
+  return &*run;
+}
+
 Status Coordinator::ApplyEvent(const std::string& run_id, const RunEvent& event) {
   {
     MutexLock lock(mu_);
     CSL_ASSIGN_OR_RETURN(const RunContext context, Context());
-    const auto run = std::find_if(runs_.begin(), runs_.end(),
-                                  [&](const RunState& other) { return other.id == run_id; });
-    if (run == runs_.end()) return NotFound("no run '{}'", run_id);
+    CSL_ASSIGN_OR_RETURN(RunState * run, Find(run_id));
     CSL_RETURN_IF_ERROR(Advance(*run, event, context));
+  }
+  AnswerWaiters();
+  return OkStatus();
+}
+
+Status Coordinator::ApplyResult(const std::string& run_id, const TaskSucceeded& success,
+                                const std::string& owner) {
+  {
+    MutexLock lock(mu_);
+    CSL_ASSIGN_OR_RETURN(const RunContext context, Context());
+    CSL_ASSIGN_OR_RETURN(RunState * run, Find(run_id));
+    const TaskState* task = Locate(success.task_id).second;
+    if (task == nullptr || task->status != TaskStatus::kOpen) {
+      return absl::AbortedError("the task ended meanwhile");
+    }
+    // First the blob, then the state that names it: a crash in between leaves a blob to be swept.
+    const std::string& digest = success.result.blob_digest;
+    if (!digest.empty()) {
+      const Status kept = blobs_.Keep(digest, owner);
+      if (absl::IsNotFound(kept))
+        return DataLoss("the model {} is not here; send it again", digest);
+      CSL_RETURN_IF_ERROR(kept);
+    }
+    CSL_RETURN_IF_ERROR(Advance(*run, success, context));
   }
   AnswerWaiters();
   return OkStatus();
@@ -160,20 +282,36 @@ Status Coordinator::Advance(RunState& run, const RunEvent& event, const RunConte
 }
 
 StatusOr<std::optional<Assignment>> Coordinator::FindTask(const std::string& site) {
+  CSL_ASSIGN_OR_RETURN(const RunContext context, Context());
+  Turns& turns = turns_[site];
+  RunState* chosen = nullptr;
   for (RunState& run : runs_) {
-    if (run.status == RunStatus::kInitialising) {
-      CSL_ASSIGN_OR_RETURN(const RunContext context, Context());
-      CSL_RETURN_IF_ERROR(Advance(run, SiteAsked{site}, context));
+    const TaskState* open = OpenTaskOf(run, site);
+    if (open != nullptr && open->id == turns.task_id) {  // a site ends what it has begun
+      chosen = &run;
+      break;
     }
-    for (const TaskState& task : run.tasks) {
-      if (task.site != site || task.status != TaskStatus::kOpen) continue;
-      Assignment assignment{
-          .task = task, .run_id = run.id, .plan = run.plan, .model = {}, .deadline = run.deadline};
-      if (!run.models.empty()) assignment.model = run.models.back();
-      return assignment;
+    if (open == nullptr && !WantsInitialModel(run, site, context)) continue;
+    if (chosen == nullptr || TurnOf(turns.by_run, run.id) < TurnOf(turns.by_run, chosen->id)) {
+      chosen = &run;
     }
   }
-  return std::nullopt;
+  if (chosen == nullptr) return std::nullopt;
+  if (OpenTaskOf(*chosen, site) == nullptr) {
+    CSL_RETURN_IF_ERROR(Advance(*chosen, SiteAsked{site}, context));
+  }
+  const TaskState* open = OpenTaskOf(*chosen, site);
+  if (turns.task_id != open->id) {
+    turns.task_id = open->id;
+    turns.by_run[chosen->id] = next_turn_++;
+  }
+  Assignment assignment{.task = *open,
+                        .run_id = chosen->id,
+                        .plan = chosen->plan,
+                        .model = {},
+                        .deadline = chosen->deadline};
+  if (!chosen->models.empty()) assignment.model = chosen->models.back();
+  return assignment;
 }
 
 StatusOr<std::optional<Assignment>> Coordinator::NextTask(const std::string& site) {
@@ -230,39 +368,70 @@ std::pair<const RunState*, const TaskState*> Coordinator::Locate(const std::stri
   return {nullptr, nullptr};
 }
 
+StatusOr<std::optional<Coordinator::Found>> Coordinator::FindReported(const std::string& site,
+                                                                      const std::string& task_id) {
+  MutexLock lock(mu_);
+  const auto [run, task] = Locate(task_id);
+  if (task == nullptr) return std::nullopt;
+  if (task->site != site) return PermissionDenied("task {} is not of site '{}'", task_id, site);
+  if (IsBetweenRounds(*run, *task)) return Unavailable("the next round is about to open");
+  Found found{.run = *run, .task = *task, .delivered = IsDelivered(*run, *task)};
+  if (const TaskState* next = SuccessorOf(*run, *task)) found.successor = *next;
+  return found;
+}
+
 StatusOr<std::string> Coordinator::Report(const std::string& site, const TaskReport& report) {
-  const std::string task_id = TaskIdOf(report);
-  RunState run;
-  TaskState task;
-  {
-    MutexLock lock(mu_);
-    const auto [found_run, found_task] = Locate(task_id);
-    if (found_task == nullptr) return "the round of this task closed before the report came";
-    run = *found_run;
-    task = *found_task;
+  while (true) {
+    auto note = ReportOnce(site, report);
+    if (!absl::IsAborted(note.status())) return note;  // the round closed while it was admitted
   }
-  if (task.site != site) return PermissionDenied("task {} is not of site '{}'", task_id, site);
-  if (task.status == TaskStatus::kDone) return "";  // a repeated report: the first one counted
-  if (task.status != TaskStatus::kOpen) {
-    return fmt::format("the task had ended before the report came: {}", task.reason);
+}
+
+StatusOr<std::string> Coordinator::ReportOnce(const std::string& site, const TaskReport& report) {
+  const std::string task_id = TaskIdOf(report);
+  const auto* success = std::get_if<TaskSucceeded>(&report);
+  CSL_ASSIGN_OR_RETURN(const auto found, FindReported(site, task_id));
+  if (found && found->delivered) return "";  // a repeated report: the first one counted
+  const bool open = found && found->task.status == TaskStatus::kOpen;
+  if (!open && !(found && found->successor && success != nullptr)) {
+    if (found && success != nullptr) blobs_.Drop(success->result.blob_digest, task_id);
+    if (!found) return "the round of this task closed before the report came";
+    return fmt::format("the task had ended before the report came: {}", found->task.reason);
+  }
+  if (success == nullptr) {
+    TaskEnded ended = std::get<TaskEnded>(report);
+    ended.reason = Clip(ended.reason);
+    CSL_RETURN_IF_ERROR(ApplyEvent(found->run.id, ended));
+    return "";
   }
 
-  RunEvent event = std::visit([](const auto& e) -> RunEvent { return e; }, report);
-  if (auto* ended = std::get_if<TaskEnded>(&event)) ended->reason = Clip(ended->reason);
-  Status admitted;
-  if (auto* success = std::get_if<TaskSucceeded>(&event)) {
-    const Status admission = Admit(run, task, success->result);
-    if (!admission.ok()) {
-      admitted = Status(admission.code(), Clip(std::string(admission.message())));
-      spdlog::warn("{}: refused: {}", task_id, std::string(admitted.message()));
-      Discard(success->result.blob_digest);
-      event = TaskEnded{task_id, TaskStatus::kFailed,
-                        "its result was refused: " + std::string(admitted.message())};
-    }
+  const std::string& digest = success->result.blob_digest;
+  if (!digest.empty() && !blobs_.HeldOf(digest, task_id).whole) {
+    return DataLoss("the model {} is not here; send it again", digest);
   }
-  CSL_RETURN_IF_ERROR(ApplyEvent(run.id, event));
-  CSL_RETURN_IF_ERROR(admitted);
-  return "";
+  TaskResult result = success->result;
+  Status admission = Admit(found->run, found->task, result);
+  if (admission.ok() && !open) admission = Transfer(*found, result);
+  if (absl::IsInvalidArgument(admission)) return Refuse(*found, digest, admission);
+  if (!admission.ok()) return Unavailable("{}", std::string(admission.message()));
+  const std::string& counted = open ? found->task.id : found->successor->id;
+  CSL_RETURN_IF_ERROR(ApplyResult(found->run.id, {counted, result}, task_id));
+  if (open) return "";
+  blobs_.Drop(digest, task_id);
+  return fmt::format("the task had ended ({}); its result counts as that of {}", found->task.reason,
+                     counted);
+}
+
+StatusOr<std::string> Coordinator::Refuse(const Found& found, const std::string& digest,
+                                          const Status& why) {
+  const Status refused(why.code(), Clip(std::string(why.message())));
+  const std::string reason = "its result was refused: " + std::string(refused.message());
+  spdlog::warn("{}: {}", found.task.id, reason);
+  blobs_.Drop(digest, found.task.id);
+  if (found.task.status != TaskStatus::kOpen) return reason;
+  CSL_RETURN_IF_ERROR(
+      ApplyEvent(found.run.id, TaskEnded{found.task.id, TaskStatus::kFailed, reason}));
+  return refused;
 }
 
 Status Coordinator::Admit(const RunState& run, const TaskState& task, TaskResult& result) const {
@@ -271,27 +440,50 @@ Status Coordinator::Admit(const RunState& run, const TaskState& task, TaskResult
     return InvalidArgument("the evaluation has {} classes, want {}", result.evaluation.classes(),
                            classes);
   }
-  if (task.kind == TaskKind::kEvaluate) return OkStatus();
-  CSL_ASSIGN_OR_RETURN(const auto file, blobs_.Map(result.blob_digest));
+  if (task.kind == TaskKind::kEvaluate) {
+    if (result.blob_digest.empty()) return OkStatus();
+    return InvalidArgument("an evaluation has no model to deliver");
+  }
+  CSL_ASSIGN_OR_RETURN(const auto file, blobs_.MapUpload(result.blob_digest, task.id));
   result.blob_bytes = file->bytes().size();
   if (task.kind == TaskKind::kInitialise) return CheckInitialModel(file->bytes(), run.config.model);
   if (result.train_examples == 0 || result.train_examples > kMaxTrainExamples) {
     return InvalidArgument("{} training examples, want 1 to {}", result.train_examples,
                            kMaxTrainExamples);
   }
-  const std::string& base = run.models.back().digest;
-  CSL_ASSIGN_OR_RETURN(const auto base_file, blobs_.Map(base));
+  const ModelVersion* base = ModelOfRound(run, task.round - 1);
+  if (base == nullptr) return Internal("{} has no model of round {}", run.id, task.round - 1);
+  CSL_ASSIGN_OR_RETURN(const auto base_file, blobs_.Map(base->digest));
   CSL_ASSIGN_OR_RETURN(const ModelHeader header, ParseModelHeader(base_file->bytes()));
   return CheckUpdate(file->bytes(), header,
-                     {.run = run.id, .round = task.round, .base_digest = base});
+                     {.run = run.id, .round = task.round, .base_digest = base->digest});
+}
+
+Status Coordinator::Transfer(const Found& found, TaskResult& result) const {
+  if (found.task.round == found.successor->round) return OkStatus();
+  const ModelVersion* old_base = ModelOfRound(found.run, found.task.round - 1);
+  const ModelVersion& new_base = found.run.models.back();
+  CSL_ASSIGN_OR_RETURN(const auto file, blobs_.MapUpload(result.blob_digest, found.task.id));
+  CSL_ASSIGN_OR_RETURN(const AveragedModel rebased,
+                       Rebase(blobs_, file->bytes(), old_base->digest, new_base.digest,
+                              {.run = found.run.id,
+                               .round = found.successor->round,
+                               .parent_digest = new_base.digest}));
+  result.blob_digest = rebased.digest;
+  result.blob_bytes = rebased.bytes;
+  result.evaluation = {};  // it scored the older model
+  return OkStatus();
 }
 
 Status Coordinator::CheckUpload(const std::string& site, const std::string& task_id,
                                 std::uint64_t bytes) const {
   MutexLock lock(mu_);
   const auto [run, task] = Locate(task_id);
-  if (task == nullptr || task->site != site || task->status != TaskStatus::kOpen ||
-      task->kind == TaskKind::kEvaluate) {
+  if (task != nullptr && task->site == site && IsBetweenRounds(*run, *task)) {
+    return Unavailable("the next round is about to open");
+  }
+  if (task == nullptr || task->site != site || task->kind == TaskKind::kEvaluate ||
+      (task->status != TaskStatus::kOpen && SuccessorOf(*run, *task) == nullptr)) {
     return PermissionDenied("site '{}' has no open task '{}' to upload for", site, task_id);
   }
   const std::uint64_t limit =
@@ -308,18 +500,62 @@ bool Coordinator::IsGlobalModel(const std::string& digest) const {
                      [&](const RunState& run) { return HasModel(run, digest); });
 }
 
-void Coordinator::Discard(const std::string& digest) const {
-  MutexLock lock(mu_);
-  const bool needed = std::any_of(runs_.begin(), runs_.end(), [&](const RunState& run) {
+bool Coordinator::IsNeeded(const std::string& digest) const {
+  return std::any_of(runs_.begin(), runs_.end(), [&](const RunState& run) {
     return HasModel(run, digest) || (!IsFinal(run.status) && IsContribution(run, digest));
   });
-  if (!needed) blobs_.Remove(digest);
+}
+
+void Coordinator::Discard(const std::string& digest) const {
+  MutexLock lock(mu_);
+  if (!IsNeeded(digest)) blobs_.Remove(digest);
+}
+
+bool Coordinator::IsSpent(const std::string& digest) const {
+  return std::any_of(runs_.begin(), runs_.end(), [&](const RunState& run) {
+    return std::any_of(run.tasks.begin(), run.tasks.end(), [&](const TaskState& task) {
+      return task.status == TaskStatus::kDone && task.result.blob_digest == digest;
+    });
+  });
+}
+
+bool Coordinator::IsAwaited(const BlobStore::Entry& upload) const {
+  if (upload.owner.empty()) return upload.age < kTimeToFinish;
+  if (upload.owner.starts_with(kUploader)) return upload.age < kTimeToSubmit;
+  const auto [run, task] = Locate(upload.owner);
+  return task != nullptr && (task->status == TaskStatus::kOpen ||
+                             SuccessorOf(*run, *task) != nullptr || IsBetweenRounds(*run, *task));
+}
+
+void Coordinator::Sweep(bool alone) const {
+  const auto incoming = blobs_.ListIncoming();
+  const auto blobs = blobs_.List();
+  for (const Status& status : {incoming.status(), blobs.status()}) {
+    if (!status.ok()) spdlog::error("cannot sweep: {}", std::string(status.message()));
+  }
+  if (!incoming.ok() || !blobs.ok()) return;
+  for (const BlobStore::Entry& upload : *incoming) {
+    if (!IsAwaited(upload) || (alone && upload.owner.empty())) blobs_.RemoveIncoming(upload.file);
+  }
+  std::set<std::string> models;  // most of what lies there
+  for (const RunState& run : runs_) {
+    for (const ModelVersion& model : run.models) models.insert(model.digest);
+  }
+  for (const BlobStore::Entry& blob : *blobs) {
+    if (models.contains(blob.file) || IsNeeded(blob.file)) continue;
+    // One that no task ever named may be an upload whose report the crash came before.
+    if (IsSpent(blob.file) || blob.age > kTimeToFinish) blobs_.Remove(blob.file);
+  }
 }
 
 void Coordinator::Work() {
   PassTime();
   AverageRounds();
   AnswerWaiters();
+  MutexLock lock(mu_);
+  if (clock_.Now() - swept_ < kSweepInterval) return;
+  swept_ = clock_.Now();
+  Sweep(/*alone=*/false);
 }
 
 void Coordinator::PassTime() {
@@ -337,6 +573,7 @@ void Coordinator::AverageRounds() {
   std::vector<RunState> finished;
   {
     MutexLock lock(mu_);
+    if (clock_.Now() < average_after_) return;
     std::copy_if(runs_.begin(), runs_.end(), std::back_inserter(finished),
                  [](const RunState& run) { return run.status == RunStatus::kAggregating; });
   }
@@ -344,12 +581,22 @@ void Coordinator::AverageRounds() {
     const auto contributions = ContributionsOf(run);
     const auto model =
         AverageRound(blobs_, run.id, run.round, run.models.back().digest, contributions);
+    if (absl::IsResourceExhausted(model.status())) {
+      // The updates are safe, and so is the round until there is room.
+      spdlog::error("{}: round {} waits: {}", run.id, run.round,
+                    std::string(model.status().message()));
+      MutexLock lock(mu_);
+      average_after_ = clock_.Now() + kPauseWhereFull;
+      return;
+    }
     const RunEvent event = model.ok()
                                ? RunEvent(RoundAveraged{{run.round, model->digest, model->bytes}})
                                : RunEvent(RunBroken{std::string(model.status().message())});
     if (const Status status = ApplyEvent(run.id, event); !status.ok()) {
       spdlog::error("{}: {}", run.id, std::string(status.message()));
-      continue;
+      MutexLock lock(mu_);
+      average_after_ = clock_.Now() + kPauseWhereFull;
+      return;
     }
     for (const Contribution& contribution : contributions) Discard(contribution.digest);
   }

@@ -36,24 +36,33 @@ struct Assignment {
 // What a site says of a task: the result, or how it ended without one.
 using TaskReport = std::variant<TaskSucceeded, TaskEnded>;
 
+// The owner of an admin's uploads.
+std::string UploaderOf(const std::string& admin);
+
 // Thread-safe. Outlived by what Create is given.
 class Coordinator {
  public:
   static StatusOr<std::unique_ptr<Coordinator>> Create(Store& store, BlobStore blobs,
                                                        Registry& registry, const Clock& clock);
 
-  // Starts a run of a serialised, checked plan and gives its id. The initial model is a blob; none
-  // where its digest is empty: then a hospital makes it. FAILED_PRECONDITION where fewer sites are
-  // active than the quorum or the plan names one that is not, INVALID_ARGUMENT where the initial
-  // model is not the plan's network.
-  StatusOr<std::string> Submit(const std::string& plan, const std::string& initial_model_digest);
+  // Starts a run of a serialised, checked plan and gives its id. The initial model is a global
+  // model or `uploader`'s whole upload; none where its digest is empty: then a hospital makes it.
+  // FAILED_PRECONDITION where fewer sites are active than the quorum or the plan names one that is
+  // not, INVALID_ARGUMENT where the initial model is not the plan's network.
+  StatusOr<std::string> Submit(const std::string& plan, const std::string& initial_model_digest,
+                               const std::string& uploader);
   Status Cancel(const std::string& run_id);
+  // FAILED_PRECONDITION where the run's state has no use for it.
+  Status Pause(const std::string& run_id);
+  Status Resume(const std::string& run_id);
   // Ends the open tasks of a site that was revoked, so that no round waits for it.
   Status EndTasksOf(const std::string& site);
   std::vector<RunState> Runs() const;
   StatusOr<RunState> FindRun(const std::string& run_id) const;
 
-  // The site's task, of its oldest run that has one; the same one again until it is reported.
+  // The site's task; the same one again until it has ended (after a restart, of several runs, it
+  // may be another run's). Of several runs they come in turn: the run whose last task went to this
+  // site longest ago, the oldest of those that are equal.
   StatusOr<std::optional<Assignment>> NextTask(const std::string& site);
 
   // Calls `ready` once: with the site's next task when there is one, or with none when `until` has
@@ -65,10 +74,12 @@ class Coordinator {
   // True if `ready` had not been called and now never will be.
   bool StopWaiting(WaitId id);
 
-  // Takes a report of the site's own task. A result's blob must have been uploaded; it is admitted
-  // here, and an inadmissible one is removed and ends the task as failed with INVALID_ARGUMENT.
-  // PERMISSION_DENIED for another site's task. A report that comes late changes nothing and gives a
-  // note that says so.
+  // Takes a report of the site's own task. A result's blob must have been uploaded for it; it is
+  // admitted here (DATA_LOSS where it is not there: it is to be sent again), and an inadmissible
+  // one is removed and ends the task as failed with INVALID_ARGUMENT. PERMISSION_DENIED for another
+  // site's task. A result that comes late counts for the same round if that is being tried again,
+  // and for the next one if the plan says so; otherwise it changes nothing. The note says what
+  // became of it where that is not what was asked for.
   StatusOr<std::string> Report(const std::string& site, const TaskReport& report);
 
   // OK if the site may upload a blob of that size for the task: it is open, its own, and the size
@@ -79,7 +90,8 @@ class Coordinator {
   bool IsGlobalModel(const std::string& digest) const;
 
   // Does what time and finished rounds ask for: closes rounds past their deadline, averages, ends
-  // waits. Called often by one thread, which sleeps in WaitForWork in between.
+  // waits, removes what nobody needs any more. Called often by one thread, which sleeps in
+  // WaitForWork in between.
   void Work();
   // Until there is work, or for the time given.
   void WaitForWork(std::chrono::milliseconds time);
@@ -87,6 +99,14 @@ class Coordinator {
   const BlobStore& blobs() const { return blobs_; }
 
  private:
+  // A task as it is reported, and what it counts for where it ended before.
+  struct Found {
+    RunState run;
+    TaskState task;
+    bool delivered = false;  // the site's result for the round has counted
+    std::optional<TaskState> successor;
+  };
+
   struct Waiter {
     std::string site;
     TimePoint until;
@@ -96,7 +116,17 @@ class Coordinator {
   Coordinator(Store& store, BlobStore blobs, Registry& registry, const Clock& clock)
       : store_(store), blobs_(std::move(blobs)), registry_(registry), clock_(clock) {}
 
+  StatusOr<std::optional<Found>> FindReported(const std::string& site, const std::string& task_id)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  StatusOr<std::string> ReportOnce(const std::string& site, const TaskReport& report);
+  // Ends a task whose result is inadmissible.
+  StatusOr<std::string> Refuse(const Found& found, const std::string& digest, const Status& why);
+  StatusOr<RunState*> Find(const std::string& run_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status ApplyEvent(const std::string& run_id, const RunEvent& event) ABSL_LOCKS_EXCLUDED(mu_);
+  // Makes `owner`'s upload a blob, if it is not one yet, and the result that of the task. ABORTED
+  // where the task has ended meanwhile.
+  Status ApplyResult(const std::string& run_id, const TaskSucceeded& success,
+                     const std::string& owner) ABSL_LOCKS_EXCLUDED(mu_);
   // Read under the lock that an event is applied under: a site that is revoked meanwhile then ends
   // its task after it was opened, not before.
   StatusOr<RunContext> Context() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -108,10 +138,19 @@ class Coordinator {
   std::pair<const RunState*, const TaskState*> Locate(const std::string& task_id) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status Admit(const RunState& run, const TaskState& task, TaskResult& result) const;
-  // Removes a blob, unless a run needs it, as a global model or as an update yet to be averaged:
-  // the mean of one update may be that update, byte for byte, two sites may deliver the same one,
-  // and a site may report any digest it knows.
+  // Makes an admitted late update a blob of the successor's round.
+  Status Transfer(const Found& found, TaskResult& result) const;
+  // Whether a run needs the blob, as a global model or as an update yet to be averaged.
+  bool IsNeeded(const std::string& digest) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether it was a task's result. Together with not being needed: it has been averaged.
+  bool IsSpent(const std::string& digest) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Removes a blob, unless a run needs it: the mean of one update may be that update, byte for
+  // byte, and two sites may deliver the same one.
   void Discard(const std::string& digest) const ABSL_LOCKS_EXCLUDED(mu_);
+  // Removes blobs that no run needs and uploads that nobody waits for; `alone` where nothing else
+  // writes into the store yet.
+  void Sweep(bool alone) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool IsAwaited(const BlobStore::Entry& upload) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void AnswerWaiters() ABSL_LOCKS_EXCLUDED(mu_);
   void PassTime() ABSL_LOCKS_EXCLUDED(mu_);
   void AverageRounds() ABSL_LOCKS_EXCLUDED(mu_);
@@ -125,6 +164,15 @@ class Coordinator {
   CondVar work_cv_;
   bool work_due_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<RunState> runs_ ABSL_GUARDED_BY(mu_);  // oldest first
+  // By site: the task it was given last, and when each run's turn was.
+  struct Turns {
+    std::string task_id;
+    std::map<std::string, std::uint64_t> by_run;
+  };
+  std::map<std::string, Turns> turns_ ABSL_GUARDED_BY(mu_);
+  std::uint64_t next_turn_ ABSL_GUARDED_BY(mu_) = 1;
+  TimePoint swept_ ABSL_GUARDED_BY(mu_);
+  TimePoint average_after_ ABSL_GUARDED_BY(mu_);  // the disk was full
   WaitId next_wait_ ABSL_GUARDED_BY(mu_) = 1;
   std::map<WaitId, Waiter> waiters_ ABSL_GUARDED_BY(mu_);
 };

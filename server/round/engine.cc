@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 namespace consilium {
 namespace {
@@ -15,6 +16,7 @@ constexpr std::chrono::minutes kInitialisationTime{10};
 void Finish(RunState& run, RunStatus status, std::string reason, TimePoint now) {
   run.status = status;
   run.reason = std::move(reason);
+  run.pausing = false;
   run.ended = now;
   for (TaskState& task : run.tasks) {
     if (task.status == TaskStatus::kOpen) {
@@ -25,75 +27,162 @@ void Finish(RunState& run, RunStatus status, std::string reason, TimePoint now) 
 }
 
 void OpenTask(RunState& run, const std::string& site, TaskKind kind) {
-  run.tasks.push_back(
-      {.id = fmt::format("{}.r{}.{}.{}", run.id, run.round, site, TaskKindName(kind)),
-       .site = site,
-       .round = run.round,
-       .kind = kind});
+  std::string id = fmt::format("{}.r{}.{}.{}", run.id, run.round, site, TaskKindName(kind));
+  if (run.attempt > 1) id += fmt::format(".a{}", run.attempt);
+  run.tasks.push_back({.id = std::move(id), .site = site, .round = run.round, .kind = kind});
 }
 
-// The round after the current one: training, or the last evaluation.
-void OpenRound(RunState& run, const RunContext& context) {
-  ++run.round;
-  const bool training = run.round <= run.config.rounds;
-  run.status = training ? RunStatus::kTraining : RunStatus::kEvaluating;
-  run.deadline = context.now + run.config.round_deadline;
-  std::erase_if(run.tasks, [&](const TaskState& task) { return task.round < run.round - 1; });
-  const std::vector<std::string> cohort = Cohort(run.config, context.active_sites);
-  for (const std::string& site : cohort) {
-    OpenTask(run, site, training ? TaskKind::kTrain : TaskKind::kEvaluate);
-  }
-  if (!cohort.empty()) return;
-  if (training) {
-    Finish(run, RunStatus::kFailed, "no active site is left", context.now);
-  } else {
-    Finish(run, RunStatus::kCompleted, "", context.now);  // trained, with nobody left to score it
-  }
+// The round stays to be opened, by whoever resumes the run.
+void Pause(RunState& run, std::string reason) {
+  run.status = RunStatus::kPaused;
+  run.reason = std::move(reason);
+  run.pausing = false;
 }
 
-std::vector<TaskState> CurrentTasks(const RunState& run) {
-  std::vector<TaskState> tasks;
-  std::copy_if(run.tasks.begin(), run.tasks.end(), std::back_inserter(tasks),
-               [&](const TaskState& task) { return task.round == run.round; });
+// The current round's last task of each site that was asked.
+std::map<std::string, TaskState> TasksBySite(const RunState& run) {
+  std::map<std::string, TaskState> tasks;
+  for (const TaskState& task : run.tasks) {
+    if (task.round == run.round) tasks.insert_or_assign(task.site, task);
+  }
   return tasks;
 }
 
+bool HasDelivered(const std::map<std::string, TaskState>& tasks, const std::string& site) {
+  const auto found = tasks.find(site);
+  return found != tasks.end() && found->second.status == TaskStatus::kDone;
+}
+
+// "b missed rounds 3-5 and the final evaluation; c missed round 2".
+std::string DescribeMisses(const RunState& run) {
+  std::map<std::string, std::vector<int>> rounds;
+  for (const Miss& miss : run.misses) rounds[miss.site].push_back(miss.round);
+  std::vector<std::string> sites;
+  for (const auto& [site, missed] : rounds) {
+    std::vector<std::string> spans;
+    for (std::size_t i = 0; i < missed.size();) {
+      std::size_t last = i;
+      while (last + 1 < missed.size() && missed[last + 1] == missed[last] + 1 &&
+             missed[last + 1] <= run.config.rounds) {
+        ++last;
+      }
+      if (missed[i] > run.config.rounds) {
+        spans.emplace_back("the final evaluation");
+      } else if (last == i) {
+        spans.push_back(fmt::format("round {}", missed[i]));
+      } else {
+        spans.push_back(fmt::format("rounds {}-{}", missed[i], missed[last]));
+      }
+      i = last + 1;
+    }
+    sites.push_back(fmt::format("{} missed {}", site, fmt::join(spans, ", ")));
+  }
+  return fmt::format("{}", fmt::join(sites, "; "));
+}
+
+// The run went to its end: never plain success where sites were missing.
+void Complete(RunState& run, TimePoint now) {
+  const bool whole = run.misses.empty();
+  Finish(run, whole ? RunStatus::kCompleted : RunStatus::kDegraded, DescribeMisses(run), now);
+}
+
+void CloseRound(RunState& run, const RunContext& context);
+
+// Tasks of earlier rounds and attempts have ended long since.
+bool AllEnded(const RunState& run) {
+  return std::none_of(run.tasks.begin(), run.tasks.end(),
+                      [](const TaskState& task) { return task.status == TaskStatus::kOpen; });
+}
+
+// Opens the current round, or tries it again: asks the sites that have not delivered.
+void OpenRound(RunState& run, const RunContext& context) {
+  const bool training = run.round <= run.config.rounds;
+  run.status = training ? RunStatus::kTraining : RunStatus::kEvaluating;
+  run.reason.clear();
+  run.deadline = context.now + run.config.round_deadline;
+  const auto asked = TasksBySite(run);
+  const std::vector<std::string> cohort = Cohort(run.config, context.active_sites);
+  const std::size_t quorum = static_cast<std::size_t>(QuorumOf(run.config, cohort.size()));
+  if (training && cohort.size() < quorum) {
+    Pause(run, fmt::format("round {}: {} sites are active, the quorum is {}", run.round,
+                           cohort.size(), quorum));
+    return;
+  }
+  for (const std::string& site : cohort) {
+    if (!HasDelivered(asked, site)) {
+      OpenTask(run, site, training ? TaskKind::kTrain : TaskKind::kEvaluate);
+    }
+  }
+  // Nobody is left to ask: to score the last model, or because the sites that had not delivered
+  // were revoked.
+  if (AllEnded(run)) CloseRound(run, context);
+}
+
+// The round after the current one: training, or the last evaluation.
+void NextRound(RunState& run, const RunContext& context) {
+  ++run.round;
+  run.attempt = 1;
+  std::erase_if(run.tasks, [&](const TaskState& task) { return task.round < run.round - 1; });
+  if (run.pausing) {
+    Pause(run, "paused on request");
+  } else {
+    OpenRound(run, context);
+  }
+}
+
 // "b: the deadline passed; c: out of memory".
-std::string WhoIsMissing(const std::vector<TaskState>& tasks) {
+std::string WhoIsMissing(const std::map<std::string, TaskState>& tasks) {
   std::vector<std::string> missing;
-  for (const TaskState& task : tasks) {
+  for (const auto& [site, task] : tasks) {
     if (task.status != TaskStatus::kDone) {
-      missing.push_back(fmt::format("{}: {}", task.site, task.reason));
+      missing.push_back(fmt::format("{}: {}", site, task.reason));
     }
   }
   return fmt::format("{}", fmt::join(missing, "; "));
 }
 
+// What the run must answer for at its end: who was asked and did not deliver, and whom the plan
+// names but nobody could ask.
+void NoteMisses(RunState& run, const std::map<std::string, TaskState>& tasks) {
+  std::map<std::string, std::string> missing;
+  for (const std::string& site : run.config.sites) {
+    if (!tasks.contains(site)) missing[site] = "not active";
+  }
+  for (const auto& [site, task] : tasks) {
+    if (task.status != TaskStatus::kDone) missing[site] = task.reason;
+  }
+  for (auto& [site, reason] : missing) run.misses.push_back({run.round, site, reason});
+}
+
 // Every task has ended, or never will: what the round has is what there is.
-void CloseRound(RunState& run, TimePoint now) {
+void CloseRound(RunState& run, const RunContext& context) {
+  const auto tasks = TasksBySite(run);
   if (run.status == RunStatus::kEvaluating) {
-    Finish(run, RunStatus::kCompleted, "", now);
+    NoteMisses(run, tasks);
+    Complete(run, context.now);
     return;
   }
-  const std::vector<TaskState> tasks = CurrentTasks(run);
-  const auto done = std::count_if(tasks.begin(), tasks.end(), [](const TaskState& task) {
-    return task.status == TaskStatus::kDone;
-  });
-  const int quorum = QuorumOf(run.config, tasks.size());
+  const auto done = static_cast<int>(std::ranges::count_if(
+      tasks, [](const auto& entry) { return entry.second.status == TaskStatus::kDone; }));
+  // A site that was revoked meanwhile is no longer counted on.
+  const auto counted =
+      static_cast<std::size_t>(std::ranges::count_if(tasks, [&](const auto& entry) {
+        return entry.second.status == TaskStatus::kDone ||
+               std::ranges::binary_search(context.active_sites, entry.first);
+      }));
+  const int quorum = QuorumOf(run.config, std::max<std::size_t>(counted, 1));
   if (done >= quorum) {
+    NoteMisses(run, tasks);
     run.status = RunStatus::kAggregating;
     return;
   }
-  Finish(run, RunStatus::kFailed,
-         fmt::format("round {}: {} of {} sites delivered an update, the quorum is {} ({})",
-                     run.round, done, tasks.size(), quorum, WhoIsMissing(tasks)),
-         now);
-}
-
-// Tasks of earlier rounds have ended long since.
-bool AllEnded(const RunState& run) {
-  return std::none_of(run.tasks.begin(), run.tasks.end(),
-                      [](const TaskState& task) { return task.status == TaskStatus::kOpen; });
+  const int attempt = run.attempt++;
+  if (attempt % run.config.round_attempts != 0) {
+    OpenRound(run, context);
+    return;
+  }
+  Pause(run, fmt::format("round {}: {} of {} sites delivered an update, the quorum is {} ({})",
+                         run.round, done, counted, quorum, WhoIsMissing(tasks)));
 }
 
 TaskState* FindOpenTask(RunState& run, const std::string& id) {
@@ -115,7 +204,7 @@ void InitialisationFailed(RunState& run, const RunContext& context) {
                                    [&](const std::string& site) { return !HasTried(run, site); });
   if (run.initialisations >= kMaxInitialisations || !another) {
     Finish(run, RunStatus::kFailed,
-           fmt::format("no site made the initial model ({})", WhoIsMissing(run.tasks)),
+           fmt::format("no site made the initial model ({})", WhoIsMissing(TasksBySite(run))),
            context.now);
   } else {
     run.deadline = context.now + run.config.round_deadline;
@@ -126,7 +215,7 @@ void TaskClosed(RunState& run, const RunContext& context) {
   if (run.status == RunStatus::kInitialising) {
     InitialisationFailed(run, context);
   } else if (AllEnded(run)) {
-    CloseRound(run, context.now);
+    CloseRound(run, context);
   }
 }
 
@@ -153,9 +242,9 @@ class Transition {
     task->result = event.result;
     if (task->kind == TaskKind::kInitialise) {
       run_.models.push_back({0, event.result.blob_digest, event.result.blob_bytes});
-      OpenRound(run_, context_);
+      NextRound(run_, context_);
     } else if (AllEnded(run_)) {
-      CloseRound(run_, context_.now);
+      CloseRound(run_, context_);
     }
   }
 
@@ -180,7 +269,7 @@ class Transition {
   void operator()(const RoundAveraged& event) {
     if (run_.status != RunStatus::kAggregating || event.model.round != run_.round) return;
     run_.models.push_back(event.model);
-    OpenRound(run_, context_);
+    NextRound(run_, context_);
   }
 
   void operator()(const RunBroken& event) {
@@ -188,7 +277,10 @@ class Transition {
   }
 
   void operator()(const TimePassed&) {
-    if (run_.status == RunStatus::kAggregating || context_.now < run_.deadline) return;
+    if (run_.status == RunStatus::kAggregating || run_.status == RunStatus::kPaused ||
+        context_.now < run_.deadline) {
+      return;
+    }
     if (run_.status == RunStatus::kInitialising && AllEnded(run_)) {
       Finish(run_, RunStatus::kFailed, "no site asked for the initial model's task", context_.now);
       return;
@@ -199,6 +291,15 @@ class Transition {
       task.reason = "the deadline passed";
     }
     TaskClosed(run_, context_);
+  }
+
+  void operator()(const PauseRequested&) {
+    if (CanPause(run_)) run_.pausing = true;
+  }
+
+  void operator()(const ResumeRequested&) {
+    run_.pausing = false;
+    if (run_.status == RunStatus::kPaused) OpenRound(run_, context_);
   }
 
   void operator()(const CancelRequested&) {
@@ -222,7 +323,7 @@ RunState StartRun(std::string id, std::string plan, RunConfig config,
   run.deadline = context.now + run.config.round_deadline;
   if (initial_model) {
     run.models.push_back(*initial_model);
-    OpenRound(run, context);
+    NextRound(run, context);
   }
   return run;
 }
@@ -231,6 +332,14 @@ RunState Apply(RunState run, const RunEvent& event, const RunContext& context) {
   if (!IsFinal(run.status)) std::visit(Transition(run, context), event);
   return run;
 }
+
+bool CanPause(const RunState& run) {
+  // The last evaluation has no round after it to wait before.
+  return !IsFinal(run.status) && run.status != RunStatus::kPaused &&
+         run.status != RunStatus::kEvaluating;
+}
+
+bool CanResume(const RunState& run) { return run.status == RunStatus::kPaused || run.pausing; }
 
 std::vector<std::string> Cohort(const RunConfig& config,
                                 const std::vector<std::string>& active_sites) {

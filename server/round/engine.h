@@ -1,15 +1,12 @@
 #pragma once
 
 // The round engine: a run's next state, from its state and what happened. Pure: no clock, no disk,
-// no network, so a test walks it through any history and a crash repeats nothing.
-//
-//   INITIALISING --initial model--> TRAINING --closed at quorum--> AGGREGATING
-//   AGGREGATING --average--> TRAINING, or after the last round EVALUATING
-//   EVALUATING --every site answered, or deadline--> COMPLETED
-//   any, but a final one: --cancel--> CANCELLED, --below quorum or broken--> FAILED
+// no network, so a test walks it through any history and a crash repeats nothing. The states and
+// the ways between them are drawn in server/README.md.
 //
 // A round closes when every site's task has ended, or at its deadline. The updates delivered by
-// then must reach the quorum.
+// then must reach the quorum; if they do not, the sites that have not delivered are asked again, a
+// number of times that the plan says, and then the run pauses until somebody resumes it.
 
 #include <optional>
 #include <string>
@@ -31,7 +28,7 @@ struct TaskSucceeded {
 };
 struct TaskEnded {
   std::string task_id;
-  TaskStatus status = TaskStatus::kFailed;  // or kRefused
+  TaskStatus status = TaskStatus::kFailed;  // or kRefused, kMissed
   std::string reason;
 };
 // The updates of an AGGREGATING round have become a model.
@@ -44,14 +41,18 @@ struct RunBroken {
 };
 // Time has passed; the engine looks whether a deadline did.
 struct TimePassed {};
+// The run stops where its current round ends, and waits.
+struct PauseRequested {};
+struct ResumeRequested {};
 struct CancelRequested {};
 // A site may no longer take part: its open task ends.
 struct SiteRevoked {
   std::string site;
 };
 
-using RunEvent = std::variant<SiteAsked, TaskSucceeded, TaskEnded, RoundAveraged, RunBroken,
-                              TimePassed, CancelRequested, SiteRevoked>;
+using RunEvent =
+    std::variant<SiteAsked, TaskSucceeded, TaskEnded, RoundAveraged, RunBroken, TimePassed,
+                 PauseRequested, ResumeRequested, CancelRequested, SiteRevoked>;
 
 // What the engine must know of the world at an event.
 struct RunContext {
@@ -67,6 +68,11 @@ RunState StartRun(std::string id, std::string plan, RunConfig config,
 // The state after the event. An event that means nothing in this state (a late report, a second
 // cancel) leaves it as it is.
 RunState Apply(RunState run, const RunEvent& event, const RunContext& context);
+
+// Whether an admin's request can change a run in this state at all; the coordinator tells the admin
+// so otherwise.
+bool CanPause(const RunState& run);
+bool CanResume(const RunState& run);
 
 // The sites that a run's next round would ask: its plan's, or all, as far as they are active.
 std::vector<std::string> Cohort(const RunConfig& config,

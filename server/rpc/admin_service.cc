@@ -21,6 +21,8 @@ void FillSummary(const RunState& run, v1::RunSummary* message) {
   message->set_rounds(static_cast<std::uint32_t>(run.config.rounds));
   message->set_created_unix_ms(ToUnixMillis(run.created));
   message->set_ended_unix_ms(ToUnixMillis(run.ended));
+  message->set_attempt(static_cast<std::uint32_t>(run.attempt));
+  message->set_pausing(run.pausing);
 }
 
 void FillTask(const TaskState& task, v1::TaskSummary* message) {
@@ -96,7 +98,8 @@ grpc::ServerUnaryReactor* AdminService::SubmitRun(grpc::CallbackServerContext* c
     CSL_RETURN_IF_ERROR(CheckPlan(request->plan()));
     CSL_ASSIGN_OR_RETURN(
         *response->mutable_run_id(),
-        coordinator_.Submit(request->plan().SerializeAsString(), request->initial_model_digest()));
+        coordinator_.Submit(request->plan().SerializeAsString(), request->initial_model_digest(),
+                            UploaderOf(admin.name)));
     spdlog::info("{} submitted '{}' as {}", admin.name, request->plan().name(), response->run_id());
     return OkStatus();
   });
@@ -141,6 +144,26 @@ grpc::ServerUnaryReactor* AdminService::CancelRun(grpc::CallbackServerContext* c
   return AnswerAdmin(context, [&](const Identity& admin) -> Status {
     CSL_RETURN_IF_ERROR(coordinator_.Cancel(request->run_id()));
     spdlog::info("{} cancelled {}", admin.name, request->run_id());
+    return OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::PauseRun(grpc::CallbackServerContext* context,
+                                                 const v1::PauseRunRequest* request,
+                                                 v1::PauseRunResponse* /*response*/) {
+  return AnswerAdmin(context, [&](const Identity& admin) -> Status {
+    CSL_RETURN_IF_ERROR(coordinator_.Pause(request->run_id()));
+    spdlog::info("{} asked {} to pause", admin.name, request->run_id());
+    return OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::ResumeRun(grpc::CallbackServerContext* context,
+                                                  const v1::ResumeRunRequest* request,
+                                                  v1::ResumeRunResponse* /*response*/) {
+  return AnswerAdmin(context, [&](const Identity& admin) -> Status {
+    CSL_RETURN_IF_ERROR(coordinator_.Resume(request->run_id()));
+    spdlog::info("{} resumed {}", admin.name, request->run_id());
     return OkStatus();
   });
 }

@@ -15,9 +15,10 @@
 namespace consilium {
 namespace {
 
-// "hospital-north": who an unfinished upload belongs to, as a part of a file name.
-std::string OwnerOf(const Identity& caller) {
-  return fmt::format("{}-{}", RoleName(caller.role), caller.name);
+// Who an upload belongs to, as a part of a file's name: a hospital's to its task, which
+// CheckUpload has found.
+std::string OwnerOf(const Identity& caller, const std::string& task_id) {
+  return caller.role == Role::kHospital ? task_id : UploaderOf(caller.name);
 }
 
 // Writes what a caller sends into the store. Finishes once the sender is done or anything is wrong.
@@ -36,8 +37,8 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
     }
     if (upload_) response_->set_held_bytes(upload_->size());
     upload_.reset();
-    if (claimed_) service_.Release(blob_.digest(), OwnerOf(caller_));
-    Finish(ToGrpc(status));
+    if (claimed_) service_.Release(blob_.digest(), owner_);
+    Finish(ToCaller(status));
   }
   void OnDone() override { delete this; }
 
@@ -56,9 +57,11 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
     if (!request_.has_header()) return InvalidArgument("an upload begins with its header");
     blob_ = request_.header().blob();
     CSL_RETURN_IF_ERROR(service_.CheckUpload(caller_, blob_, request_.header().task_id()));
-    claimed_ = service_.Claim(blob_.digest(), OwnerOf(caller_));
+    owner_ = OwnerOf(caller_, request_.header().task_id());
+    claimed_ = service_.Claim(blob_.digest(), owner_);
     if (!claimed_) return absl::AbortedError("this blob is being uploaded on another connection");
-    CSL_ASSIGN_OR_RETURN(upload_, service_.blobs().Continue(blob_.digest(), OwnerOf(caller_)));
+    if (caller_.role == Role::kHospital) service_.blobs().DropOthers(blob_.digest(), owner_);
+    CSL_ASSIGN_OR_RETURN(upload_, service_.blobs().Continue(blob_.digest(), owner_));
     if (upload_->size() > blob_.size_bytes()) {
       return InvalidArgument("{} bytes are held, more than the {} announced now", upload_->size(),
                              blob_.size_bytes());
@@ -86,6 +89,7 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
   v1::UploadResponse* const response_;
   v1::UploadRequest request_;
   v1::BlobRef blob_;
+  std::string owner_;
   std::optional<BlobUpload> upload_;
   bool claimed_ = false;
 };
@@ -113,7 +117,7 @@ grpc::ByteBuffer EncodeChunk(const std::shared_ptr<const MappedFile>& file, std:
 
 class DownloadReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
-  explicit DownloadReactor(const Status& refused) { Finish(ToGrpc(refused)); }
+  explicit DownloadReactor(const Status& refused) { Finish(ToCaller(refused)); }
   DownloadReactor(std::shared_ptr<const MappedFile> file, std::size_t offset)
       : file_(std::move(file)), offset_(offset) {
     Next();
@@ -148,7 +152,7 @@ class DownloadReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer> 
 // Ends an upload before it begins.
 class RefusedUpload final : public grpc::ServerReadReactor<v1::UploadRequest> {
  public:
-  explicit RefusedUpload(const Status& status) { Finish(ToGrpc(status)); }
+  explicit RefusedUpload(const Status& status) { Finish(ToCaller(status)); }
   void OnDone() override { delete this; }
 };
 
@@ -169,9 +173,10 @@ grpc::ServerUnaryReactor* BlobService::StatUpload(grpc::CallbackServerContext* c
     CSL_ASSIGN_OR_RETURN(const Identity caller,
                          Authorise(*context, registry_, {Role::kHospital, Role::kAdmin}));
     CSL_RETURN_IF_ERROR(CheckUpload(caller, request->blob(), request->task_id()));
-    const std::string& digest = request->blob().digest();
-    response->set_complete(blobs().Has(digest));
-    response->set_held_bytes(blobs().HeldBytes(digest, OwnerOf(caller)));
+    const BlobStore::Held held =
+        blobs().HeldOf(request->blob().digest(), OwnerOf(caller, request->task_id()));
+    response->set_complete(held.whole);
+    response->set_held_bytes(held.bytes);
     return OkStatus();
   });
 }

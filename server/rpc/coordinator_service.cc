@@ -48,7 +48,7 @@ class NextTaskReactor final : public grpc::ServerUnaryReactor {
     wait_ = coordinator_.WaitForTask(site, until, [this, response](auto found) {
       Status status = found.status();
       if (found.ok() && found->has_value()) status = FillTask(**found, response->mutable_task());
-      Finish(ToGrpc(status));
+      Finish(ToCaller(status));
     });
   }
 
@@ -125,7 +125,9 @@ grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* 
       CSL_RETURN_IF_ERROR(coordinator_.FindRun(request->run_id()));
     }
     for (const RunState& run : coordinator_.Runs()) {
-      if (run.status == RunStatus::kCompleted) response->set_completed_run_id(run.id);
+      if (run.status == RunStatus::kCompleted || run.status == RunStatus::kDegraded) {
+        response->set_completed_run_id(run.id);
+      }
       if (!request->run_id().empty() && run.id != request->run_id()) continue;
       for (const ModelVersion& model : run.models) {
         *response->add_models() = ToProto(run.id, model);

@@ -28,7 +28,6 @@ constexpr char kServerFile[] = "server.yaml";
 constexpr char kAuthorityFolder[] = "ca";
 constexpr char kCertificateFile[] = "server.crt";
 constexpr char kKeyFile[] = "server.key";
-constexpr char kDatabaseFile[] = "consilium.db";
 constexpr char kAdminFolder[] = "admin";
 
 constexpr std::chrono::milliseconds kWorkInterval{250};
@@ -84,6 +83,7 @@ std::string Or(const std::string& address, int port) {
 struct Server::Parts {
   SystemClock clock;
   ServerOptions options;
+  FileDescriptor lock;
   std::unique_ptr<Store> store;
   std::unique_ptr<Registry> registry;
   std::unique_ptr<Coordinator> coordinator;
@@ -104,6 +104,7 @@ struct Server::Parts {
 
 Status Server::Parts::Open(const std::filesystem::path& folder) {
   CSL_ASSIGN_OR_RETURN(options, ReadServerOptions(folder));
+  CSL_ASSIGN_OR_RETURN(lock, LockFolder(folder));
   CSL_ASSIGN_OR_RETURN(Authority authority, Authority::Load(folder / kAuthorityFolder));
   CSL_ASSIGN_OR_RETURN(store, Store::Open(folder / kDatabaseFile));
   CSL_ASSIGN_OR_RETURN(BlobStore blobs, BlobStore::Open(folder));

@@ -5,9 +5,15 @@
 namespace consilium {
 
 std::string_view RunStatusName(RunStatus status) {
-  static constexpr std::array<std::string_view, 7> kNames = {
-      "INITIALISING", "TRAINING", "AGGREGATING", "EVALUATING", "COMPLETED", "FAILED", "CANCELLED"};
+  static constexpr std::array<std::string_view, 9> kNames = {
+      "INITIALISING", "TRAINING",  "AGGREGATING", "EVALUATING", "COMPLETED",
+      "FAILED",       "CANCELLED", "PAUSED",      "DEGRADED"};
   return kNames[static_cast<std::size_t>(status)];
+}
+
+bool IsFinal(RunStatus status) {
+  return status == RunStatus::kCompleted || status == RunStatus::kDegraded ||
+         status == RunStatus::kFailed || status == RunStatus::kCancelled;
 }
 
 std::string_view TaskKindName(TaskKind kind) {

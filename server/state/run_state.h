@@ -15,17 +15,21 @@
 
 namespace consilium {
 
+// The numbers are in databases.
 enum class RunStatus : std::uint8_t {
-  kInitialising,  // a hospital makes the initial model
-  kTraining,      // the round's sites train
-  kAggregating,   // the updates are being averaged
-  kEvaluating,    // the sites score the last global model
-  kCompleted,
-  kFailed,  // the reason says why
-  kCancelled,
+  kInitialising = 0,  // a hospital makes the initial model
+  kTraining = 1,      // the round's sites train
+  kAggregating = 2,   // the updates are being averaged
+  kEvaluating = 3,    // the sites score the last global model
+  kCompleted = 4,     // every round had every site's update
+  kFailed = 5,        // the reason says why
+  kCancelled = 6,
+  kPaused = 7,    // the round is to be opened when somebody resumes the run; the reason says why
+  kDegraded = 8,  // trained to the end, but sites missed rounds; the reason says which
 };
 std::string_view RunStatusName(RunStatus status);
-inline bool IsFinal(RunStatus status) { return status >= RunStatus::kCompleted; }
+// Whether nothing can happen to the run any more.
+bool IsFinal(RunStatus status);
 
 enum class TaskKind : std::uint8_t { kInitialise, kTrain, kEvaluate };
 std::string_view TaskKindName(TaskKind kind);
@@ -52,7 +56,7 @@ struct TaskResult {
 };
 
 struct TaskState {
-  std::string id;  // RUN.rROUND.SITE.KIND
+  std::string id;  // RUN.rROUND.SITE.KIND, and .aATTEMPT where the round is tried again
   std::string site;
   int round = 0;
   TaskKind kind = TaskKind::kTrain;
@@ -72,9 +76,23 @@ struct ModelVersion {
   bool operator==(const ModelVersion&) const = default;
 };
 
+// A site that a round was closed without.
+struct Miss {
+  int round = 0;  // after the last one: the final evaluation
+  std::string site;
+  std::string reason;
+
+  bool operator==(const Miss&) const = default;
+};
+
+// What becomes of an update that comes after its round was closed.
+enum class LateUpdates : std::uint8_t { kDrop, kNextRound };
+
 // What the engine needs of a plan.
 struct RunConfig {
   int rounds = 1;
+  int round_attempts = 1;  // below the quorum, before the run pauses
+  LateUpdates late_updates = LateUpdates::kDrop;
   double quorum_fraction = 1;  // of the round's sites
   int quorum_count = 0;        // instead of the fraction, if above 0
   std::chrono::seconds round_deadline{3600};
@@ -91,12 +109,15 @@ struct RunState {
   RunStatus status = RunStatus::kInitialising;
   std::string reason;
   int round = 0;
+  int attempt = 1;          // at this round; the next one asks the sites that have not delivered
+  bool pausing = false;     // somebody asked for a pause: at the round's end
   int initialisations = 0;  // how often a site was asked to make the initial model
   TimePoint deadline;       // of what the run waits for
   TimePoint created;
   TimePoint ended;                   // once the status is final
   std::vector<TaskState> tasks;      // of the current round and the one before, each by site
   std::vector<ModelVersion> models;  // by round
+  std::vector<Miss> misses;          // by round, then site
 
   bool operator==(const RunState&) const = default;
 };

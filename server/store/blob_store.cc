@@ -8,19 +8,59 @@
 namespace consilium {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr char kBlobs[] = "blobs";
 constexpr char kIncoming[] = "incoming";
+// DIGEST~OWNER is a whole upload, DIGEST~OWNER~part one that is not.
+constexpr char kSeparator = '~';
+constexpr std::string_view kPart = "~part";
 // Bytes after which the kernel is asked to begin writing, so that the sync at the end finds little
 // left.
 constexpr std::uint64_t kFlushBytes = 4 << 20;
 
 // Syncs the file and moves it to where blobs lie.
-Status Settle(const FileDescriptor& fd, const std::filesystem::path& from,
-              const std::filesystem::path& to) {
+Status Settle(const FileDescriptor& fd, const fs::path& from, const fs::path& to) {
   if (::fdatasync(fd.get()) != 0 || ::rename(from.c_str(), to.c_str()) != 0) {
     return ErrnoStatus(errno, "cannot keep", to);
   }
   return SyncFolder(to.parent_path());
+}
+
+void RemoveFile(const fs::path& path) {
+  std::error_code ignored;  // what is gone already is removed
+  fs::remove(path, ignored);
+}
+
+std::string OwnerOf(const std::string& file) {
+  const std::size_t separator = file.find(kSeparator);
+  if (separator == std::string::npos) return "";
+  std::string owner = file.substr(separator + 1);
+  if (owner.ends_with(kPart)) owner.resize(owner.size() - kPart.size());
+  return owner;
+}
+
+StatusOr<std::vector<BlobStore::Entry>> ListFolder(const fs::path& folder) {
+  std::vector<BlobStore::Entry> entries;
+  std::error_code error;
+  fs::directory_iterator file(folder, error);
+  for (; !error && file != fs::directory_iterator(); file.increment(error)) {
+    std::error_code gone;
+    const auto written = file->last_write_time(gone);
+    if (gone) continue;
+    const std::string name = file->path().filename().string();
+    entries.push_back({.file = name,
+                       .owner = OwnerOf(name),
+                       .age = std::chrono::duration_cast<std::chrono::seconds>(
+                           fs::file_time_type::clock::now() - written)});
+  }
+  if (error) return ErrnoStatus(error.value(), "cannot list", folder);
+  return entries;
+}
+
+StatusOr<std::shared_ptr<const MappedFile>> Share(StatusOr<MappedFile> file) {
+  CSL_RETURN_IF_ERROR(file.status());
+  return std::make_shared<const MappedFile>(*std::move(file));
 }
 
 }  // namespace
@@ -46,7 +86,7 @@ Status BlobUpload::Finish() && {
   return Settle(fd_, path_, final_path_);
 }
 
-StatusOr<BlobStore> BlobStore::Open(const std::filesystem::path& folder) {
+StatusOr<BlobStore> BlobStore::Open(const fs::path& folder) {
   CSL_RETURN_IF_ERROR(MakeFolders(folder / kBlobs));
   CSL_RETURN_IF_ERROR(MakeFolders(folder / kIncoming));
   return BlobStore(folder);
@@ -56,58 +96,115 @@ bool BlobStore::Has(const std::string& digest) const {
   return IsDigest(digest) && std::filesystem::exists(BlobPath(digest));
 }
 
-std::uint64_t BlobStore::HeldBytes(const std::string& digest, const std::string& owner) const {
-  std::error_code error;
-  const auto size = std::filesystem::file_size(PartPath(digest, owner), error);
-  return error ? 0 : size;
-}
-
 StatusOr<std::shared_ptr<const MappedFile>> BlobStore::Map(const std::string& digest) const {
   if (!IsDigest(digest)) return InvalidArgument("'{}' is not a digest", digest);
-  CSL_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(BlobPath(digest)));
-  return std::make_shared<const MappedFile>(std::move(file));
+  return Share(MappedFile::Open(BlobPath(digest)));
+}
+
+void BlobStore::Remove(const std::string& digest) const {
+  if (IsDigest(digest)) RemoveFile(BlobPath(digest));
+}
+
+StatusOr<std::vector<BlobStore::Entry>> BlobStore::List() const {
+  return ListFolder(folder_ / kBlobs);
+}
+
+BlobStore::Held BlobStore::HeldOf(const std::string& digest, const std::string& owner) const {
+  std::error_code error;
+  for (const fs::path& path : {BlobPath(digest), UploadPath(digest, owner)}) {
+    const auto size = fs::file_size(path, error);
+    if (!error) return {.bytes = size, .whole = true};
+  }
+  const auto size = fs::file_size(PartPath(digest, owner), error);
+  return {.bytes = error ? 0 : size, .whole = false};
 }
 
 StatusOr<BlobUpload> BlobStore::Continue(const std::string& digest,
                                          const std::string& owner) const {
   if (!IsDigest(digest)) return InvalidArgument("'{}' is not a digest", digest);
-  const std::filesystem::path path = PartPath(digest, owner);
+  const fs::path path = PartPath(digest, owner);
   FileDescriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, kPrivateMode));
   if (fd.get() < 0) return ErrnoStatus(errno, "cannot write", path);
   CSL_ASSIGN_OR_RETURN(const MappedFile held, MappedFile::Open(path));
   BlobUpload upload(path, std::move(fd));
-  upload.final_path_ = BlobPath(digest);
+  upload.final_path_ = UploadPath(digest, owner);
   upload.digest_ = digest;
   upload.hash_.Update(held.bytes());
   upload.size_ = held.bytes().size();
   return upload;
 }
 
+StatusOr<std::shared_ptr<const MappedFile>> BlobStore::MapUpload(const std::string& digest,
+                                                                 const std::string& owner) const {
+  if (!IsDigest(digest)) return InvalidArgument("'{}' is not a digest", digest);
+  if (Has(digest)) return Map(digest);
+  return Share(MappedFile::Open(UploadPath(digest, owner)));
+}
+
+Status BlobStore::Keep(const std::string& digest, const std::string& owner) const {
+  if (!IsDigest(digest)) return InvalidArgument("'{}' is not a digest", digest);
+  const fs::path from = UploadPath(digest, owner);
+  if (Has(digest)) {
+    RemoveFile(from);
+  } else if (::rename(from.c_str(), BlobPath(digest).c_str()) != 0) {
+    return ErrnoStatus(errno, "cannot keep", from);
+  }
+  return SyncFolder(folder_ / kBlobs);
+}
+
+void BlobStore::Drop(const std::string& digest, const std::string& owner) const {
+  if (!IsDigest(digest)) return;
+  RemoveFile(UploadPath(digest, owner));
+  RemoveFile(PartPath(digest, owner));
+}
+
+void BlobStore::DropOthers(const std::string& digest, const std::string& owner) const {
+  const auto incoming = ListIncoming();
+  if (!incoming.ok()) return;
+  for (const Entry& entry : *incoming) {
+    if (entry.owner == owner && !entry.file.starts_with(digest)) RemoveIncoming(entry.file);
+  }
+}
+
 StatusOr<BlobStore::Writer> BlobStore::Create() const {
-  const std::filesystem::path path = folder_ / kIncoming / RandomHex(16);
+  const fs::path path = folder_ / kIncoming / RandomHex(16);
   FileDescriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kPrivateMode));
   if (fd.get() < 0) return ErrnoStatus(errno, "cannot write", path);
   return Writer(*this, BlobUpload(path, std::move(fd)));
 }
 
+BlobStore::Writer::Writer(Writer&& other) noexcept
+    : store_(std::move(other.store_)),
+      upload_(std::move(other.upload_)),
+      unfinished_(std::exchange(other.unfinished_, false)) {}
+
+BlobStore::Writer::~Writer() {
+  if (unfinished_) RemoveFile(upload_.path_);
+}
+
 StatusOr<std::string> BlobStore::Writer::Finish() && {
   std::string digest = upload_.hash_.Finish();
   CSL_RETURN_IF_ERROR(Settle(upload_.fd_, upload_.path_, store_.BlobPath(digest)));
+  unfinished_ = false;
   return digest;
 }
 
-void BlobStore::Remove(const std::string& digest) const {
-  std::error_code ignored;  // what is gone already is removed
-  if (IsDigest(digest)) std::filesystem::remove(BlobPath(digest), ignored);
+StatusOr<std::vector<BlobStore::Entry>> BlobStore::ListIncoming() const {
+  return ListFolder(folder_ / kIncoming);
 }
 
-std::filesystem::path BlobStore::BlobPath(const std::string& digest) const {
-  return folder_ / kBlobs / digest;
+void BlobStore::RemoveIncoming(const std::string& file) const {
+  RemoveFile(folder_ / kIncoming / fs::path(file).filename());
 }
 
-std::filesystem::path BlobStore::PartPath(const std::string& digest,
-                                          const std::string& owner) const {
-  return folder_ / kIncoming / fmt::format("{}.{}", digest, owner);
+fs::path BlobStore::BlobPath(const std::string& digest) const { return folder_ / kBlobs / digest; }
+
+fs::path BlobStore::UploadPath(const std::string& digest, const std::string& owner) const {
+  return folder_ / kIncoming / fmt::format("{}{}{}", digest, kSeparator, owner);
+}
+
+fs::path BlobStore::PartPath(const std::string& digest, const std::string& owner) const {
+  return folder_ / kIncoming / fmt::format("{}{}{}{}", digest, kSeparator, owner, kPart);
 }
 
 }  // namespace consilium

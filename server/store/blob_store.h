@@ -1,13 +1,18 @@
 #pragma once
 
-// Files named by their SHA-256 in blobs/, and unfinished uploads in incoming/. A blob that is
+// Files named by their SHA-256 in blobs/, and what is on its way there in incoming/. A blob that is
 // there is whole, durable and has its digest; it is never changed.
+//
+// An upload stays in incoming/ when it is whole: whoever asked for it looks at it there, and keeps
+// it or drops it.
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "common/base/file.h"
 #include "common/base/status.h"
@@ -15,14 +20,15 @@
 
 namespace consilium {
 
-// One blob on its way in. Bytes are hashed as they are written. Not thread-safe.
+// One upload on its way in. Bytes are hashed as they are written. Not thread-safe.
 class BlobUpload {
  public:
   // Bytes held so far.
   std::uint64_t size() const { return size_; }
 
   Status Append(std::span<const std::byte> bytes);
-  // Makes the bytes a blob. DATA_LOSS, and the bytes are dropped, if they do not have the digest.
+  // Makes the upload whole and durable. DATA_LOSS, and the bytes are dropped, if they do not have
+  // the digest.
   Status Finish() &&;
 
  private:
@@ -39,37 +45,67 @@ class BlobUpload {
   std::uint64_t flushed_ = 0;
 };
 
-// Thread-safe: its state is the file system's.
+// Thread-safe: its state is the file system's. An owner is whoever uploads, or what for: lower-case
+// letters, digits, '-' and '.'.
 class BlobStore {
  public:
   static StatusOr<BlobStore> Open(const std::filesystem::path& folder);
 
+  // A file of the store.
+  struct Entry {
+    std::string file;
+    std::string owner;            // of an upload; empty for a blob, and for one that is being made
+    std::chrono::seconds age{0};  // since it was last written
+  };
+
   bool Has(const std::string& digest) const;
-  // Bytes that `owner` has sent so far of a blob not yet whole.
-  std::uint64_t HeldBytes(const std::string& digest, const std::string& owner) const;
   // NOT_FOUND unless it is there.
   StatusOr<std::shared_ptr<const MappedFile>> Map(const std::string& digest) const;
+  void Remove(const std::string& digest) const;
+  // Every blob, in no order.
+  StatusOr<std::vector<Entry>> List() const;
 
-  // Goes on with what `owner` has sent of the blob, or begins. One upload of a blob and owner at a
-  // time.
+  // What is there of `owner`'s upload.
+  struct Held {
+    std::uint64_t bytes = 0;
+    bool whole = false;
+  };
+  Held HeldOf(const std::string& digest, const std::string& owner) const;
+  // Goes on with `owner`'s upload, or begins. One of a blob and owner at a time.
   StatusOr<BlobUpload> Continue(const std::string& digest, const std::string& owner) const;
+  // `owner`'s whole upload. NOT_FOUND unless it is there.
+  StatusOr<std::shared_ptr<const MappedFile>> MapUpload(const std::string& digest,
+                                                        const std::string& owner) const;
+  // Makes a whole upload a blob, durably. OK where the blob is there already.
+  Status Keep(const std::string& digest, const std::string& owner) const;
+  // Drops what is there of the owner's uploads of other blobs: one counts, the newest.
+  void DropOthers(const std::string& digest, const std::string& owner) const;
+  // Drops what is there of an upload.
+  void Drop(const std::string& digest, const std::string& owner) const;
+
   // A blob made here, whose digest is known at its end.
   class Writer;
   StatusOr<Writer> Create() const;
 
-  void Remove(const std::string& digest) const;
+  // Uploads, whole or not, and blobs that are being made.
+  StatusOr<std::vector<Entry>> ListIncoming() const;
+  void RemoveIncoming(const std::string& file) const;
 
  private:
   explicit BlobStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   std::filesystem::path BlobPath(const std::string& digest) const;
+  std::filesystem::path UploadPath(const std::string& digest, const std::string& owner) const;
   std::filesystem::path PartPath(const std::string& digest, const std::string& owner) const;
 
   std::filesystem::path folder_;
 };
 
+// What was not finished is removed with the object.
 class BlobStore::Writer {
  public:
+  Writer(Writer&& other) noexcept;
+  ~Writer();
   Status Append(std::span<const std::byte> bytes) { return upload_.Append(bytes); }
   // Gives the digest.
   StatusOr<std::string> Finish() &&;
@@ -80,6 +116,7 @@ class BlobStore::Writer {
 
   BlobStore store_;
   BlobUpload upload_;
+  bool unfinished_ = true;
 };
 
 }  // namespace consilium

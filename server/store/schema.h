@@ -1,12 +1,13 @@
 #pragma once
 
+#include <array>
+
 namespace consilium {
 
-// Kept in the database's user_version; a change of the schema raises it.
-inline constexpr int kSchemaVersion = 1;
-
-// Times are milliseconds since 1970. Portable SQL.
-inline constexpr char kSchema[] = R"sql(
+// From an empty database to today's, one step a version; how many were taken is in user_version. A
+// step that was released is never changed. Times are milliseconds since 1970. Portable SQL.
+inline constexpr std::array<const char*, 2> kSchemaSteps = {
+    R"sql(
 CREATE TABLE sites (
   name TEXT PRIMARY KEY,
   certificate_serial TEXT NOT NULL,
@@ -55,6 +56,17 @@ CREATE TABLE models (
   bytes INTEGER NOT NULL,
   PRIMARY KEY (run, round)
 );
-)sql";
+)sql",
+    R"sql(
+ALTER TABLE runs ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE runs ADD COLUMN pausing INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE misses (
+  run TEXT NOT NULL REFERENCES runs(id),
+  round INTEGER NOT NULL,
+  site TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  PRIMARY KEY (run, round, site)
+);
+)sql"};
 
 }  // namespace consilium

@@ -10,7 +10,8 @@ namespace {
 constexpr char kSiteColumns[] =
     "SELECT name, certificate_serial, revoked, joined, last_seen, certificate_expires FROM sites";
 constexpr char kRunColumns[] =
-    "SELECT id, plan, status, reason, round, initialisations, deadline, created, ended FROM runs "
+    "SELECT id, plan, status, reason, round, attempt, pausing, initialisations, deadline, created, "
+    "ended FROM runs "
     "ORDER BY rowid";
 constexpr char kTaskColumns[] =
     "SELECT id, site, round, kind, status, reason, blob_digest, blob_bytes, train_examples, "
@@ -25,6 +26,13 @@ SiteRecord ReadSiteRow(const Statement& row) {
           .certificate_expires = FromUnixMillis(row.Int(5))};
 }
 
+// A number of the file as one of an enumeration, whose last value is `last`.
+template <typename Enum>
+StatusOr<Enum> ToEnum(std::int64_t number, Enum last, std::string_view what) {
+  if (number >= 0 && number <= static_cast<std::int64_t>(last)) return static_cast<Enum>(number);
+  return DataLoss("database: {} has the unknown code {}", what, number);
+}
+
 StatusOr<RunState> ReadRunRow(const Statement& row) {
   RunState run;
   run.id = row.Text(0);
@@ -32,13 +40,16 @@ StatusOr<RunState> ReadRunRow(const Statement& row) {
   const auto config = ParseRunConfig(run.plan);
   if (!config.ok()) return Annotate(config.status(), "database: run " + run.id);
   run.config = *config;
-  run.status = static_cast<RunStatus>(row.Int(2));
+  CSL_ASSIGN_OR_RETURN(run.status,
+                       ToEnum(row.Int(2), RunStatus::kDegraded, "the status of run " + run.id));
   run.reason = row.Text(3);
   run.round = static_cast<int>(row.Int(4));
-  run.initialisations = static_cast<int>(row.Int(5));
-  run.deadline = FromUnixMillis(row.Int(6));
-  run.created = FromUnixMillis(row.Int(7));
-  run.ended = FromUnixMillis(row.Int(8));
+  run.attempt = static_cast<int>(row.Int(5));
+  run.pausing = row.Int(6) != 0;
+  run.initialisations = static_cast<int>(row.Int(7));
+  run.deadline = FromUnixMillis(row.Int(8));
+  run.created = FromUnixMillis(row.Int(9));
+  run.ended = FromUnixMillis(row.Int(10));
   return run;
 }
 
@@ -46,8 +57,6 @@ StatusOr<TaskState> ReadTaskRow(const Statement& row) {
   TaskState task{.id = row.Text(0),
                  .site = row.Text(1),
                  .round = static_cast<int>(row.Int(2)),
-                 .kind = static_cast<TaskKind>(row.Int(3)),
-                 .status = static_cast<TaskStatus>(row.Int(4)),
                  .reason = row.Text(5),
                  .result = {.blob_digest = row.Text(6),
                             .blob_bytes = static_cast<std::uint64_t>(row.Int(7)),
@@ -55,6 +64,10 @@ StatusOr<TaskState> ReadTaskRow(const Statement& row) {
                             .train_loss = row.Real(9),
                             .train_seconds = row.Real(10),
                             .evaluation = {}}};
+  CSL_ASSIGN_OR_RETURN(task.kind,
+                       ToEnum(row.Int(3), TaskKind::kEvaluate, "the kind of task " + task.id));
+  CSL_ASSIGN_OR_RETURN(task.status,
+                       ToEnum(row.Int(4), TaskStatus::kMissed, "the status of task " + task.id));
   v1::Evaluation evaluation;
   if (!evaluation.ParseFromString(row.Text(11))) {
     return DataLoss("database: task {} has a damaged evaluation", task.id);
@@ -78,16 +91,31 @@ Status Store::CreateSchema() {
   MutexLock lock(mu_);
   Statement version = db_.Prepare("PRAGMA user_version");
   CSL_RETURN_IF_ERROR(version.Step().status());
-  if (version.Int(0) == kSchemaVersion) return OkStatus();
-  if (version.Int(0) != 0) {
-    return FailedPrecondition("the database has version {}, this build reads {}", version.Int(0),
-                              kSchemaVersion);
+  const auto held = static_cast<std::size_t>(version.Int(0));
+  if (held == kSchemaSteps.size()) return OkStatus();
+  if (held > kSchemaSteps.size()) {
+    return FailedPrecondition("the database has version {}, this build reads up to {}", held,
+                              kSchemaSteps.size());
   }
   return db_.Transact([&]() -> Status {
     mu_.AssertHeld();
-    CSL_RETURN_IF_ERROR(db_.Execute(kSchema));
-    return db_.Execute(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
+    for (std::size_t step = held; step < kSchemaSteps.size(); ++step) {
+      CSL_RETURN_IF_ERROR(db_.Execute(kSchemaSteps[step]));
+    }
+    return db_.Execute(fmt::format("PRAGMA user_version = {}", kSchemaSteps.size()));
   });
+}
+
+Status Store::CheckIntegrity() {
+  MutexLock lock(mu_);
+  Statement integrity = db_.Prepare("PRAGMA integrity_check(1)");
+  CSL_RETURN_IF_ERROR(integrity.Step().status());
+  if (integrity.Text(0) != "ok") return DataLoss("database: {}", integrity.Text(0));
+  Statement reference = db_.Prepare("PRAGMA foreign_key_check");
+  CSL_ASSIGN_OR_RETURN(const bool broken, reference.Step());
+  if (broken)
+    return DataLoss("database: table {} speaks of a run that is not there", reference.Text(0));
+  return OkStatus();
 }
 
 Status Store::AddToken(const TokenRecord& token) {
@@ -166,10 +194,12 @@ Status Store::SaveRun(const RunState& run) {
   return db_.Transact([&]() -> Status {
     mu_.AssertHeld();
     CSL_RETURN_IF_ERROR(
-        db_.Prepare("INSERT INTO runs (id, plan, status, reason, round, initialisations, deadline, "
-                    "created, ended) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        db_.Prepare("INSERT INTO runs (id, plan, status, reason, round, attempt, pausing, "
+                    "initialisations, deadline, created, ended) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
                     "ON CONFLICT (id) DO UPDATE SET status = excluded.status, "
                     "reason = excluded.reason, round = excluded.round, "
+                    "attempt = excluded.attempt, pausing = excluded.pausing, "
                     "initialisations = excluded.initialisations, deadline = excluded.deadline, "
                     "ended = excluded.ended")
             .Bind(run.id)
@@ -177,21 +207,19 @@ Status Store::SaveRun(const RunState& run) {
             .Bind(static_cast<std::int64_t>(run.status))
             .Bind(run.reason)
             .Bind(std::int64_t{run.round})
+            .Bind(std::int64_t{run.attempt})
+            .Bind(std::int64_t{run.pausing})
             .Bind(std::int64_t{run.initialisations})
             .Bind(ToUnixMillis(run.deadline))
             .Bind(ToUnixMillis(run.created))
             .Bind(ToUnixMillis(run.ended))
             .Run());
     for (const TaskState& task : run.tasks) CSL_RETURN_IF_ERROR(SaveTask(run.id, task));
-    for (const ModelVersion& model : run.models) {
-      CSL_RETURN_IF_ERROR(
-          db_.Prepare(
-                 "INSERT OR IGNORE INTO models (run, round, digest, bytes) VALUES (?, ?, ?, ?)")
-              .Bind(run.id)
-              .Bind(std::int64_t{model.round})
-              .Bind(model.digest)
-              .Bind(ToSigned(model.bytes))
-              .Run());
+    // No transition adds more than one model, or misses of more than one round.
+    if (!run.models.empty()) CSL_RETURN_IF_ERROR(SaveModel(run.id, run.models.back()));
+    for (auto miss = run.misses.rbegin();
+         miss != run.misses.rend() && miss->round == run.misses.back().round; ++miss) {
+      CSL_RETURN_IF_ERROR(SaveMiss(run.id, *miss));
     }
     return OkStatus();
   });
@@ -223,6 +251,24 @@ Status Store::SaveTask(const std::string& run_id, const TaskState& task) {
       .Run();
 }
 
+Status Store::SaveModel(const std::string& run_id, const ModelVersion& model) {
+  return db_.Prepare("INSERT OR IGNORE INTO models (run, round, digest, bytes) VALUES (?, ?, ?, ?)")
+      .Bind(run_id)
+      .Bind(std::int64_t{model.round})
+      .Bind(model.digest)
+      .Bind(ToSigned(model.bytes))
+      .Run();
+}
+
+Status Store::SaveMiss(const std::string& run_id, const Miss& miss) {
+  return db_.Prepare("INSERT OR IGNORE INTO misses (run, round, site, reason) VALUES (?, ?, ?, ?)")
+      .Bind(run_id)
+      .Bind(std::int64_t{miss.round})
+      .Bind(miss.site)
+      .Bind(miss.reason)
+      .Run();
+}
+
 StatusOr<std::vector<RunState>> Store::LoadRuns() {
   MutexLock lock(mu_);
   Statement row = db_.Prepare(kRunColumns);
@@ -233,6 +279,7 @@ StatusOr<std::vector<RunState>> Store::LoadRuns() {
     CSL_ASSIGN_OR_RETURN(RunState run, ReadRunRow(row));
     CSL_ASSIGN_OR_RETURN(run.tasks, SelectTasks(run.id, run.round - 1));
     CSL_ASSIGN_OR_RETURN(run.models, SelectModels(run.id));
+    CSL_ASSIGN_OR_RETURN(run.misses, SelectMisses(run.id));
     runs.push_back(std::move(run));
   }
 }
@@ -264,6 +311,19 @@ StatusOr<std::vector<ModelVersion>> Store::SelectModels(const std::string& run_i
     models.push_back({.round = static_cast<int>(row.Int(0)),
                       .digest = row.Text(1),
                       .bytes = static_cast<std::uint64_t>(row.Int(2))});
+  }
+}
+
+StatusOr<std::vector<Miss>> Store::SelectMisses(const std::string& run_id) {
+  Statement row =
+      db_.Prepare("SELECT round, site, reason FROM misses WHERE run = ? ORDER BY round, site");
+  row.Bind(run_id);
+  std::vector<Miss> misses;
+  while (true) {
+    CSL_ASSIGN_OR_RETURN(const bool more, row.Step());
+    if (!more) return misses;
+    misses.push_back(
+        {.round = static_cast<int>(row.Int(0)), .site = row.Text(1), .reason = row.Text(2)});
   }
 }
 

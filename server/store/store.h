@@ -17,6 +17,9 @@
 
 namespace consilium {
 
+// In a coordinator's folder.
+inline constexpr char kDatabaseFile[] = "consilium.db";
+
 struct SiteRecord {
   std::string name;
   std::string certificate_serial;
@@ -37,8 +40,12 @@ struct TokenRecord {
 // Thread-safe.
 class Store {
  public:
-  // Opens or makes the database; FAILED_PRECONDITION where a newer version wrote it.
+  // Opens the database, makes it, or brings it up to date. FAILED_PRECONDITION where a newer
+  // version wrote it.
   static StatusOr<std::unique_ptr<Store>> Open(const std::filesystem::path& path);
+
+  // DATA_LOSS with the first thing that SQLite finds wrong in the file.
+  Status CheckIntegrity();
 
   Status AddToken(const TokenRecord& token);
   StatusOr<std::optional<TokenRecord>> FindToken(const std::string& hash);
@@ -50,7 +57,7 @@ class Store {
   Status RevokeSite(const std::string& name);
   Status SetLastSeen(const std::string& name, TimePoint when);
 
-  // Writes all of a run's state.
+  // Writes a run's state; of its models and misses the newest, as no transition adds more.
   Status SaveRun(const RunState& run);
   // Every run, oldest first, with the tasks of its current round and the one before.
   StatusOr<std::vector<RunState>> LoadRuns();
@@ -63,9 +70,15 @@ class Store {
   Status CreateSchema();
   Status SaveTask(const std::string& run_id, const TaskState& task)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Status SaveModel(const std::string& run_id, const ModelVersion& model)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Status SaveMiss(const std::string& run_id, const Miss& miss) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   StatusOr<std::vector<TaskState>> SelectTasks(const std::string& run_id, int first_round)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   StatusOr<std::vector<ModelVersion>> SelectModels(const std::string& run_id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  StatusOr<std::vector<Miss>> SelectMisses(const std::string& run_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   Mutex mu_;

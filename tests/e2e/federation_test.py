@@ -101,22 +101,33 @@ class FederationTest(unittest.TestCase):
             wait_until(first_round_closed, 60, "the close of round 1")
             federation.start("west")  # no further word: it finds its way back
             shown = federation.wait(run_id)
-            self.assertEqual(shown["status"], "COMPLETED", shown["reason"])
+            self.assertEqual(shown["status"], "DEGRADED")
+            self.assertEqual(shown["reason"], "west missed round 1")
             outcome = {(t["round"], t["site"]): t for t in shown["tasks"] if t["kind"] == "train"}
             self.assertEqual(outcome[1, "west"]["status"], "missed")
             self.assertIn("deadline", outcome[1, "west"]["reason"])
             self.assertEqual(outcome[1, "north"]["status"], "done")
             self.assertEqual(outcome[2, "west"]["status"], "done")
 
-    def test_run_below_its_quorum_fails_and_says_why(self):
+    def test_run_below_its_quorum_pauses_says_why_and_can_be_resumed(self):
         with Federation() as federation:
             self.join_all(federation)
             federation.start("north")
             run_id = federation.submit(small_plan(federation.folder / "p.yaml", 1,
-                                                  round_deadline_seconds=3))
+                                                  round_deadline_seconds=6, round_attempts=2))
             done = federation.ctl("run", "watch", run_id, check=False)
             self.assertNotEqual(done.returncode, 0)
             self.assertIn("1 of 3 sites delivered an update, the quorum is 3", done.stderr)
+            self.assertEqual(federation.show(run_id)["status"], "PAUSED")
+            for site in ("south", "west"):
+                federation.start(site)
+            federation.ctl("run", "resume", run_id)
+            shown = federation.wait(run_id)
+            self.assertEqual(shown["status"], "COMPLETED", shown["reason"])
+            # North delivered once and was not asked again.
+            trained = [t for t in shown["tasks"] if t["site"] == "north" and t["kind"] == "train"]
+            self.assertEqual([t["status"] for t in trained][-1:], ["done"])
+            self.assertEqual(sum(t["status"] == "done" for t in trained), 1)
 
     def test_refused_architecture_is_reported_as_refused(self):
         with Federation() as federation:

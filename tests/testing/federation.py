@@ -70,10 +70,11 @@ class Federation:
         if self._temporary:
             self._temporary.cleanup()
 
-    def _start(self, name, *command):
+    def _start(self, name, *command, environment=None):
         log = open(self.folder / f"{name}.log", "ab")
         self.processes[name] = subprocess.Popen([str(BIN / command[0]), *map(str, command[1:])],
-                                                stdout=log, stderr=log)
+                                                stdout=log, stderr=log,
+                                                env={**os.environ, **(environment or {})})
         log.close()
 
     def log(self, name):
@@ -124,6 +125,8 @@ class Federation:
         return self.ctl_json("run", "show", run_id)
 
     def wait(self, run_id, timeout=600):
-        """Waits for a run's end; gives its JSON."""
-        return wait_until(lambda: (lambda r: r if r["ended_unix_ms"] else None)(self.show(run_id)),
-                          timeout, f"the end of {run_id}")
+        """Waits until a run has ended or paused; gives its JSON."""
+        def rests():
+            shown = self.show(run_id)
+            return shown if shown["ended_unix_ms"] or shown["status"] == "PAUSED" else None
+        return wait_until(rests, timeout, f"the end of {run_id}")

@@ -15,7 +15,10 @@ class FixedBatches final : public BatchSource {
   explicit FixedBatches(std::vector<Batch> batches) : batches_(std::move(batches)) {}
 
   std::size_t batches() const override { return batches_.size(); }
-  void StartEpoch(std::uint64_t /*epoch*/) override { next_ = 0; }
+  using BatchSource::StartEpoch;
+  void StartEpoch(std::uint64_t /*epoch*/, std::size_t first_batch) override {
+    next_ = first_batch;
+  }
   StatusOr<const Batch*> Next() override {
     return next_ < batches_.size() ? &batches_[next_++] : nullptr;
   }

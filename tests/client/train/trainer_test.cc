@@ -165,6 +165,47 @@ TEST_F(TrainerTest, StepsFollowTheSchedule) {
               RateFactor(Schedule::kCosine, 0, 0.75), 1e-4);
 }
 
+// Stopped after any step and gone on with in a new network: the same bits.
+TEST_F(TrainerTest, GoesOnFromACheckpointBitForBit) {
+  spec_.dropout = 0.5;
+  for (const auto optimizer : {OptimizerKind::kSgd, OptimizerKind::kAdamW}) {
+    const TrainOptions options{.epochs = 3,
+                               .optimizer = optimizer,
+                               .schedule = Schedule::kCosine,
+                               .clip_norm = 5,
+                               .seed = 5};
+    std::vector<TrainState> states;
+    Network whole = Fresh();
+    FixedBatches source = Batches(4);
+    ASSERT_OK_AND_ASSIGN(const TrainReport report, Train(whole, source, options, {}, {},
+                                                         {.interval = std::chrono::nanoseconds(1),
+                                                          .keep = [&](const TrainState& state) {
+                                                            states.push_back(state);
+                                                            return OkStatus();
+                                                          }}));
+    ASSERT_EQ(states.size(), 14U);  // before each step, and at the end of two epochs
+    for (const TrainState& state : states) {
+      Network network = Fresh();
+      FixedBatches again = Batches(4);
+      ASSERT_OK_AND_ASSIGN(const TrainReport rest,
+                           Train(network, again, options, {}, {}, {.from = &state}));
+      EXPECT_EQ(network.State().values, whole.State().values) << state.report.steps;
+      EXPECT_EQ(rest.steps, report.steps);
+      EXPECT_EQ(rest.examples, report.examples);
+      EXPECT_EQ(rest.loss, report.loss);
+    }
+  }
+}
+
+TEST_F(TrainerTest, StateOfAnotherOptimiserIsRefused) {
+  Network network = Fresh();
+  FixedBatches source = Batches(1);
+  TrainState state;
+  state.network = network.State().values;
+  EXPECT_THAT(Train(network, source, {}, {}, {}, {.from = &state}),
+              StatusIs(testing::kInvalid, HasSubstr("optimiser")));
+}
+
 TEST_F(TrainerTest, StopEndsTraining) {
   Network network = Fresh();
   FixedBatches source = Batches(4);

@@ -121,6 +121,14 @@ TEST_F(WeightedMeanTest, DamagedBlobIsAnError) {
   ASSERT_OK_AND_ASSIGN(const BlobStore blobs, BlobStore::Open(folder.path()));
   EXPECT_THAT(AverageRound(blobs, "run-1", 1, std::string(64, 'a'), {}),
               testing::StatusIs(absl::StatusCode::kNotFound));
+  auto writer = *blobs.Create();
+  std::string bytes = testing::EncodeFile({.spec = testing::SmallSpec()}, base_);
+  ASSERT_THAT(writer.Append(AsBytes(bytes)), IsOk());
+  const std::string digest = *std::move(writer).Finish();
+  bytes.back() ^= 1;
+  ASSERT_THAT(WriteFileAtomically(folder / ("blobs/" + digest), bytes), IsOk());
+  EXPECT_THAT(AverageRound(blobs, "run-1", 1, digest, {{digest, 1}}),
+              testing::StatusIs(absl::StatusCode::kDataLoss));
 }
 
 }  // namespace

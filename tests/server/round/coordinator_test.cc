@@ -44,12 +44,15 @@ class CoordinatorTest : public ::testing::Test {
     ASSERT_THAT(store_->Enrol(site, {.name = site, .joined = clock_.Now()}), IsOk());
   }
 
-  std::string Submit() {
+  static v1::RunPlan SmallPlan() {
     v1::RunPlan plan = DefaultPlan();
     plan.set_rounds(kRounds);
     plan.mutable_quorum()->set_count(1);
     *plan.mutable_model() = ToProto(testing::SmallSpec());
-    const auto run = coordinator_->Submit(plan.SerializeAsString(), "");
+    return plan;
+  }
+  std::string Submit(const v1::RunPlan& plan = SmallPlan()) {
+    const auto run = coordinator_->Submit(plan.SerializeAsString(), "", "");
     EXPECT_THAT(run, IsOk());
     return run.value_or("");
   }
@@ -80,10 +83,11 @@ class CoordinatorTest : public ::testing::Test {
       Provenance provenance{.run = assignment.run_id, .round = task.round};
       if (assignment.model) provenance.parent_digest = assignment.model->digest;
       const std::string bytes = testing::EncodeFile({testing::SmallSpec(), provenance}, state);
-      CSL_ASSIGN_OR_RETURN(BlobStore::Writer writer, blobs_->Create());
       CSL_RETURN_IF_ERROR(coordinator_->CheckUpload(site, task.id, bytes.size()));
-      CSL_RETURN_IF_ERROR(writer.Append(AsBytes(bytes)));
-      CSL_ASSIGN_OR_RETURN(result.blob_digest, std::move(writer).Finish());
+      result.blob_digest = Sha256Of(bytes);
+      CSL_ASSIGN_OR_RETURN(BlobUpload upload, blobs_->Continue(result.blob_digest, task.id));
+      CSL_RETURN_IF_ERROR(upload.Append(AsBytes(bytes)));
+      CSL_RETURN_IF_ERROR(std::move(upload).Finish());
       result.train_examples = 10;
     }
     return coordinator_->Report(site, TaskSucceeded{task.id, result}).status();
@@ -97,7 +101,10 @@ class CoordinatorTest : public ::testing::Test {
         ASSERT_THAT(assignment, IsOk());
         if (!*assignment) continue;
         const Status done = Do(site, **assignment);
-        EXPECT_TRUE(done.ok() || done.code() == absl::StatusCode::kPermissionDenied) << done;
+        // The run may be cancelled, and its leftovers swept, at any moment.
+        EXPECT_TRUE(done.ok() || absl::IsPermissionDenied(done) || absl::IsNotFound(done) ||
+                    absl::IsDataLoss(done))
+            << done;
       }
     });
   }
@@ -146,7 +153,8 @@ TEST_F(CoordinatorTest, RunsOfManySitesEndWhileOthersAreCancelledAndSitesRevoked
   }
   for (const std::string& run : kept) {
     const RunState state = WaitForEnd(run);
-    EXPECT_EQ(state.status, RunStatus::kCompleted) << state.reason;
+    EXPECT_TRUE(state.status == RunStatus::kCompleted || state.status == RunStatus::kDegraded)
+        << state.reason;
     EXPECT_THAT(state.models, SizeIs(kRounds + 1));
     EXPECT_TRUE(blobs_->Has(state.models.back().digest));
   }
@@ -185,13 +193,140 @@ TEST_F(CoordinatorTest, WhoReportsFirstChangesNoBitOfTheModel) {
 
 TEST_F(CoordinatorTest, PlanOfASiteThatNeverJoinedIsRefused) {
   Enrol("site-a");
-  v1::RunPlan plan = DefaultPlan();
-  plan.mutable_quorum()->set_count(1);
-  *plan.mutable_model() = ToProto(testing::SmallSpec());
+  v1::RunPlan plan = SmallPlan();
   plan.add_sites("site-a");
   plan.add_sites("stie-b");
-  EXPECT_THAT(coordinator_->Submit(plan.SerializeAsString(), ""),
+  EXPECT_THAT(coordinator_->Submit(plan.SerializeAsString(), "", ""),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("'stie-b'")));
+}
+
+TEST_F(CoordinatorTest, SeveralRunsTakeTurnsAndABegunTaskGoesFirst) {
+  Enrol("site-a");
+  const std::string first = Submit();
+  const std::string second = Submit();
+  std::vector<std::string> order;
+  for (int i = 0; i < 6; ++i) {
+    const auto assignment = Wait("site-a");
+    EXPECT_EQ((*Wait("site-a"))->task.id, (*assignment)->task.id);  // until it is reported
+    order.push_back((*assignment)->run_id);
+    ASSERT_THAT(Do("site-a", **assignment), IsOk());
+    coordinator_->Work();
+  }
+  EXPECT_THAT(order, ElementsAre(first, second, first, second, first, second));
+}
+
+TEST_F(CoordinatorTest, LateUpdateCountsInTheNextRoundIfThePlanSaysSo) {
+  for (const std::string site : {"site-a", "site-b"}) Enrol(site);
+  v1::RunPlan plan = SmallPlan();
+  plan.set_late_updates("next_round");
+  plan.set_round_deadline_seconds(1);
+  const std::string run = Submit(plan);
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  const Assignment late = **Wait("site-b");
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  std::this_thread::sleep_until(late.deadline);
+  coordinator_->Work();
+  ASSERT_EQ(coordinator_->FindRun(run)->round, 2);
+
+  EXPECT_THAT(Do("site-b", late), IsOk());
+  const RunState state = *coordinator_->FindRun(run);
+  const auto own = std::ranges::find_if(
+      state.tasks, [](const TaskState& task) { return task.round == 2 && task.site == "site-b"; });
+  ASSERT_NE(own, state.tasks.end());
+  EXPECT_EQ(own->status, TaskStatus::kDone);
+  ASSERT_OK_AND_ASSIGN(const auto file, blobs_->Map(own->result.blob_digest));
+  ASSERT_OK_AND_ASSIGN(const ModelHeader header, ParseModelHeader(file->bytes()));
+  EXPECT_EQ(header.info.provenance.parent_digest, state.models.back().digest);
+  // Sent once more, it changes nothing.
+  EXPECT_THAT(Do("site-b", late), StatusIs(absl::StatusCode::kPermissionDenied));
+}
+
+// A lost answer: the hospital reports the same late update again when the next round is open.
+TEST_F(CoordinatorTest, LateUpdateCountsOnce) {
+  for (const std::string site : {"site-a", "site-b"}) Enrol(site);
+  v1::RunPlan plan = SmallPlan();
+  plan.mutable_quorum()->set_count(2);
+  plan.set_late_updates("next_round");
+  plan.set_round_deadline_seconds(1);
+  const std::string run = Submit(plan);
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  const Assignment late = **Wait("site-b");
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  std::this_thread::sleep_until(late.deadline);
+  coordinator_->Work();
+  ASSERT_EQ(coordinator_->FindRun(run)->attempt, 2);
+  ASSERT_THAT(Do("site-b", late), IsOk());
+  coordinator_->Work();
+  const RunState before = *coordinator_->FindRun(run);
+  ASSERT_EQ(before.round, 2);
+  const auto note = coordinator_->Report(
+      "site-b", TaskSucceeded{late.task.id, {.blob_digest = before.models[0].digest}});
+  ASSERT_THAT(note, IsOk());
+  EXPECT_EQ(*note, "");
+  EXPECT_EQ(*coordinator_->FindRun(run), before);
+}
+
+TEST_F(CoordinatorTest, LateUpdateIsAskedToWaitBetweenTwoRounds) {
+  for (const std::string site : {"site-a", "site-b"}) Enrol(site);
+  v1::RunPlan plan = SmallPlan();
+  plan.set_late_updates("next_round");
+  plan.set_round_deadline_seconds(1);
+  const std::string run = Submit(plan);
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  const Assignment late = **Wait("site-b");
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  // Its task ends, with nobody there yet to average the round.
+  ASSERT_THAT(coordinator_->Report("site-b", TaskEnded{late.task.id, TaskStatus::kMissed, "slow"}),
+              IsOk());
+  ASSERT_EQ(coordinator_->FindRun(run)->status, RunStatus::kAggregating);
+  EXPECT_THAT(Do("site-b", late), StatusIs(absl::StatusCode::kUnavailable));
+  coordinator_->Work();
+  EXPECT_THAT(Do("site-b", late), IsOk());
+}
+
+TEST_F(CoordinatorTest, LateUpdateIsDroppedOtherwise) {
+  for (const std::string site : {"site-a", "site-b"}) Enrol(site);
+  v1::RunPlan plan = SmallPlan();
+  plan.set_round_deadline_seconds(1);
+  const std::string run = Submit(plan);
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  const Assignment late = **Wait("site-b");
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  std::this_thread::sleep_until(late.deadline);
+  coordinator_->Work();
+  EXPECT_THAT(Do("site-b", late), StatusIs(absl::StatusCode::kPermissionDenied));  // no upload
+  const auto note = coordinator_->Report("site-b", TaskSucceeded{late.task.id, {}});
+  ASSERT_THAT(note, IsOk());
+  EXPECT_THAT(*note, HasSubstr("the deadline passed"));
+  EXPECT_EQ(coordinator_->FindRun(run)->misses.size(), 1U);
+}
+
+TEST_F(CoordinatorTest, LateUpdateCountsForTheSameRoundWhileThatIsTriedAgain) {
+  for (const std::string site : {"site-a", "site-b"}) Enrol(site);
+  v1::RunPlan plan = SmallPlan();
+  plan.mutable_quorum()->set_count(2);
+  plan.set_round_deadline_seconds(1);
+  const std::string run = Submit(plan);
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  const Assignment late = **Wait("site-b");
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  std::this_thread::sleep_until(late.deadline);
+  coordinator_->Work();
+  ASSERT_EQ(coordinator_->FindRun(run)->attempt, 2);
+  EXPECT_THAT(Do("site-b", late), IsOk());
+  EXPECT_EQ(coordinator_->FindRun(run)->status, RunStatus::kAggregating);
+}
+
+TEST_F(CoordinatorTest, PauseAndResumeSayWhereTheyHaveNoUse) {
+  Enrol("site-a");
+  const std::string run = Submit();
+  EXPECT_THAT(coordinator_->Resume(run), StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(coordinator_->Pause(run), IsOk());
+  EXPECT_THAT(coordinator_->Resume(run), IsOk());
+  EXPECT_THAT(coordinator_->Cancel(run), IsOk());
+  EXPECT_THAT(coordinator_->Pause(run),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("CANCELLED")));
+  EXPECT_THAT(coordinator_->Pause("nope"), StatusIs(absl::StatusCode::kNotFound));
 }
 
 TEST_F(CoordinatorTest, AnotherSitesTaskIsNotToBeReported) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <map>
 
 namespace consilium {
 namespace {
@@ -47,6 +48,7 @@ class EngineTest : public ::testing::Test {
   }
 
   RunConfig config_ = {.rounds = 2,
+                       .round_attempts = 2,
                        .quorum_fraction = 0.6,
                        .round_deadline = std::chrono::seconds(100),
                        .sites = {},
@@ -83,15 +85,116 @@ TEST_F(EngineTest, ClosesAtQuorumWhenDeadlinePasses) {
   EXPECT_EQ(run_.tasks[1].status, TaskStatus::kMissed);
 }
 
-TEST_F(EngineTest, FailsBelowQuorumAndSaysWhoIsMissing) {
+TEST_F(EngineTest, BelowQuorumAsksTheMissingSitesAgain) {
   Start();
   Succeed("b");
   Fail("a");
   Wait(std::chrono::seconds(100));
-  EXPECT_EQ(run_.status, RunStatus::kFailed);
+  EXPECT_EQ(run_.status, RunStatus::kTraining);
+  EXPECT_EQ(run_.round, 1);
+  EXPECT_EQ(run_.attempt, 2);
+  EXPECT_THAT(Open(), ElementsAre("a", "c"));  // b has delivered, and its update still counts
+  EXPECT_EQ(run_.deadline, context_.now + config_.round_deadline);
+  Succeed("c");
+  Fail("a");
+  EXPECT_EQ(run_.status, RunStatus::kAggregating);
+}
+
+TEST_F(EngineTest, PausesBelowQuorumAfterTheLastAttemptAndSaysWhoIsMissing) {
+  Start();
+  Succeed("b");
+  Fail("a");
+  Wait(std::chrono::seconds(100));
+  Fail("a");
+  Wait(std::chrono::seconds(100));
+  EXPECT_EQ(run_.status, RunStatus::kPaused);
+  EXPECT_TRUE(Open().empty());
   EXPECT_THAT(run_.reason, HasSubstr("1 of 3 sites delivered an update, the quorum is 2"));
   EXPECT_THAT(run_.reason, HasSubstr("a: out of memory"));
   EXPECT_THAT(run_.reason, HasSubstr("c: the deadline passed"));
+  Wait(std::chrono::hours(1000));  // a paused run has no deadline
+  EXPECT_EQ(run_.status, RunStatus::kPaused);
+  Happen(ResumeRequested{});
+  EXPECT_EQ(run_.status, RunStatus::kTraining);
+  EXPECT_EQ(run_.reason, "");
+  EXPECT_THAT(Open(), ElementsAre("a", "c"));
+}
+
+TEST_F(EngineTest, ResumesWithoutTheSitesThatWereRevokedMeanwhile) {
+  config_.quorum_fraction = 1;
+  config_.round_attempts = 1;
+  Start();
+  Succeed("a");
+  Succeed("b");
+  Fail("c");
+  ASSERT_EQ(run_.status, RunStatus::kPaused);
+  context_.active_sites = {"a", "b"};
+  Happen(ResumeRequested{});
+  EXPECT_EQ(run_.status, RunStatus::kAggregating);  // all that are left have delivered
+}
+
+TEST_F(EngineTest, PausesWhereFewerSitesAreActiveThanTheQuorum) {
+  config_.quorum_count = 3;
+  Start();
+  for (const char* site : {"a", "b", "c"}) Succeed(site);
+  context_.active_sites = {"a", "b"};
+  Happen(RoundAveraged{{1, "m1", 10}});
+  EXPECT_EQ(run_.status, RunStatus::kPaused);
+  EXPECT_THAT(run_.reason, HasSubstr("2 sites are active, the quorum is 3"));
+  context_.active_sites = {"a", "b", "d"};
+  Happen(ResumeRequested{});
+  EXPECT_THAT(Open(), ElementsAre("a", "b", "d"));
+}
+
+TEST_F(EngineTest, PausesOnRequestWhereTheRoundEnds) {
+  Start();
+  Happen(PauseRequested{});
+  EXPECT_THAT(Open(), ElementsAre("a", "b", "c"));
+  for (const char* site : {"a", "b", "c"}) Succeed(site);
+  Happen(RoundAveraged{{1, "m1", 10}});
+  EXPECT_EQ(run_.status, RunStatus::kPaused);
+  EXPECT_EQ(run_.round, 2);
+  EXPECT_TRUE(Open().empty());
+  Happen(ResumeRequested{});
+  EXPECT_EQ(run_.status, RunStatus::kTraining);
+  EXPECT_THAT(Open(), ElementsAre("a", "b", "c"));
+}
+
+TEST_F(EngineTest, PauseThatWasTakenBackDoesNotHappen) {
+  Start();
+  Happen(PauseRequested{});
+  Happen(ResumeRequested{});
+  for (const char* site : {"a", "b", "c"}) Succeed(site);
+  Happen(RoundAveraged{{1, "m1", 10}});
+  EXPECT_EQ(run_.status, RunStatus::kTraining);
+}
+
+TEST_F(EngineTest, RunWithMissesEndsDegradedAndNamesThem) {
+  config_.rounds = 4;
+  Start();
+  for (int round = 1; round <= 4; ++round) {
+    for (const char* site : {"a", "b"}) Succeed(site);
+    round == 3 ? Succeed("c") : Fail("c");
+    Happen(RoundAveraged{{round, "m", 10}});
+  }
+  for (const char* site : {"a", "c"}) Succeed(site);
+  Wait(std::chrono::seconds(100));
+  EXPECT_EQ(run_.status, RunStatus::kDegraded);
+  EXPECT_EQ(run_.reason, "b missed the final evaluation; c missed rounds 1-2, round 4");
+  EXPECT_EQ(run_.misses.size(), 4U);
+  EXPECT_EQ(run_.misses[0], (Miss{1, "c", "out of memory"}));
+}
+
+TEST_F(EngineTest, SiteOfThePlanThatNobodyCouldAskIsMissed) {
+  config_.sites = {"a", "b", "c"};
+  config_.rounds = 1;
+  context_.active_sites = {"a", "b"};
+  Start();
+  for (const char* site : {"a", "b"}) Succeed(site);
+  Happen(RoundAveraged{{1, "m1", 10}});
+  for (const char* site : {"a", "b"}) Succeed(site);
+  EXPECT_EQ(run_.status, RunStatus::kDegraded);
+  EXPECT_EQ(run_.reason, "c missed round 1, the final evaluation");
 }
 
 TEST_F(EngineTest, ClosesAtOnceWhenEveryTaskHasEnded) {
@@ -176,7 +279,7 @@ TEST_F(EngineTest, EvaluationCompletesWithWhoeverAnswers) {
   Happen(RoundAveraged{{1, "m1", 10}});
   Succeed("a");
   Wait(std::chrono::seconds(100));
-  EXPECT_EQ(run_.status, RunStatus::kCompleted);
+  EXPECT_EQ(run_.status, RunStatus::kDegraded);
 }
 
 TEST_F(EngineTest, FinalStatesTakeNoEvent) {
@@ -189,9 +292,82 @@ TEST_F(EngineTest, FinalStatesTakeNoEvent) {
        {RunEvent(SiteAsked{"a"}), RunEvent(TaskSucceeded{run_.tasks[0].id, {}}),
         RunEvent(TaskEnded{run_.tasks[0].id, TaskStatus::kFailed, ""}),
         RunEvent(RoundAveraged{{1, "m", 1}}), RunEvent(RunBroken{"x"}), RunEvent(TimePassed{}),
+        RunEvent(PauseRequested{}), RunEvent(ResumeRequested{}), RunEvent(SiteRevoked{"a"}),
         RunEvent(CancelRequested{})}) {
     Happen(event);
     EXPECT_EQ(run_, ended);
+  }
+}
+
+// Every way between two states that there is, and no other: each state meets each event.
+TEST_F(EngineTest, LegalTransitionsHappenAndIllegalOnesDoNot) {
+  using enum RunStatus;
+  config_.rounds = 1;
+  config_.round_attempts = 1;
+  config_.quorum_fraction = 1;
+  const std::string train = "r.r1.a.train";
+  const RunEvent initialised = TaskSucceeded{"r.r0.a.initialise", {.blob_digest = "m0"}};
+  const RunEvent trained = TaskSucceeded{train, {.blob_digest = "u", .train_examples = 5}};
+  const RunEvent evaluated = TaskSucceeded{"r.r2.a.evaluate", {}};
+  const RunEvent failed = TaskEnded{train, TaskStatus::kFailed, "out of memory"};
+  const RunEvent averaged = RoundAveraged{{1, "m1", 10}};
+  const std::map<std::string, RunEvent> events = {{"asked", SiteAsked{"a"}},
+                                                  {"initialised", initialised},
+                                                  {"trained", trained},
+                                                  {"evaluated", evaluated},
+                                                  {"failed", failed},
+                                                  {"averaged", averaged},
+                                                  {"broken", RunBroken{"x"}},
+                                                  {"time", TimePassed{}},
+                                                  {"pause", PauseRequested{}},
+                                                  {"resume", ResumeRequested{}},
+                                                  {"cancel", CancelRequested{}},
+                                                  {"revoked", SiteRevoked{"a"}}};
+  const std::map<RunStatus, std::vector<std::string>> ways = {
+      {kInitialising, {"asked"}},
+      {kTraining, {"asked", "initialised"}},
+      {kAggregating, {"asked", "initialised", "trained"}},
+      {kEvaluating, {"asked", "initialised", "trained", "averaged"}},
+      {kPaused, {"asked", "initialised", "failed"}},
+      {kCompleted, {"asked", "initialised", "trained", "averaged", "evaluated"}},
+      {kDegraded, {"asked", "initialised", "trained", "averaged", "late"}},
+      {kFailed, {"broken"}},
+      {kCancelled, {"cancel"}}};
+  const std::map<std::pair<RunStatus, std::string>, RunStatus> legal = {
+      {{kInitialising, "initialised"}, kTraining},
+      {{kInitialising, "late"}, kFailed},
+      {{kInitialising, "revoked"}, kFailed},
+      {{kTraining, "trained"}, kAggregating},
+      {{kTraining, "failed"}, kPaused},
+      {{kTraining, "late"}, kPaused},
+      {{kTraining, "revoked"}, kPaused},
+      {{kAggregating, "averaged"}, kEvaluating},
+      {{kEvaluating, "evaluated"}, kCompleted},
+      {{kEvaluating, "late"}, kDegraded},
+      {{kEvaluating, "revoked"}, kDegraded},
+      {{kPaused, "resume"}, kTraining}};
+  context_.active_sites = {"a"};
+  const auto happen = [&](const std::string& name) {
+    if (name == "late") {
+      Wait(config_.round_deadline);
+    } else {
+      Happen(events.at(name));
+    }
+  };
+  std::vector<std::string> names = {"late"};
+  for (const auto& [name, event] : events) names.push_back(name);
+  for (const auto& [from, way] : ways) {
+    for (const std::string& name : names) {
+      StartWithoutModel();
+      for (const std::string& step : way) happen(step);
+      ASSERT_EQ(run_.status, from);
+      happen(name);
+      RunStatus want = from;
+      if (const auto found = legal.find({from, name}); found != legal.end()) want = found->second;
+      if (!IsFinal(from) && name == "broken") want = kFailed;
+      if (!IsFinal(from) && name == "cancel") want = kCancelled;
+      EXPECT_EQ(run_.status, want) << RunStatusName(from) << ", " << name;
+    }
   }
 }
 
@@ -235,7 +411,7 @@ TEST_F(EngineTest, RandomHistoriesKeepTheInvariants) {
     seed % 2 == 0 ? Start() : StartWithoutModel();
     for (int step = 0; step < 60; ++step) {
       const std::string site(1, static_cast<char>('a' + draw(3)));
-      switch (draw(6)) {
+      switch (draw(7)) {
         case 0:
           Happen(SiteAsked{site});
           break;
@@ -249,19 +425,30 @@ TEST_F(EngineTest, RandomHistoriesKeepTheInvariants) {
         case 4:
           Wait(std::chrono::seconds(draw(40)));
           break;
+        case 5:
+          if (draw(3) == 0) Happen(PauseRequested{});
+          if (draw(2) == 0) Happen(ResumeRequested{});
+          break;
         default:
           if (run_.status == RunStatus::kAggregating) {
             Happen(RoundAveraged{{run_.round, "m" + std::to_string(run_.round), 10}});
           }
       }
       const auto open = Open();
-      ASSERT_EQ(IsFinal(run_.status) || run_.status == RunStatus::kAggregating,
-                open.empty() && (run_.status != RunStatus::kInitialising))
+      const bool rests = IsFinal(run_.status) || run_.status == RunStatus::kAggregating ||
+                         run_.status == RunStatus::kPaused;
+      ASSERT_EQ(rests, open.empty() && (run_.status != RunStatus::kInitialising))
           << "seed " << seed << " step " << step;
       ASSERT_LE(run_.round, config_.rounds + 1);
-      ASSERT_EQ(run_.status == RunStatus::kFailed, !run_.reason.empty()) << "seed " << seed;
-      if (run_.status == RunStatus::kCompleted) {
+      const bool explained = run_.status == RunStatus::kFailed ||
+                             run_.status == RunStatus::kPaused ||
+                             run_.status == RunStatus::kDegraded;
+      ASSERT_EQ(explained, !run_.reason.empty()) << "seed " << seed;
+      const bool trained =
+          run_.status == RunStatus::kCompleted || run_.status == RunStatus::kDegraded;
+      if (trained) {
         ASSERT_EQ(run_.models.size(), 3U);
+        ASSERT_EQ(run_.status == RunStatus::kDegraded, !run_.misses.empty());
       }
     }
   }

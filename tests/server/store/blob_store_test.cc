@@ -26,13 +26,19 @@ TEST_F(BlobStoreTest, UploadGoesOnWhereItBrokeOff) {
     ASSERT_THAT(upload.Append(AsBytes(kText.substr(0, 5))), IsOk());
   }
   EXPECT_FALSE(blobs_.Has(kDigest));
-  EXPECT_EQ(blobs_.HeldBytes(kDigest, "a"), 5U);
-  EXPECT_EQ(blobs_.HeldBytes(kDigest, "b"), 0U);
+  EXPECT_EQ(blobs_.HeldOf(kDigest, "a").bytes, 5U);
+  EXPECT_EQ(blobs_.HeldOf(kDigest, "b").bytes, 0U);
   ASSERT_OK_AND_ASSIGN(BlobUpload upload, blobs_.Continue(kDigest, "a"));
   EXPECT_EQ(upload.size(), 5U);
   ASSERT_THAT(upload.Append(AsBytes(kText.substr(5))), IsOk());
   ASSERT_THAT(std::move(upload).Finish(), IsOk());
+  EXPECT_TRUE(blobs_.HeldOf(kDigest, "a").whole);
+  EXPECT_FALSE(blobs_.Has(kDigest));  // until somebody keeps it
+  EXPECT_THAT(blobs_.Keep(kDigest, "b"), StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_THAT(blobs_.Keep(kDigest, "a"), IsOk());
   EXPECT_TRUE(blobs_.Has(kDigest));
+  EXPECT_THAT(*blobs_.ListIncoming(), ::testing::IsEmpty());
+  EXPECT_THAT(blobs_.Keep(kDigest, "a"), IsOk());  // again
   ASSERT_OK_AND_ASSIGN(const auto file, blobs_.Map(kDigest));
   EXPECT_EQ(Sha256Of(file->bytes()), kDigest);
 }
@@ -42,7 +48,7 @@ TEST_F(BlobStoreTest, WrongBytesAreDropped) {
   ASSERT_THAT(upload.Append(AsBytes("something else")), IsOk());
   EXPECT_THAT(std::move(upload).Finish(), StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_FALSE(blobs_.Has(kDigest));
-  EXPECT_EQ(blobs_.HeldBytes(kDigest, "a"), 0U);
+  EXPECT_EQ(blobs_.HeldOf(kDigest, "a").bytes, 0U);
 }
 
 TEST_F(BlobStoreTest, WriterNamesTheBlobByItsBytes) {
@@ -53,6 +59,23 @@ TEST_F(BlobStoreTest, WriterNamesTheBlobByItsBytes) {
   blobs_.Remove(digest);
   EXPECT_FALSE(blobs_.Has(digest));
   blobs_.Remove(digest);  // again: nothing to do
+}
+
+TEST_F(BlobStoreTest, ListsWhatIsThereAndWhoseItIs) {
+  ASSERT_OK_AND_ASSIGN(BlobUpload part, blobs_.Continue(kDigest, "run-1.r1.a.train"));
+  ASSERT_THAT(part.Append(AsBytes("x")), IsOk());
+  ASSERT_OK_AND_ASSIGN(BlobUpload whole, blobs_.Continue(kDigest, "admin-b"));
+  ASSERT_THAT(whole.Append(AsBytes(kText)), IsOk());
+  ASSERT_THAT(std::move(whole).Finish(), IsOk());
+  ASSERT_OK_AND_ASSIGN(BlobStore::Writer writer, blobs_.Create());
+  std::vector<std::string> owners;
+  ASSERT_OK_AND_ASSIGN(const auto incoming, blobs_.ListIncoming());
+  for (const BlobStore::Entry& entry : incoming) owners.push_back(entry.owner);
+  EXPECT_THAT(owners, ::testing::UnorderedElementsAre("run-1.r1.a.train", "admin-b", ""));
+  blobs_.Drop(kDigest, "run-1.r1.a.train");
+  blobs_.Drop(kDigest, "admin-b");
+  EXPECT_THAT(*blobs_.ListIncoming(), ::testing::SizeIs(1));
+  EXPECT_THAT(blobs_.MapUpload(kDigest, "admin-b"), StatusIs(absl::StatusCode::kNotFound));
 }
 
 TEST_F(BlobStoreTest, OnlyDigestsAreNames) {

@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/config/plan.h"
 #include "server/store/run_config.h"
+#include "server/store/schema.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"
 
@@ -59,7 +60,17 @@ class StoreTest : public ::testing::Test {
 };
 
 TEST_F(StoreTest, RunComesBackAsItWasSaved) {
-  const RunState run = SomeRun();
+  RunState run = SomeRun();
+  const auto models = std::exchange(run.models, {});
+  for (const ModelVersion& model : models) {  // one a transition
+    run.models.push_back(model);
+    ASSERT_THAT(store_->SaveRun(run), IsOk());
+  }
+  run.attempt = 2;
+  run.pausing = true;
+  run.misses = {{1, "b", "the deadline passed"}, {1, "c", "out of memory"}};
+  ASSERT_THAT(store_->SaveRun(run), IsOk());
+  run.misses.push_back({2, "b", "revoked"});
   ASSERT_THAT(store_->SaveRun(run), IsOk());
   Reopen();
   ASSERT_OK_AND_ASSIGN(const auto runs, store_->LoadRuns());
@@ -69,6 +80,7 @@ TEST_F(StoreTest, RunComesBackAsItWasSaved) {
 
 TEST_F(StoreTest, SavingAgainUpdatesAndKeepsEarlierRounds) {
   RunState run = SomeRun();
+  run.models.resize(1);
   ASSERT_THAT(store_->SaveRun(run), IsOk());
   run.round = 5;
   run.tasks = {{.id = "t9", .site = "a", .round = 5}};
@@ -94,6 +106,35 @@ TEST_F(StoreTest, TokenIsUsedUpWithTheSiteItMade) {
 TEST_F(StoreTest, TextCannotBecomeSql) {
   ASSERT_THAT(store_->AddToken({.hash = "x'); DROP TABLE tokens; --", .site = "a"}), IsOk());
   EXPECT_TRUE(store_->FindToken("x'); DROP TABLE tokens; --")->has_value());
+}
+
+TEST_F(StoreTest, DatabaseOfTheFirstVersionIsBroughtUpToDate) {
+  store_.reset();
+  std::filesystem::remove(folder_ / "db");
+  v1::RunPlan old_plan = DefaultPlan();
+  old_plan.clear_round_attempts();
+  old_plan.clear_late_updates();
+  EXPECT_THAT(CheckPlan(old_plan), IsOk());  // hospitals look at it too
+  {
+    ASSERT_OK_AND_ASSIGN(Database database, Database::Open(folder_ / "db"));
+    ASSERT_THAT(database.Execute(kSchemaSteps[0]), IsOk());
+    ASSERT_THAT(
+        database
+            .Prepare("INSERT INTO runs (id, plan, status, reason, round, initialisations, "
+                     "deadline, created, ended) VALUES ('run-1', ?, 1, '', 3, 1, 5000, 1000, 0)")
+            .Bind(old_plan.SerializeAsString())
+            .Run(),
+        IsOk());
+    ASSERT_THAT(database.Execute("PRAGMA user_version = 1"), IsOk());
+  }
+  Reopen();
+  ASSERT_OK_AND_ASSIGN(const auto runs, store_->LoadRuns());
+  ASSERT_THAT(runs, SizeIs(1));
+  EXPECT_EQ(runs[0].round, 3);
+  EXPECT_EQ(runs[0].attempt, 1);
+  EXPECT_EQ(runs[0].config.round_attempts, 1);
+  Reopen();  // and stays so
+  EXPECT_THAT(*store_->LoadRuns(), SizeIs(1));
 }
 
 TEST_F(StoreTest, DatabaseOfANewerVersionIsRefused) {

@@ -1,0 +1,174 @@
+#include "client/session/task_store.h"
+
+#include <spdlog/spdlog.h>
+
+#include <cstring>
+
+#include "common/base/file.h"
+#include "common/crypto/digest.h"
+#include "common/wire/convert.h"
+
+namespace consilium {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kCheckpoint[] = "checkpoint";
+constexpr char kFinished[] = "finished";
+constexpr std::size_t kDigestBytes = 64;
+constexpr std::size_t kLengthBytes = 8;
+
+// See consilium/v1/checkpoint.proto for what a file is.
+template <typename Message>
+struct Contents {
+  Message message;
+  MappedFile file;
+  std::span<const std::byte> rest;  // behind the message
+};
+
+template <typename Message>
+Status Write(const fs::path& path, const Message& message,
+             std::initializer_list<std::span<const std::byte>> rest) {
+  const std::string text = message.SerializeAsString();
+  const std::uint64_t length = text.size();
+  std::string head(kLengthBytes, '\0');
+  std::memcpy(head.data(), &length, kLengthBytes);
+  head += text;
+  std::vector<std::span<const std::byte>> parts = {{}, AsBytes(head)};
+  parts.insert(parts.end(), rest.begin(), rest.end());
+  Sha256 hash;
+  for (const auto part : parts) hash.Update(part);
+  const std::string digest = hash.Finish();
+  parts.front() = AsBytes(digest);
+  CSL_RETURN_IF_ERROR(MakeFolders(path.parent_path()));
+  return WriteFileAtomically(path, parts, kPrivateMode);
+}
+
+template <typename Message>
+StatusOr<Contents<Message>> Read(const fs::path& path) {
+  CSL_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
+  const Status damaged = DataLoss("{}: damaged; the work is done again", path.string());
+  const auto bytes = file.bytes();
+  if (bytes.size() < kDigestBytes + kLengthBytes) return damaged;
+  const std::string_view digest(reinterpret_cast<const char*>(bytes.data()), kDigestBytes);
+  const auto body = bytes.subspan(kDigestBytes);
+  if (Sha256Of(body) != digest) return damaged;
+  std::uint64_t length = 0;
+  std::memcpy(&length, body.data(), kLengthBytes);
+  if (length > body.size() - kLengthBytes || length > INT32_MAX) return damaged;
+  Message message;
+  if (!message.ParseFromArray(body.data() + kLengthBytes, static_cast<int>(length))) {
+    return damaged;
+  }
+  return Contents<Message>{std::move(message), std::move(file),
+                           body.subspan(kLengthBytes + length)};
+}
+
+// The contents, unless there are none; says so where they are damaged.
+template <typename Message>
+std::optional<Contents<Message>> Find(const fs::path& path) {
+  auto contents = Read<Message>(path);
+  if (contents.ok()) return *std::move(contents);
+  if (!absl::IsNotFound(contents.status())) {
+    spdlog::warn("{}", std::string(contents.status().message()));
+  }
+  return std::nullopt;
+}
+
+bool IsSameTask(const v1::TaskKey& a, const v1::TaskKey& b) {
+  return a.task_id() == b.task_id() && a.model_digest() == b.model_digest() &&
+         a.plan_digest() == b.plan_digest();
+}
+
+bool HasSameImagesAndDevice(const v1::TaskKey& a, const v1::TaskKey& b) {
+  return std::equal(a.class_counts().begin(), a.class_counts().end(), b.class_counts().begin(),
+                    b.class_counts().end()) &&
+         a.device() == b.device();
+}
+
+std::vector<float> ToNumbers(std::span<const std::byte> bytes) {
+  std::vector<float> numbers(bytes.size() / sizeof(float));
+  std::memcpy(numbers.data(), bytes.data(), numbers.size() * sizeof(float));
+  return numbers;
+}
+
+}  // namespace
+
+TaskStore::TaskStore(fs::path folder) : folder_(std::move(folder)) {
+  std::error_code ignored;
+  for (fs::directory_iterator file(folder_, ignored), end; file != end; file.increment(ignored)) {
+    if (file->path().extension() == kTemporaryExtension) fs::remove(file->path(), ignored);
+    if (ignored) return;
+  }
+}
+
+Status TaskStore::KeepCheckpoint(const v1::TaskKey& task, const Evaluation& evaluation,
+                                 const TrainState& state) const {
+  const auto network = std::as_bytes(std::span(state.network));
+  const auto optimizer = std::as_bytes(std::span(state.optimizer));
+  v1::TaskCheckpoint message;
+  *message.mutable_task() = task;
+  *message.mutable_evaluation() = ToProto(evaluation);
+  message.set_network_numbers(state.network.size());
+  message.set_optimizer_numbers(state.optimizer.size());
+  message.set_random(state.random.data(), state.random.size());
+  message.set_epochs(state.epochs);
+  message.set_batches(state.batches);
+  message.set_steps_at_epoch_start(state.steps_at_epoch_start);
+  message.set_steps(state.report.steps);
+  message.set_examples(state.report.examples);
+  message.set_loss_sum(state.report.loss);
+  message.set_seconds(state.report.seconds);
+  message.set_waiting_seconds(state.report.waiting_seconds);
+  return Write(folder_ / kCheckpoint, message, {network, optimizer});
+}
+
+std::optional<TaskStore::Checkpoint> TaskStore::FindCheckpoint(const v1::TaskKey& task) const {
+  const auto contents = Find<v1::TaskCheckpoint>(folder_ / kCheckpoint);
+  if (!contents) return std::nullopt;
+  const v1::TaskCheckpoint& message = contents->message;
+  const auto evaluation = FromProto(message.evaluation());
+  const std::uint64_t numbers = contents->rest.size() / sizeof(float);
+  if (!IsSameTask(message.task(), task) || !HasSameImagesAndDevice(message.task(), task) ||
+      !evaluation.ok() || message.network_numbers() > numbers ||
+      message.optimizer_numbers() != numbers - message.network_numbers()) {
+    return std::nullopt;
+  }
+  const std::size_t split = message.network_numbers() * sizeof(float);
+  Checkpoint checkpoint{.evaluation = *evaluation, .state = {}};
+  TrainState& state = checkpoint.state;
+  state.network = ToNumbers(contents->rest.first(split));
+  state.optimizer = ToNumbers(contents->rest.subspan(split));
+  state.random = {message.random().begin(), message.random().end()};
+  state.epochs = message.epochs();
+  state.batches = message.batches();
+  state.steps_at_epoch_start = message.steps_at_epoch_start();
+  state.report = {.steps = message.steps(),
+                  .examples = message.examples(),
+                  .loss = message.loss_sum(),
+                  .seconds = message.seconds(),
+                  .waiting_seconds = message.waiting_seconds()};
+  return checkpoint;
+}
+
+Status TaskStore::KeepFinished(const v1::TaskKey& task, const Finished& finished) const {
+  v1::FinishedTask message;
+  *message.mutable_task() = task;
+  *message.mutable_result() = finished.result;
+  return Write(folder_ / kFinished, message, {AsBytes(finished.update)});
+}
+
+std::optional<TaskStore::Finished> TaskStore::FindFinished(const v1::TaskKey& task) const {
+  const auto contents = Find<v1::FinishedTask>(folder_ / kFinished);
+  if (!contents || !IsSameTask(contents->message.task(), task)) return std::nullopt;
+  return Finished{contents->message.result(),
+                  {reinterpret_cast<const char*>(contents->rest.data()), contents->rest.size()}};
+}
+
+void TaskStore::Clear() const {
+  std::error_code ignored;
+  fs::remove(folder_ / kCheckpoint, ignored);
+  fs::remove(folder_ / kFinished, ignored);
+}
+
+}  // namespace consilium

@@ -1,0 +1,48 @@
+#pragma once
+
+// The task in hand, on disk: so that a hospital that dies in the middle of training goes on from
+// there, and does not train again what it has finished but not yet delivered.
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "client/train/trainer.h"
+#include "common/base/status.h"
+#include "common/metrics/evaluation.h"
+#include "consilium/v1/checkpoint.pb.h"
+
+namespace consilium {
+
+// One task at a time; another one's files are replaced. A file that is damaged or of another task
+// counts as none: the work is done again. Not thread-safe.
+class TaskStore {
+ public:
+  // Uses the folder, which is made when first needed, for one process at a time: removes what one
+  // before it was writing when it died.
+  explicit TaskStore(std::filesystem::path folder);
+
+  struct Checkpoint {
+    Evaluation evaluation;  // of the global model
+    TrainState state;
+  };
+  Status KeepCheckpoint(const v1::TaskKey& task, const Evaluation& evaluation,
+                        const TrainState& state) const;
+  std::optional<Checkpoint> FindCheckpoint(const v1::TaskKey& task) const;
+
+  struct Finished {
+    v1::TaskResult result;
+    std::string update;  // the model file; result.blob_digest is its SHA-256
+  };
+  Status KeepFinished(const v1::TaskKey& task, const Finished& finished) const;
+  // Of any training images: what was trained was trained.
+  std::optional<Finished> FindFinished(const v1::TaskKey& task) const;
+
+  // Once the coordinator has answered the report.
+  void Clear() const;
+
+ private:
+  std::filesystem::path folder_;
+};
+
+}  // namespace consilium

@@ -1,0 +1,138 @@
+#include "server/check/check.h"
+
+#include <set>
+
+#include "common/crypto/digest.h"
+#include "server/store/blob_store.h"
+#include "server/store/store.h"
+
+namespace consilium {
+namespace {
+
+constexpr char kRestore[] =
+    "stop the coordinator and restore its whole folder from one backup; a run that completed "
+    "later is lost with it, the models that hospitals pulled are not";
+
+class Check {
+ public:
+  explicit Check(const BlobStore& blobs) : blobs_(blobs) {}
+
+  void LookAt(const RunState& run) {
+    CheckState(run);
+    for (const ModelVersion& model : run.models) {
+      CheckBlob(fmt::format("{}: the model of round {}", run.id, model.round), model.digest,
+                model.bytes,
+                "put the file back from a backup or from a hospital that pulled it; without it no "
+                "hospital can pull it and a run that stands there cannot go on");
+    }
+    if (IsFinal(run.status)) return;
+    for (const TaskState& task : run.tasks) {
+      if (task.round != run.round || task.status != TaskStatus::kDone) continue;
+      if (task.result.blob_digest.empty()) continue;
+      CheckBlob(fmt::format("{}: the update of {} for round {}", run.id, task.site, task.round),
+                task.result.blob_digest, task.result.blob_bytes,
+                "cancel the run and submit its plan again with --from " + run.id);
+    }
+  }
+
+  Status LookForLeftovers() {
+    CSL_ASSIGN_OR_RETURN(const auto blobs, blobs_.List());
+    CSL_ASSIGN_OR_RETURN(const auto incoming, blobs_.ListIncoming());
+    std::size_t unneeded = 0;
+    for (const BlobStore::Entry& blob : blobs) unneeded += needed_.contains(blob.file) ? 0 : 1;
+    if (unneeded > 0) {
+      Warn(fmt::format("blobs/: {} files that no run needs", unneeded),
+           "the coordinator removes them by itself");
+    }
+    if (!incoming.empty()) {
+      Warn(fmt::format("incoming/: {} unfinished or unreported uploads", incoming.size()),
+           "the coordinator goes on with them, or removes them by itself");
+    }
+    return OkStatus();
+  }
+
+  void Fail(std::string what, std::string remedy) {
+    findings_.push_back({true, std::move(what), std::move(remedy)});
+  }
+  void Warn(std::string what, std::string remedy) {
+    findings_.push_back({false, std::move(what), std::move(remedy)});
+  }
+  std::vector<Finding> Findings() && { return std::move(findings_); }
+
+ private:
+  void CheckBlob(const std::string& what, const std::string& digest, std::uint64_t bytes,
+                 const std::string& remedy) {
+    if (!needed_.insert(digest).second) return;
+    const auto file = blobs_.Map(digest);
+    if (!file.ok()) {
+      Fail(fmt::format("{}: {}", what, std::string(file.status().message())), remedy);
+    } else if ((*file)->bytes().size() != bytes) {
+      Fail(fmt::format("{}: blobs/{} has {} bytes, want {}", what, digest, (*file)->bytes().size(),
+                       bytes),
+           remedy);
+    } else if (Sha256Of((*file)->bytes()) != digest) {
+      Fail(
+          fmt::format("{}: blobs/{} was damaged, its bytes do not have that SHA-256", what, digest),
+          remedy);
+    }
+  }
+
+  // What the engine keeps true of every run; see server/round/engine.h.
+  void CheckState(const RunState& run) {
+    const auto wrong = [&](const std::string& what) {
+      Fail(fmt::format("{} is {} in round {}: {}", run.id, RunStatusName(run.status), run.round,
+                       what),
+           kRestore);
+    };
+    for (std::size_t i = 0; i < run.models.size(); ++i) {
+      if (run.models[i].round != static_cast<int>(i)) {
+        wrong(fmt::format("its model number {} is of round {}", i, run.models[i].round));
+      }
+    }
+    const auto models = static_cast<int>(run.models.size());
+    const bool begun = run.status == RunStatus::kTraining ||
+                       run.status == RunStatus::kAggregating ||
+                       run.status == RunStatus::kEvaluating || run.status == RunStatus::kPaused;
+    if (begun && models != run.round) wrong(fmt::format("it has {} global models", models));
+    if (run.round > run.config.rounds + 1) {
+      wrong(fmt::format("its plan has {} rounds", run.config.rounds));
+    }
+    const bool may_wait = run.status == RunStatus::kInitialising ||
+                          run.status == RunStatus::kTraining ||
+                          run.status == RunStatus::kEvaluating;
+    for (const TaskState& task : run.tasks) {
+      if (task.status != TaskStatus::kOpen) continue;
+      if (!may_wait || task.round != run.round) wrong("task " + task.id + " is open");
+    }
+  }
+
+  const BlobStore& blobs_;
+  std::set<std::string> needed_;
+  std::vector<Finding> findings_;
+};
+
+}  // namespace
+
+StatusOr<std::vector<Finding>> CheckFolder(const std::filesystem::path& folder) {
+  if (!std::filesystem::exists(folder / kDatabaseFile)) {
+    return NotFound("{} holds no coordinator: no {}", folder.string(), kDatabaseFile);
+  }
+  CSL_ASSIGN_OR_RETURN(const BlobStore blobs, BlobStore::Open(folder));
+  Check check(blobs);
+  const auto store = Store::Open(folder / kDatabaseFile);
+  if (!store.ok()) {
+    check.Fail(std::string(store.status().message()), kRestore);
+    return std::move(check).Findings();
+  }
+  const Status sound = (*store)->CheckIntegrity();
+  const auto runs = (*store)->LoadRuns();
+  for (const Status& status : {sound, runs.status()}) {
+    if (!status.ok()) check.Fail(std::string(status.message()), kRestore);
+  }
+  if (!runs.ok()) return std::move(check).Findings();
+  for (const RunState& run : *runs) check.LookAt(run);
+  CSL_RETURN_IF_ERROR(check.LookForLeftovers());
+  return std::move(check).Findings();
+}
+
+}  // namespace consilium

@@ -1,0 +1,174 @@
+"""Runs that are killed and go on: one prepared federation, copied for each trial.
+
+The copies have the same run, keys and data, so the same plan must give the same model, digest by
+digest, however often a process died on the way.
+"""
+
+import contextlib
+import json
+import pathlib
+import shutil
+import signal
+import struct
+import subprocess
+import time
+import unittest
+
+from tests.testing.federation import BIN, Federation, wait_until, write_plan
+
+LIBRARY = BIN.parent / "tests/libpower_cut.so"
+WAYS = ("before", "half", "after", "power")  # see tests/testing/power_cut.cc
+
+
+def cut(folder, at, how, count=None):
+    """The environment in which a program dies at its at-th durable operation below the folder."""
+    environment = {"LD_PRELOAD": str(LIBRARY), "POWER_CUT_UNDER": str(folder),
+                   "POWER_CUT_HOW": how}
+    if at:
+        environment["POWER_CUT_AT"] = str(at)
+    if count:
+        environment["POWER_CUT_COUNT"] = str(count)
+    return environment
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    """Moves a folder to a disk of its own; gives what changes the disk's size. Needs root."""
+    aside = folder.with_name(folder.name + ".aside")
+    folder.rename(aside)
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        raise unittest.SkipTest("this machine lets nobody mount a small disk")
+    try:
+        shutil.copytree(aside, folder, dirs_exist_ok=True)
+        yield lambda new: subprocess.run(["mount", "-o", f"remount,size={new}", str(folder)],
+                                         check=True)
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+        folder.rmdir()
+        aside.rename(folder)
+
+
+class Trial(Federation):
+    """A copy of a prepared federation with its coordinator stopped and its run submitted."""
+
+    def __init__(self, folder, original):
+        super().__init__(folder)
+        shutil.copytree(original.folder, self.folder)
+        self.port, self.enrol_port, self.run_id = original.port, original.enrol_port, original.run_id
+        self.sites = original.sites
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for kept in self.folder.parent.glob(f"{self.folder.name}*.kept-*"):
+            kept.unlink()
+
+    def serve(self, environment=None):
+        """Starts the coordinator and does not wait for it: it may die before it listens."""
+        self._start("coordinator", "consilium-server", "serve", "--dir", self.server_dir, "--listen",
+                    f"127.0.0.1:{self.port}", "--enrol", f"127.0.0.1:{self.enrol_port}",
+                    environment=environment)
+
+    def start(self, site, environment=None):
+        self._start(site, "consilium-client", "start", "--dir", self.home(site),
+                    environment=environment)
+
+    def status(self):
+        """The run's JSON; None while the coordinator does not answer."""
+        done = self.ctl("--json", "run", "show", self.run_id, check=False)
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+
+class Prepared(Federation):
+    """Sites joined and a plan submitted; nothing has run yet."""
+
+    def __init__(self, folder, cohorts, **plan):
+        super().__init__(folder)
+        self.sites = sorted(cohorts)
+        self.folder.mkdir(parents=True)
+        self.__enter__()
+        for site, data in cohorts.items():
+            self.join(site, data)
+        self.run_id = self.submit(write_plan(self.folder.parent / f"{self.folder.name}.yaml", **plan))
+        self.stop("coordinator")
+
+
+def operations(count):
+    """The operations that a file of POWER_CUT_COUNT shows."""
+    return struct.unpack("<Q", pathlib.Path(count).read_bytes())[0]
+
+
+def ended(trial):
+    shown = trial.status()
+    return shown if shown and shown["ended_unix_ms"] else None
+
+
+def finish(trial):
+    """Waits for the run's end and looks at what it left; its models."""
+    shown = wait_until(lambda: ended(trial), 180, "the end of the run")
+    if shown["status"] != "COMPLETED":
+        raise AssertionError(f"{shown['status']}: {shown['reason']}")
+    wanted = {model["digest"] for model in shown["models"]}
+
+    def clean():
+        return (not list((trial.server_dir / "incoming").iterdir())
+                and {p.name for p in (trial.server_dir / "blobs").iterdir()} == wanted)
+    wait_until(clean, 20, "a blob store with the global models and nothing else")
+    return [(model["round"], model["digest"]) for model in shown["models"]]
+
+
+def undisturbed(prepared, folder):
+    """The run as it should be: its models, and how many durable operations its coordinator and its
+    first hospital did."""
+    counts = [folder.parent / "coordinator.count", folder.parent / "hospital.count"]
+    with Trial(folder, prepared) as trial:
+        trial.serve(cut(trial.server_dir, 0, "after", counts[0]))
+        first = trial.sites[0]
+        for site in trial.sites:
+            trial.start(site, cut(trial.home(site), 0, "after", counts[1]) if site == first else None)
+        return finish(trial), *map(operations, counts)
+
+
+def with_coordinator_kills(prepared, folder, kills):
+    """The models of a run whose coordinator dies as each of the kills says, and how many hit."""
+    with Trial(folder, prepared) as trial:
+        for site in trial.sites:
+            trial.start(site)
+        hits = kill_in_turn(trial, "coordinator", kills,
+                            lambda at, how: trial.serve(cut(trial.server_dir, at, how)), trial.serve)
+        return finish(trial), hits
+
+
+def with_hospital_kills(prepared, folder, kills):
+    """The same of its first hospital."""
+    with Trial(folder, prepared) as trial:
+        trial.serve()
+        first, *others = trial.sites
+        for site in others:
+            trial.start(site)
+        hits = kill_in_turn(trial, first, kills,
+                            lambda at, how: trial.start(first, cut(trial.home(first), at, how)),
+                            lambda: trial.start(first))
+        return finish(trial), hits
+
+
+def kill_in_turn(trial, name, kills, start_with, start):
+    """Lets a process die by one kill after another, then live; how often it did die."""
+    for done, (at, how) in enumerate(kills):
+        start_with(at, how)
+        process = trial.processes[name]
+        while process.poll() is None and not ended(trial):
+            time.sleep(0.02)
+        if process.poll() is None:  # the run came to its end first
+            trial.stop(name)
+            start()
+            return done
+        if process.returncode != -signal.SIGKILL:
+            raise AssertionError(f"{name} ended by itself: {process.returncode}\n{trial.log(name)}")
+    start()
+    return len(kills)
