@@ -100,7 +100,7 @@ class DurabilityTest(unittest.TestCase):
 
     def test_hospital_killed_in_training_goes_on_from_its_checkpoint(self):
         prepared = self.prepare("long", rounds=1, training={
-            "local_steps": 900, "batch_size": 8, "learning_rate": 0.01,
+            "local_steps": 250, "batch_size": 8, "learning_rate": 0.01,
             "augmentation": {"rotation_degrees": 7, "shift": 0.05}}, model={
                 "architecture": "simple_cnn", "input_size": 64, "dropout": 0.3})
         for site in prepared.sites:
