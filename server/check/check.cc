@@ -3,6 +3,7 @@
 #include <set>
 
 #include "common/crypto/digest.h"
+#include "server/state/run_state.h"
 #include "server/store/blob_store.h"
 #include "server/store/store.h"
 
@@ -26,11 +27,10 @@ class Check {
                 "hospital can pull it and a run that stands there cannot go on");
     }
     if (IsFinal(run.status)) return;
-    for (const TaskState& task : run.tasks) {
-      if (task.round != run.round || task.status != TaskStatus::kDone) continue;
-      if (task.result.blob_digest.empty()) continue;
-      CheckBlob(fmt::format("{}: the update of {} for round {}", run.id, task.site, task.round),
-                task.result.blob_digest, task.result.blob_bytes,
+    for (const auto& [site, task] : DeliveredTasks(run)) {
+      if (task->result.blob_digest.empty()) continue;
+      CheckBlob(fmt::format("{}: the update of {} for round {}", run.id, site, task->round),
+                task->result.blob_digest, task->result.blob_bytes,
                 "cancel the run and submit its plan again with --from " + run.id);
     }
   }

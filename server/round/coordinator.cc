@@ -3,13 +3,13 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <set>
 
 #include "common/crypto/digest.h"
 #include "common/model/model_file.h"
 #include "server/admission/admission.h"
 #include "server/aggregate/rebase.h"
 #include "server/aggregate/round_average.h"
+#include "server/round/late_update.h"
 #include "server/store/run_config.h"
 
 namespace consilium {
@@ -42,15 +42,12 @@ std::string TaskIdOf(const TaskReport& report) {
   return std::visit([](const auto& event) { return event.task_id; }, report);
 }
 
-// What a finished round averages, by site, whichever attempt it came in.
+// What a finished round averages.
 std::vector<Contribution> ContributionsOf(const RunState& run) {
-  std::map<std::string, Contribution> by_site;
-  for (const TaskState& task : run.tasks) {
-    if (task.round != run.round || task.status != TaskStatus::kDone) continue;
-    by_site[task.site] = {task.result.blob_digest, task.result.train_examples};
-  }
   std::vector<Contribution> contributions;
-  for (auto& [site, contribution] : by_site) contributions.push_back(std::move(contribution));
+  for (const auto& [site, task] : DeliveredTasks(run)) {
+    contributions.push_back({task->result.blob_digest, task->result.train_examples});
+  }
   return contributions;
 }
 
@@ -69,17 +66,9 @@ Status CheckSites(const RunConfig& config, const std::vector<std::string>& activ
                             quorum, sites);
 }
 
-const TaskState* OpenTaskOf(const RunState& run, const std::string& site) {
-  const auto found = std::find_if(run.tasks.begin(), run.tasks.end(), [&](const TaskState& task) {
-    return task.site == site && task.status == TaskStatus::kOpen;
-  });
-  return found == run.tasks.end() ? nullptr : &*found;
-}
-
 // Whether the site would make the run's initial model if it asked.
 bool WantsInitialModel(const RunState& run, const std::string& site, const RunContext& context) {
-  return run.status == RunStatus::kInitialising &&
-         OpenTaskOf(Apply(run, SiteAsked{site}, context), site) != nullptr;
+  return OpenTaskOf(Apply(run, SiteAsked{site}, context), site) != nullptr;
 }
 
 // 0 for a run that never had one.
@@ -88,55 +77,12 @@ std::uint64_t TurnOf(const std::map<std::string, std::uint64_t>& turns, const st
   return found == turns.end() ? 0 : found->second;
 }
 
-// Whether the site's result for the task's round has been counted, in whichever attempt.
-bool IsDelivered(const RunState& run, const TaskState& task) {
-  return std::any_of(run.tasks.begin(), run.tasks.end(), [&](const TaskState& other) {
-    return other.site == task.site && other.round == task.round &&
-           other.status == TaskStatus::kDone;
-  });
-}
-
-// Whether a missed task's update may count for the round after its own.
-bool MayBeLate(const RunState& run, const TaskState& task) {
-  return run.config.late_updates == LateUpdates::kNextRound && task.kind == TaskKind::kTrain &&
-         task.status == TaskStatus::kMissed && !IsDelivered(run, task);
-}
-
-// The task's round was closed, and the one that its update may count for is not open yet.
-bool IsBetweenRounds(const RunState& run, const TaskState& task) {
-  return run.status == RunStatus::kAggregating && task.round == run.round && MayBeLate(run, task);
-}
-
-// The open task that a result of a missed one may count for: the same round's next attempt, or by
-// the plan's leave the next round's. None where there is none.
-const TaskState* SuccessorOf(const RunState& run, const TaskState& task) {
-  const TaskState* open = OpenTaskOf(run, task.site);
-  if (open == nullptr || open->kind != task.kind || task.status != TaskStatus::kMissed ||
-      IsDelivered(run, task)) {
-    return nullptr;
-  }
-  const int newest =
-      run.config.late_updates == LateUpdates::kNextRound && task.kind == TaskKind::kTrain
-          ? task.round + 1
-          : task.round;
-  return open->round <= newest ? open : nullptr;
-}
-
-const ModelVersion* ModelOfRound(const RunState& run, int round) {
-  const auto found = std::find_if(run.models.begin(), run.models.end(),
-                                  [&](const ModelVersion& model) { return model.round == round; });
-  return found == run.models.end() ? nullptr : &*found;
-}
-
-bool HasModel(const RunState& run, const std::string& digest) {
-  return std::any_of(run.models.begin(), run.models.end(),
-                     [&](const ModelVersion& model) { return model.digest == digest; });
-}
-
-bool IsContribution(const RunState& run, const std::string& digest) {
-  const std::vector<Contribution> contributions = ContributionsOf(run);
-  return std::any_of(contributions.begin(), contributions.end(),
-                     [&](const Contribution& c) { return c.digest == digest; });
+// The run of that id; null where there is none.
+template <typename Runs>
+auto* RunOf(Runs& runs, const std::string& id) {
+  const auto found =
+      std::find_if(runs.begin(), runs.end(), [&](const RunState& run) { return run.id == id; });
+  return found == runs.end() ? nullptr : &*found;
 }
 
 }  // namespace
@@ -219,24 +165,16 @@ std::vector<RunState> Coordinator::Runs() const {
 
 StatusOr<RunState> Coordinator::FindRun(const std::string& run_id) const {
   MutexLock lock(mu_);
-  for (const RunState& run : runs_) {
-    if (run.id == run_id) return run;
-  }
+  if (const RunState* run = RunOf(runs_, run_id)) return *run;
   return NotFound("no run '{}'", run_id);
-}
-
-StatusOr<RunState*> Coordinator::Find(const std::string& run_id) {
-  const auto run = std::find_if(runs_.begin(), runs_.end(),
-                                [&](const RunState& other) { return other.id == run_id; });
-  if (run == runs_.end()) return NotFound("no run '{}'", run_id);
-  return &*run;
 }
 
 Status Coordinator::ApplyEvent(const std::string& run_id, const RunEvent& event) {
   {
     MutexLock lock(mu_);
     CSL_ASSIGN_OR_RETURN(const RunContext context, Context());
-    CSL_ASSIGN_OR_RETURN(RunState * run, Find(run_id));
+    RunState* run = RunOf(runs_, run_id);
+    if (run == nullptr) return NotFound("no run '{}'", run_id);
     CSL_RETURN_IF_ERROR(Advance(*run, event, context));
   }
   AnswerWaiters();
@@ -248,9 +186,9 @@ Status Coordinator::ApplyResult(const std::string& run_id, const TaskSucceeded& 
   {
     MutexLock lock(mu_);
     CSL_ASSIGN_OR_RETURN(const RunContext context, Context());
-    CSL_ASSIGN_OR_RETURN(RunState * run, Find(run_id));
+    RunState* run = RunOf(runs_, run_id);
     const TaskState* task = Locate(success.task_id).second;
-    if (task == nullptr || task->status != TaskStatus::kOpen) {
+    if (run == nullptr || task == nullptr || task->status != TaskStatus::kOpen) {
       return absl::AbortedError("the task ended meanwhile");
     }
     // First the blob, then the state that names it: a crash in between leaves a blob to be swept.
@@ -282,7 +220,7 @@ Status Coordinator::Advance(RunState& run, const RunEvent& event, const RunConte
 }
 
 StatusOr<std::optional<Assignment>> Coordinator::FindTask(const std::string& site) {
-  CSL_ASSIGN_OR_RETURN(const RunContext context, Context());
+  RunContext context;  // read where a run wants an initial model: this is asked at every Work
   Turns& turns = turns_[site];
   RunState* chosen = nullptr;
   for (RunState& run : runs_) {
@@ -291,7 +229,13 @@ StatusOr<std::optional<Assignment>> Coordinator::FindTask(const std::string& sit
       chosen = &run;
       break;
     }
-    if (open == nullptr && !WantsInitialModel(run, site, context)) continue;
+    if (open == nullptr) {
+      if (run.status != RunStatus::kInitialising) continue;
+      if (context.now == TimePoint()) {
+        CSL_ASSIGN_OR_RETURN(context, Context());
+      }
+      if (!WantsInitialModel(run, site, context)) continue;
+    }
     if (chosen == nullptr || TurnOf(turns.by_run, run.id) < TurnOf(turns.by_run, chosen->id)) {
       chosen = &run;
     }
@@ -500,23 +444,22 @@ bool Coordinator::IsGlobalModel(const std::string& digest) const {
                      [&](const RunState& run) { return HasModel(run, digest); });
 }
 
-bool Coordinator::IsNeeded(const std::string& digest) const {
-  return std::any_of(runs_.begin(), runs_.end(), [&](const RunState& run) {
-    return HasModel(run, digest) || (!IsFinal(run.status) && IsContribution(run, digest));
-  });
+std::set<std::string> Coordinator::NeededBlobs() const {
+  std::set<std::string> needed;
+  for (const RunState& run : runs_) {
+    for (const ModelVersion& model : run.models) needed.insert(model.digest);
+    if (IsFinal(run.status)) continue;
+    for (const auto& [site, task] : DeliveredTasks(run)) needed.insert(task->result.blob_digest);
+  }
+  return needed;
 }
 
-void Coordinator::Discard(const std::string& digest) const {
+void Coordinator::Discard(const std::vector<Contribution>& contributions) const {
   MutexLock lock(mu_);
-  if (!IsNeeded(digest)) blobs_.Remove(digest);
-}
-
-bool Coordinator::IsSpent(const std::string& digest) const {
-  return std::any_of(runs_.begin(), runs_.end(), [&](const RunState& run) {
-    return std::any_of(run.tasks.begin(), run.tasks.end(), [&](const TaskState& task) {
-      return task.status == TaskStatus::kDone && task.result.blob_digest == digest;
-    });
-  });
+  const std::set<std::string> needed = NeededBlobs();
+  for (const Contribution& contribution : contributions) {
+    if (!needed.contains(contribution.digest)) blobs_.Remove(contribution.digest);
+  }
 }
 
 bool Coordinator::IsAwaited(const BlobStore::Entry& upload) const {
@@ -537,14 +480,18 @@ void Coordinator::Sweep(bool alone) const {
   for (const BlobStore::Entry& upload : *incoming) {
     if (!IsAwaited(upload) || (alone && upload.owner.empty())) blobs_.RemoveIncoming(upload.file);
   }
-  std::set<std::string> models;  // most of what lies there
+  const std::set<std::string> needed = NeededBlobs();
+  std::set<std::string> results;
   for (const RunState& run : runs_) {
-    for (const ModelVersion& model : run.models) models.insert(model.digest);
+    for (const TaskState& task : run.tasks) {
+      if (task.status == TaskStatus::kDone) results.insert(task.result.blob_digest);
+    }
   }
   for (const BlobStore::Entry& blob : *blobs) {
-    if (models.contains(blob.file) || IsNeeded(blob.file)) continue;
-    // One that no task ever named may be an upload whose report the crash came before.
-    if (IsSpent(blob.file) || blob.age > kTimeToFinish) blobs_.Remove(blob.file);
+    if (needed.contains(blob.file)) continue;
+    // A result has been averaged. What no task ever named may be an upload whose report the crash
+    // came before.
+    if (results.contains(blob.file) || blob.age > kTimeToFinish) blobs_.Remove(blob.file);
   }
 }
 
@@ -581,24 +528,20 @@ void Coordinator::AverageRounds() {
     const auto contributions = ContributionsOf(run);
     const auto model =
         AverageRound(blobs_, run.id, run.round, run.models.back().digest, contributions);
-    if (absl::IsResourceExhausted(model.status())) {
-      // The updates are safe, and so is the round until there is room.
-      spdlog::error("{}: round {} waits: {}", run.id, run.round,
-                    std::string(model.status().message()));
+    Status status = model.status();
+    // A full disk: the updates are safe, and so is the round until there is room.
+    if (!absl::IsResourceExhausted(status)) {
+      status = ApplyEvent(
+          run.id, model.ok() ? RunEvent(RoundAveraged{{run.round, model->digest, model->bytes}})
+                             : RunEvent(RunBroken{std::string(status.message())}));
+    }
+    if (!status.ok()) {
+      spdlog::error("{}: round {} waits: {}", run.id, run.round, std::string(status.message()));
       MutexLock lock(mu_);
       average_after_ = clock_.Now() + kPauseWhereFull;
       return;
     }
-    const RunEvent event = model.ok()
-                               ? RunEvent(RoundAveraged{{run.round, model->digest, model->bytes}})
-                               : RunEvent(RunBroken{std::string(model.status().message())});
-    if (const Status status = ApplyEvent(run.id, event); !status.ok()) {
-      spdlog::error("{}: {}", run.id, std::string(status.message()));
-      MutexLock lock(mu_);
-      average_after_ = clock_.Now() + kPauseWhereFull;
-      return;
-    }
-    for (const Contribution& contribution : contributions) Discard(contribution.digest);
+    Discard(contributions);
   }
 }
 

@@ -11,12 +11,14 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/base/status.h"
+#include "server/aggregate/round_average.h"
 #include "server/registry/registry.h"
 #include "server/round/engine.h"
 #include "server/store/blob_store.h"
@@ -121,7 +123,6 @@ class Coordinator {
   StatusOr<std::string> ReportOnce(const std::string& site, const TaskReport& report);
   // Ends a task whose result is inadmissible.
   StatusOr<std::string> Refuse(const Found& found, const std::string& digest, const Status& why);
-  StatusOr<RunState*> Find(const std::string& run_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status ApplyEvent(const std::string& run_id, const RunEvent& event) ABSL_LOCKS_EXCLUDED(mu_);
   // Makes `owner`'s upload a blob, if it is not one yet, and the result that of the task. ABORTED
   // where the task has ended meanwhile.
@@ -140,13 +141,11 @@ class Coordinator {
   Status Admit(const RunState& run, const TaskState& task, TaskResult& result) const;
   // Makes an admitted late update a blob of the successor's round.
   Status Transfer(const Found& found, TaskResult& result) const;
-  // Whether a run needs the blob, as a global model or as an update yet to be averaged.
-  bool IsNeeded(const std::string& digest) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Whether it was a task's result. Together with not being needed: it has been averaged.
-  bool IsSpent(const std::string& digest) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Removes a blob, unless a run needs it: the mean of one update may be that update, byte for
-  // byte, and two sites may deliver the same one.
-  void Discard(const std::string& digest) const ABSL_LOCKS_EXCLUDED(mu_);
+  // What runs need, as a global model or as an update yet to be averaged.
+  std::set<std::string> NeededBlobs() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Removes what was averaged, unless a run needs it: the mean of one update may be that update,
+  // byte for byte, and two sites may deliver the same one.
+  void Discard(const std::vector<Contribution>& contributions) const ABSL_LOCKS_EXCLUDED(mu_);
   // Removes blobs that no run needs and uploads that nobody waits for; `alone` where nothing else
   // writes into the store yet.
   void Sweep(bool alone) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

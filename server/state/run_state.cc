@@ -27,4 +27,12 @@ std::string_view TaskStatusName(TaskStatus status) {
   return kNames[static_cast<std::size_t>(status)];
 }
 
+std::map<std::string, const TaskState*> DeliveredTasks(const RunState& run) {
+  std::map<std::string, const TaskState*> delivered;
+  for (const TaskState& task : run.tasks) {
+    if (task.round == run.round && task.status == TaskStatus::kDone) delivered[task.site] = &task;
+  }
+  return delivered;
+}
+
 }  // namespace consilium

@@ -4,6 +4,7 @@
 // the store keeps it, and nothing else changes it.
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -121,5 +122,8 @@ struct RunState {
 
   bool operator==(const RunState&) const = default;
 };
+
+// The current round's tasks that have delivered, by site, whichever attempt it was.
+std::map<std::string, const TaskState*> DeliveredTasks(const RunState& run);
 
 }  // namespace consilium

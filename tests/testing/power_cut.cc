@@ -236,6 +236,11 @@ int Truncate(int fd, off_t size) {
   });
 }
 
+int Sync(int fd, const std::function<int()>& sync_it) {
+  if (!PowerCut::Get().Watches(PathOf(fd))) return sync_it();
+  return PowerCut::Get().Sync(sync_it, InodeOf(fd));
+}
+
 }  // namespace
 
 extern "C" {
@@ -268,14 +273,10 @@ ssize_t pwrite(int fd, const void* data, size_t size, off_t offset) {
 int ftruncate64(int fd, off64_t size) noexcept { return Truncate(fd, size); }
 int ftruncate(int fd, off_t size) noexcept { return Truncate(fd, size); }
 int fsync(int fd) {
-  const auto sync_it = [&] { return REAL(fsync)(fd); };
-  return PowerCut::Get().Watches(PathOf(fd)) ? PowerCut::Get().Sync(sync_it, InodeOf(fd))
-                                             : sync_it();
+  return Sync(fd, [&] { return REAL(fsync)(fd); });
 }
 int fdatasync(int fd) {
-  const auto sync_it = [&] { return REAL(fdatasync)(fd); };
-  return PowerCut::Get().Watches(PathOf(fd)) ? PowerCut::Get().Sync(sync_it, InodeOf(fd))
-                                             : sync_it();
+  return Sync(fd, [&] { return REAL(fdatasync)(fd); });
 }
 int rename(const char* from, const char* to) noexcept {
   const auto rename_it = [&] { return REAL(rename)(from, to); };

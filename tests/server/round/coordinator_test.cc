@@ -57,6 +57,15 @@ class CoordinatorTest : public ::testing::Test {
     return run.value_or("");
   }
 
+  // Submits a plan that site-a does up to its first round, and gives site-b's task of that round.
+  Assignment WhatIsLate(const v1::RunPlan& plan) {
+    Submit(plan);
+    EXPECT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+    const Assignment late = **Wait("site-b");
+    EXPECT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+    return late;
+  }
+
   // Waits as a hospital's call does.
   StatusOr<std::optional<Assignment>> Wait(const std::string& site) {
     std::promise<StatusOr<std::optional<Assignment>>> answer;
@@ -220,10 +229,8 @@ TEST_F(CoordinatorTest, LateUpdateCountsInTheNextRoundIfThePlanSaysSo) {
   v1::RunPlan plan = SmallPlan();
   plan.set_late_updates("next_round");
   plan.set_round_deadline_seconds(1);
-  const std::string run = Submit(plan);
-  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
-  const Assignment late = **Wait("site-b");
-  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  const Assignment late = WhatIsLate(plan);
+  const std::string& run = late.run_id;
   std::this_thread::sleep_until(late.deadline);
   coordinator_->Work();
   ASSERT_EQ(coordinator_->FindRun(run)->round, 2);
@@ -248,10 +255,8 @@ TEST_F(CoordinatorTest, LateUpdateCountsOnce) {
   plan.mutable_quorum()->set_count(2);
   plan.set_late_updates("next_round");
   plan.set_round_deadline_seconds(1);
-  const std::string run = Submit(plan);
-  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
-  const Assignment late = **Wait("site-b");
-  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  const Assignment late = WhatIsLate(plan);
+  const std::string& run = late.run_id;
   std::this_thread::sleep_until(late.deadline);
   coordinator_->Work();
   ASSERT_EQ(coordinator_->FindRun(run)->attempt, 2);
@@ -271,10 +276,8 @@ TEST_F(CoordinatorTest, LateUpdateIsAskedToWaitBetweenTwoRounds) {
   v1::RunPlan plan = SmallPlan();
   plan.set_late_updates("next_round");
   plan.set_round_deadline_seconds(1);
-  const std::string run = Submit(plan);
-  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
-  const Assignment late = **Wait("site-b");
-  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  const Assignment late = WhatIsLate(plan);
+  const std::string& run = late.run_id;
   // Its task ends, with nobody there yet to average the round.
   ASSERT_THAT(coordinator_->Report("site-b", TaskEnded{late.task.id, TaskStatus::kMissed, "slow"}),
               IsOk());
@@ -288,10 +291,8 @@ TEST_F(CoordinatorTest, LateUpdateIsDroppedOtherwise) {
   for (const std::string site : {"site-a", "site-b"}) Enrol(site);
   v1::RunPlan plan = SmallPlan();
   plan.set_round_deadline_seconds(1);
-  const std::string run = Submit(plan);
-  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
-  const Assignment late = **Wait("site-b");
-  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  const Assignment late = WhatIsLate(plan);
+  const std::string& run = late.run_id;
   std::this_thread::sleep_until(late.deadline);
   coordinator_->Work();
   EXPECT_THAT(Do("site-b", late), StatusIs(absl::StatusCode::kPermissionDenied));  // no upload
@@ -306,10 +307,8 @@ TEST_F(CoordinatorTest, LateUpdateCountsForTheSameRoundWhileThatIsTriedAgain) {
   v1::RunPlan plan = SmallPlan();
   plan.mutable_quorum()->set_count(2);
   plan.set_round_deadline_seconds(1);
-  const std::string run = Submit(plan);
-  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
-  const Assignment late = **Wait("site-b");
-  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  const Assignment late = WhatIsLate(plan);
+  const std::string& run = late.run_id;
   std::this_thread::sleep_until(late.deadline);
   coordinator_->Work();
   ASSERT_EQ(coordinator_->FindRun(run)->attempt, 2);
