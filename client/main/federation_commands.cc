@@ -10,6 +10,7 @@
 #include "common/base/file.h"
 #include "common/config/site.h"
 #include "common/model/model_file.h"
+#include "common/rpc/channel.h"
 
 namespace consilium {
 namespace {
@@ -77,7 +78,9 @@ Status CheckUsable(const fs::path& path, const PullOptions& options) {
 Status Pull(const PullOptions& options, const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(const Home home, ReadHome(options.dir));
   CoordinatorClient client(home, stop);
-  CSL_ASSIGN_OR_RETURN(const v1::ListModelsResponse list, client.ListModels(options.run));
+  CSL_ASSIGN_OR_RETURN(const v1::ListModelsResponse list, Retry(client.channel(), stop, [&] {
+                         return client.ListModels(options.run);
+                       }));
   CSL_ASSIGN_OR_RETURN(const v1::ModelRef chosen, ChooseModel(list, options));
 
   const fs::path folder = fs::path(options.dir) / "models";
@@ -88,7 +91,8 @@ Status Pull(const PullOptions& options, const std::stop_token& stop) {
   const fs::path fresh = output.string() + ".new";
   std::error_code error;
   fs::remove(fresh, error);
-  CSL_RETURN_IF_ERROR(client.Download(chosen.digest(), fresh));
+  CSL_RETURN_IF_ERROR(
+      Retry(client.channel(), stop, [&] { return client.Download(chosen.digest(), fresh); }));
   if (const Status usable = CheckUsable(fresh, options); !usable.ok()) {
     fs::remove(fresh, error);
     return usable;

@@ -55,6 +55,13 @@ StatusOr<v1::JoinResponse> RequestCertificate(const std::string& address, const 
   return response;
 }
 
+v1::NextTaskRequest NewRequest() {
+  v1::NextTaskRequest request;
+  request.set_protocol(kProtocol);
+  request.set_software(CONSILIUM_VERSION);
+  return request;
+}
+
 }  // namespace
 
 StatusOr<std::string> JoinFederation(const std::string& address, const std::string& token,
@@ -94,23 +101,33 @@ CoordinatorClient::CoordinatorClient(const Home& home, std::stop_token stop)
                       MutualTlsClient(home.ca_pem, {home.certificate_pem, home.key_pem})),
           std::move(stop)) {}
 
-CoordinatorClient::CoordinatorClient(const std::shared_ptr<grpc::Channel>& channel,
-                                     std::stop_token stop)
-    : stop_(std::move(stop)),
-      tasks_(v1::CoordinatorService::NewStub(channel)),
-      models_(v1::ModelService::NewStub(channel)),
-      blobs_(v1::BlobService::NewStub(channel)) {}
+CoordinatorClient::CoordinatorClient(std::shared_ptr<grpc::Channel> channel, std::stop_token stop)
+    : channel_(std::move(channel)),
+      stop_(std::move(stop)),
+      tasks_(v1::CoordinatorService::NewStub(channel_)),
+      models_(v1::ModelService::NewStub(channel_)),
+      blobs_(v1::BlobService::NewStub(channel_)) {}
 
-StatusOr<std::optional<v1::Task>> CoordinatorClient::NextTask(std::chrono::seconds wait) {
-  v1::NextTaskRequest request;
-  request.set_protocol(kProtocol);
-  request.set_software(CONSILIUM_VERSION);
+StatusOr<std::optional<v1::Task>> CoordinatorClient::NextTask(std::chrono::seconds wait,
+                                                              const std::string& in_hand) {
+  v1::NextTaskRequest request = NewRequest();
   request.set_wait_seconds(static_cast<std::uint32_t>(wait.count()));
+  if (!in_hand.empty()) request.mutable_in_hand()->set_task_id(in_hand);
   CallContext context(wait + kPollSlack, stop_);
   v1::NextTaskResponse response;
   CSL_RETURN_IF_ERROR(FromGrpc(tasks_->NextTask(context.get(), request, &response)));
   if (!response.has_task()) return std::nullopt;
   return response.task();
+}
+
+StatusOr<bool> CoordinatorClient::ReportProgress(const v1::TaskProgress& progress,
+                                                 const std::stop_token& stop) {
+  v1::NextTaskRequest request = NewRequest();
+  *request.mutable_in_hand() = progress;
+  CallContext context(kTimeout, stop);
+  v1::NextTaskResponse response;
+  CSL_RETURN_IF_ERROR(FromGrpc(tasks_->NextTask(context.get(), request, &response)));
+  return response.in_hand_ended();
 }
 
 StatusOr<std::string> CoordinatorClient::ReportTask(const v1::ReportTaskRequest& report) {
@@ -130,8 +147,8 @@ StatusOr<v1::ListModelsResponse> CoordinatorClient::ListModels(const std::string
 }
 
 Status CoordinatorClient::Upload(std::span<const std::byte> bytes, const std::string& digest,
-                                 const std::string& task_id) {
-  return UploadBlob(*blobs_, bytes, digest, task_id, stop_);
+                                 const std::string& task_id, const TransferCallback& on_chunk) {
+  return UploadBlob(*blobs_, bytes, digest, task_id, stop_, on_chunk);
 }
 
 Status CoordinatorClient::Download(const std::string& digest, const std::filesystem::path& path) {
@@ -139,8 +156,8 @@ Status CoordinatorClient::Download(const std::string& digest, const std::filesys
 }
 
 Status CoordinatorClient::Download(const std::string& digest, std::uint64_t max_bytes,
-                                   std::string& bytes) {
-  return DownloadBlob(*blobs_, digest, max_bytes, bytes, stop_);
+                                   std::string& bytes, const TransferCallback& on_chunk) {
+  return DownloadBlob(*blobs_, digest, max_bytes, bytes, stop_, on_chunk);
 }
 
 }  // namespace consilium

@@ -12,6 +12,7 @@
 
 #include "certs/home.h"
 #include "common/base/status.h"
+#include "common/rpc/blob_transfer.h"
 #include "consilium/v1/blob.grpc.pb.h"
 #include "consilium/v1/coordinator.grpc.pb.h"
 
@@ -32,8 +33,16 @@ class CoordinatorClient {
  public:
   CoordinatorClient(const Home& home, std::stop_token stop);
 
-  // The site's task; none where there was none within the wait.
-  StatusOr<std::optional<v1::Task>> NextTask(std::chrono::seconds wait);
+  // What the calls go through.
+  grpc::Channel& channel() const { return *channel_; }
+
+  // The site's task; none where there was none within the wait. `in_hand`: the task that this
+  // hospital was at before, which it is given again if that is open; or empty.
+  StatusOr<std::optional<v1::Task>> NextTask(std::chrono::seconds wait,
+                                             const std::string& in_hand = "");
+  // Says how far a task is; whether nothing that comes of it is wanted any more. `stop` ends the
+  // call.
+  StatusOr<bool> ReportProgress(const v1::TaskProgress& progress, const std::stop_token& stop);
   // The coordinator's note: why the report changed nothing, or empty.
   StatusOr<std::string> ReportTask(const v1::ReportTaskRequest& report);
   // run empty: of all runs. Oldest first.
@@ -41,17 +50,19 @@ class CoordinatorClient {
 
   // See common/rpc/blob_transfer.h.
   Status Upload(std::span<const std::byte> bytes, const std::string& digest,
-                const std::string& task_id);
+                const std::string& task_id, const TransferCallback& on_chunk = {});
   Status Download(const std::string& digest, const std::filesystem::path& path);
-  Status Download(const std::string& digest, std::uint64_t max_bytes, std::string& bytes);
+  Status Download(const std::string& digest, std::uint64_t max_bytes, std::string& bytes,
+                  const TransferCallback& on_chunk = {});
 
  private:
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::stop_token stop_;
   const std::unique_ptr<v1::CoordinatorService::Stub> tasks_;
   const std::unique_ptr<v1::ModelService::Stub> models_;
   const std::unique_ptr<v1::BlobService::Stub> blobs_;
 
-  CoordinatorClient(const std::shared_ptr<grpc::Channel>& channel, std::stop_token stop);
+  CoordinatorClient(std::shared_ptr<grpc::Channel> channel, std::stop_token stop);
 };
 
 }  // namespace consilium

@@ -7,6 +7,7 @@
 
 #include "certs/home.h"
 #include "client/rpc/coordinator_client.h"
+#include "client/session/task_reporter.h"
 #include "client/session/task_store.h"
 #include "client/session/trainee.h"
 #include "common/base/file.h"
@@ -23,6 +24,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds kPoll{30};
+constexpr std::chrono::milliseconds kMinReportInterval{200};
+constexpr std::chrono::milliseconds kMaxReportInterval{60'000};
 constexpr std::chrono::milliseconds kFirstPause{500};
 constexpr std::chrono::milliseconds kMostPause{30'000};
 
@@ -54,23 +57,28 @@ class Agent {
         const std::stop_token& stop)
       : client_(home, stop),
         site_(site),
-        trainee_(site, folder / "cache", stop),
+        trainee_(site, folder / "cache"),
         store_(folder / "work"),
         stop_(stop) {}
 
   Status Run() {
+    CSL_RETURN_IF_ERROR(SendWhatIsFinished());
+    reporter_.reset();
+    std::string in_hand = store_.CheckpointedTask();
     while (!stop_.stop_requested()) {
-      const auto task = client_.NextTask(kPoll);
+      const auto task = client_.NextTask(kPoll, in_hand);
       if (!task.ok()) {
         CSL_RETURN_IF_ERROR(PauseAfter(task.status()));
         continue;
       }
+      in_hand.clear();
       backoff_.Reset();
       if (!task->has_value()) {
         ReturnFreedMemory();  // a whole poll without work: others may need it
         continue;
       }
       CSL_RETURN_IF_ERROR(Handle(**task));
+      reporter_.reset();
     }
     return OkStatus();
   }
@@ -82,7 +90,7 @@ class Agent {
     if (IsRefusal(status)) return status;
     const auto pause = backoff_.Next();
     spdlog::warn("{}; next attempt in {} ms", std::string(status.message()), pause.count());
-    SleepFor(pause, stop_);
+    Pause(client_.channel(), pause, stop_);
     return OkStatus();
   }
 
@@ -92,9 +100,24 @@ class Agent {
     while (true) {
       auto result = attempt();
       const Status& status = internal::AsStatus(result);
+      if (status.ok()) backoff_.Reset();
       if (status.ok() || !IsTransient(status) || stop_.stop_requested()) return result;
       (void)PauseAfter(status);
     }
+  }
+
+  // An update that a process before this one had no time to deliver. It is taken even where its
+  // round is over, if the plan counts late updates.
+  Status SendWhatIsFinished() {
+    auto finished = store_.LastFinished();
+    if (!finished) return OkStatus();
+    spdlog::info("{}: was finished before, and only has to be sent", finished->task.task_id());
+    v1::ReportTaskRequest report;
+    report.set_task_id(finished->task.task_id());
+    *report.mutable_result() = std::move(finished->result);
+    update_ = std::move(finished->update);
+    reporter_.emplace(client_, report.task_id(), std::chrono::milliseconds(0), stop_);
+    return Settle(report);
   }
 
   // Does a task and reports it, whichever way it ended.
@@ -102,10 +125,20 @@ class Agent {
     v1::ReportTaskRequest report;
     report.set_task_id(task.task_id());
     update_.clear();
+    const auto interval = std::clamp(std::chrono::milliseconds(task.progress_interval_ms()),
+                                     kMinReportInterval, kMaxReportInterval);
+    reporter_.emplace(client_, task.task_id(),
+                      task.progress_interval_ms() == 0 ? std::chrono::milliseconds(0) : interval,
+                      stop_);
     const Status allowed = CheckPolicy(task);
     stage_ = "checking the plan";
     const auto result = allowed.ok() ? Perform(task) : allowed;
     if (stop_.stop_requested()) return OkStatus();  // the task stays open; the next start does it
+    if (!result.ok() && reporter_->has_ended()) {
+      spdlog::warn("{}: stopped: the coordinator has ended the task", task.task_id());
+      store_.Clear();
+      return OkStatus();
+    }
     if (result.ok()) {
       *report.mutable_result() = *result;
     } else {
@@ -114,11 +147,17 @@ class Agent {
                                                         : std::string(allowed.message()));
       report.mutable_failure()->set_refused(!allowed.ok());
     }
-    auto note = Deliver(task, report);
+    return Settle(report);
+  }
+
+  // Delivers a report until the coordinator has answered it, one way or the other.
+  Status Settle(v1::ReportTaskRequest report) {
+    const std::string& task_id = report.task_id();
+    auto note = Deliver(report);
     if (IsInadmissible(note.status()) && report.has_result() && !stop_.stop_requested()) {
       // A result that the coordinator will not have: say so, or the task would come again and
       // again.
-      spdlog::error("{}: {}", task.task_id(), std::string(note.status().message()));
+      spdlog::error("{}: {}", task_id, std::string(note.status().message()));
       report.mutable_failure()->set_reason("the coordinator refused the result");
       note = Persist([&] { return client_.ReportTask(report); });
     }
@@ -126,7 +165,7 @@ class Agent {
     if (!note.ok()) return PauseAfter(note.status());
     store_.Clear();
     update_.clear();
-    if (!note->empty()) spdlog::warn("{}: {}", task.task_id(), *note);
+    if (!note->empty()) spdlog::warn("{}: {}", task_id, *note);
     return OkStatus();
   }
 
@@ -162,19 +201,21 @@ class Agent {
   }
 
   // Sends the update, then the report; both again where the coordinator has lost the update.
-  StatusOr<std::string> Deliver(const v1::Task& task, const v1::ReportTaskRequest& report) {
+  StatusOr<std::string> Deliver(const v1::ReportTaskRequest& report) {
     while (true) {
-      auto note = SendOnce(task, report);
+      auto note = SendOnce(report);
       if (!absl::IsDataLoss(note.status()) || stop_.stop_requested()) return note;
       (void)PauseAfter(note.status());
     }
   }
-  StatusOr<std::string> SendOnce(const v1::Task& task, const v1::ReportTaskRequest& report) {
+  StatusOr<std::string> SendOnce(const v1::ReportTaskRequest& report) {
     if (report.has_result() && !update_.empty()) {
+      reporter_->Enter(v1::TASK_STAGE_SENDING_UPDATE);
       const std::string& digest = report.result().blob_digest();
-      CSL_RETURN_IF_ERROR(
-          Persist([&] { return client_.Upload(AsBytes(update_), digest, task.task_id()); }));
-      spdlog::info("{}: sent {} bytes, sha256 {}", task.task_id(), update_.size(), digest);
+      CSL_RETURN_IF_ERROR(Persist([&] {
+        return client_.Upload(AsBytes(update_), digest, report.task_id(), OnProgress());
+      }));
+      spdlog::info("{}: sent {} bytes, sha256 {}", report.task_id(), update_.size(), digest);
     }
     return Persist([&] { return client_.ReportTask(report); });
   }
@@ -198,15 +239,24 @@ class Agent {
     return key;
   }
 
+  void Enter(std::string_view stage, v1::TaskStage reported) {
+    stage_ = stage;
+    reporter_->Enter(reported);
+  }
+  std::function<void(std::uint64_t, std::uint64_t)> OnProgress() {
+    return [this](std::uint64_t done, std::uint64_t total) { reporter_->Advance(done, total); };
+  }
+  Watch WatchTask() { return {.stop = reporter_->stop_token(), .on_progress = OnProgress()}; }
+
   StatusOr<v1::TaskResult> TrainOrEvaluate(const v1::Task& task) {
     if (auto finished = store_.FindFinished(KeyOf(task))) {
       spdlog::info("{}: was finished before, and only has to be sent", task.task_id());
       update_ = std::move(finished->update);
       return finished->result;
     }
-    stage_ = "loading the images";
-    CSL_RETURN_IF_ERROR(trainee_.Prepare(task.plan()));
-    stage_ = "fetching the global model";
+    Enter("loading the images", v1::TASK_STAGE_LOADING_IMAGES);
+    CSL_RETURN_IF_ERROR(trainee_.Prepare(task.plan(), WatchTask()));
+    Enter("fetching the global model", v1::TASK_STAGE_FETCHING_MODEL);
     CSL_ASSIGN_OR_RETURN(const Model global, Fetch(task));
     CSL_ASSIGN_OR_RETURN(const ModelSpec spec, FromProto(task.plan().model()));
     if (global.info.spec != spec) {
@@ -216,8 +266,9 @@ class Agent {
     CSL_ASSIGN_OR_RETURN(Network network, trainee_.Load(global));
     v1::TaskResult result;
     if (task.kind() == v1::TASK_KIND_EVALUATE) {
-      stage_ = "evaluating";
-      CSL_ASSIGN_OR_RETURN(const Evaluation evaluation, trainee_.Evaluate(task.plan(), network));
+      Enter("evaluating", v1::TASK_STAGE_EVALUATING);
+      CSL_ASSIGN_OR_RETURN(const Evaluation evaluation,
+                           trainee_.Evaluate(task.plan(), network, WatchTask()));
       *result.mutable_evaluation() = ToProto(evaluation);
       return result;
     }
@@ -237,19 +288,19 @@ class Agent {
       evaluation = held->evaluation;
       spdlog::info("{}: going on after step {}", task.task_id(), held->state.report.steps);
     } else {
-      stage_ = "evaluating";
-      CSL_ASSIGN_OR_RETURN(evaluation, trainee_.Evaluate(task.plan(), network));
+      Enter("evaluating", v1::TASK_STAGE_EVALUATING);
+      CSL_ASSIGN_OR_RETURN(evaluation, trainee_.Evaluate(task.plan(), network, WatchTask()));
     }
     *result.mutable_evaluation() = ToProto(evaluation);
 
-    stage_ = "training";
+    Enter("training", v1::TASK_STAGE_TRAINING);
     const auto round = static_cast<int>(task.round());
     const Checkpoints checkpoints{
         .interval = std::chrono::seconds(site_.checkpoint_seconds()),
         .keep = [&](const TrainState& state) { return KeepCheckpoint(key, evaluation, state); },
         .from = held ? &held->state : nullptr};
     CSL_ASSIGN_OR_RETURN(const TrainReport report,
-                         trainee_.Train(task.plan(), round, network, checkpoints));
+                         trainee_.Train(task.plan(), round, network, WatchTask(), checkpoints));
     spdlog::info("{}: {} steps, loss {:.4f}, {:.1f} s ({:.1f}% of it waiting for images)",
                  task.task_id(), report.steps, report.loss, report.seconds,
                  100 * report.waiting_seconds / report.seconds);
@@ -260,7 +311,7 @@ class Agent {
     SetUpdate(network,
               {.run = task.run_id(), .round = round, .parent_digest = task.model().digest()},
               result);
-    const Status kept = store_.KeepFinished(key, {result, update_});
+    const Status kept = store_.KeepFinished({key, result, update_});
     if (!kept.ok()) spdlog::warn("{}", std::string(kept.message()));  // it can still be sent
     return OkStatus();
   }
@@ -282,8 +333,8 @@ class Agent {
                              task.model().size_bytes(), kMaxModelBytes);
     }
     std::string bytes;
-    CSL_RETURN_IF_ERROR(
-        Persist([&] { return client_.Download(digest, task.model().size_bytes(), bytes); }));
+    CSL_RETURN_IF_ERROR(Persist(
+        [&] { return client_.Download(digest, task.model().size_bytes(), bytes, OnProgress()); }));
     return DecodeModel(AsBytes(bytes));
   }
 
@@ -299,8 +350,10 @@ class Agent {
   const TaskStore store_;
   const std::stop_token stop_;
   Backoff backoff_{kFirstPause, kMostPause, std::random_device{}()};
-  std::string_view stage_;  // of the task in hand
-  std::string update_;      // its result's model file, once there is one
+  // Of the task in hand.
+  std::optional<TaskReporter> reporter_;
+  std::string_view stage_;
+  std::string update_;  // its result's model file, once there is one
 };
 
 }  // namespace

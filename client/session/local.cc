@@ -41,23 +41,24 @@ Status TrainLocally(const v1::RunPlan& plan, const v1::SiteConfig& site,
   if (!std::filesystem::is_directory(folder)) {
     return NotFound("{}: no such folder for the model", folder.string());
   }
-  Trainee trainee(site, kCacheFolder, stop);
+  Trainee trainee(site, kCacheFolder);
+  const Watch watch{.stop = stop, .on_progress = {}};
   CSL_ASSIGN_OR_RETURN(const Model model, InitialModel(trainee, plan, initial));
-  CSL_RETURN_IF_ERROR(trainee.Prepare(plan));
+  CSL_RETURN_IF_ERROR(trainee.Prepare(plan, watch));
   CSL_ASSIGN_OR_RETURN(Network network, trainee.Load(model));
 
   LocalRound record;
-  CSL_ASSIGN_OR_RETURN(record.validation, trainee.Evaluate(plan, network));
+  CSL_ASSIGN_OR_RETURN(record.validation, trainee.Evaluate(plan, network, watch));
   on_round(record);
   for (int round = 1; round <= static_cast<int>(plan.rounds()); ++round) {
-    CSL_ASSIGN_OR_RETURN(const TrainReport report, trainee.Train(plan, round, network));
+    CSL_ASSIGN_OR_RETURN(const TrainReport report, trainee.Train(plan, round, network, watch));
     record = {.round = round,
               .train_loss = report.loss,
               .train_seconds = report.seconds,
               .waiting_seconds = report.waiting_seconds,
               .images = report.examples,
               .validation = {}};
-    CSL_ASSIGN_OR_RETURN(record.validation, trainee.Evaluate(plan, network));
+    CSL_ASSIGN_OR_RETURN(record.validation, trainee.Evaluate(plan, network, watch));
     on_round(record);
   }
   return WriteModel(output, {network.spec(), {.round = static_cast<int>(plan.rounds())}},
@@ -66,7 +67,7 @@ Status TrainLocally(const v1::RunPlan& plan, const v1::SiteConfig& site,
 
 StatusOr<Evaluation> EvaluateModel(const Model& model, const v1::SiteConfig& site,
                                    const std::string& split, const std::stop_token& stop) {
-  const Trainee trainee(site, kCacheFolder, stop);
+  const Trainee trainee(site, kCacheFolder);
   CSL_ASSIGN_OR_RETURN(Network network, trainee.Load(model));
   CSL_ASSIGN_OR_RETURN(const Manifest manifest, ReadSplitManifest(ToDataSource(site.data())));
   CSL_ASSIGN_OR_RETURN(const Manifest examples, SelectSplit(manifest, split));

@@ -151,17 +151,29 @@ std::optional<TaskStore::Checkpoint> TaskStore::FindCheckpoint(const v1::TaskKey
   return checkpoint;
 }
 
-Status TaskStore::KeepFinished(const v1::TaskKey& task, const Finished& finished) const {
+std::string TaskStore::CheckpointedTask() const {
+  const auto contents = Find<v1::TaskCheckpoint>(folder_ / kCheckpoint);
+  return contents ? contents->message.task().task_id() : "";
+}
+
+Status TaskStore::KeepFinished(const Finished& finished) const {
   v1::FinishedTask message;
-  *message.mutable_task() = task;
+  *message.mutable_task() = finished.task;
   *message.mutable_result() = finished.result;
   return Write(folder_ / kFinished, message, {AsBytes(finished.update)});
 }
 
 std::optional<TaskStore::Finished> TaskStore::FindFinished(const v1::TaskKey& task) const {
+  auto finished = LastFinished();
+  if (finished && !IsSameTask(finished->task, task)) finished.reset();
+  return finished;
+}
+
+std::optional<TaskStore::Finished> TaskStore::LastFinished() const {
   const auto contents = Find<v1::FinishedTask>(folder_ / kFinished);
-  if (!contents || !IsSameTask(contents->message.task(), task)) return std::nullopt;
-  return Finished{contents->message.result(),
+  if (!contents) return std::nullopt;
+  return Finished{contents->message.task(),
+                  contents->message.result(),
                   {reinterpret_cast<const char*>(contents->rest.data()), contents->rest.size()}};
 }
 

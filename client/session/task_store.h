@@ -29,12 +29,17 @@ class TaskStore {
   Status KeepCheckpoint(const v1::TaskKey& task, const Evaluation& evaluation,
                         const TrainState& state) const;
   std::optional<Checkpoint> FindCheckpoint(const v1::TaskKey& task) const;
+  // The task that a checkpoint is there of; empty: none.
+  std::string CheckpointedTask() const;
 
   struct Finished {
+    v1::TaskKey task;
     v1::TaskResult result;
     std::string update;  // the model file; result.blob_digest is its SHA-256
   };
-  Status KeepFinished(const v1::TaskKey& task, const Finished& finished) const;
+  Status KeepFinished(const Finished& finished) const;
+  // The one that is there, of whichever task.
+  std::optional<Finished> LastFinished() const;
   // Of any training images: what was trained was trained.
   std::optional<Finished> FindFinished(const v1::TaskKey& task) const;
 

@@ -8,12 +8,12 @@
 
 namespace consilium {
 
-Trainee::Trainee(v1::SiteConfig site, std::filesystem::path cache_folder, std::stop_token stop)
-    : site_(std::move(site)), cache_folder_(std::move(cache_folder)), stop_(std::move(stop)) {
+Trainee::Trainee(v1::SiteConfig site, std::filesystem::path cache_folder)
+    : site_(std::move(site)), cache_folder_(std::move(cache_folder)) {
   SetThreads(static_cast<int>(site_.threads()));
 }
 
-Status Trainee::Prepare(const v1::RunPlan& plan) {
+Status Trainee::Prepare(const v1::RunPlan& plan, const Watch& watch) {
   const auto side = static_cast<int>(plan.model().input_size());
   const std::vector<std::string> classes(plan.model().classes().begin(),
                                          plan.model().classes().end());
@@ -27,18 +27,21 @@ Status Trainee::Prepare(const v1::RunPlan& plan) {
   side_ = side;
   classes_ = classes;
   CSL_ASSIGN_OR_RETURN(validation_,
-                       Decode(Select(manifest, Split::kValidation), plan, "validation"));
-  CSL_ASSIGN_OR_RETURN(train_, Decode(Select(manifest, Split::kTrain), plan, "training"));
+                       Decode(Select(manifest, Split::kValidation), plan, "validation", watch));
+  CSL_ASSIGN_OR_RETURN(train_, Decode(Select(manifest, Split::kTrain), plan, "training", watch));
   return OkStatus();
 }
 
 StatusOr<ImageSet> Trainee::Decode(const Manifest& examples, const v1::RunPlan& plan,
-                                   const std::string& label) const {
-  Progress progress(fmt::format("decoding {} images", label), examples.size());
+                                   const std::string& label, const Watch& watch) const {
+  Progress bar(fmt::format("decoding {} images", label), examples.size());
   CSL_ASSIGN_OR_RETURN(
       ImageSet images,
-      ImageSet::Build(examples, classes_, ToImageSetOptions(site_, side_, cache_folder_), stop_,
-                      [&](std::size_t done) { progress.Advance(done); }));
+      ImageSet::Build(examples, classes_, ToImageSetOptions(site_, side_, cache_folder_),
+                      watch.stop, [&](std::size_t done) {
+                        bar.Advance(done);
+                        if (watch.on_progress) watch.on_progress(done, examples.size());
+                      }));
   for (const std::string& line : images.unreadable()) spdlog::warn("left out: {}", line);
   std::string counts;
   for (int c = 0; c < plan.model().classes_size(); ++c) {
@@ -61,25 +64,25 @@ StatusOr<Network> Trainee::Load(const Model& model) const {
   return network;
 }
 
-StatusOr<Evaluation> Trainee::Evaluate(const v1::RunPlan& plan, Network& network) const {
+StatusOr<Evaluation> Trainee::Evaluate(const v1::RunPlan& plan, Network& network,
+                                       const Watch& watch) const {
   Loader loader(*validation_, network.spec(), ToEvaluationLoader(plan, site_));
-  return consilium::Evaluate(network, loader, stop_);
+  return consilium::Evaluate(network, loader, watch.stop, watch.on_progress);
 }
 
 StatusOr<TrainReport> Trainee::Train(const v1::RunPlan& plan, int round, Network& network,
-                                     const Checkpoints& checkpoints) const {
+                                     const Watch& watch, const Checkpoints& checkpoints) const {
   if (train_->size() == 0) return FailedPrecondition("this hospital has no training image");
   CSL_ASSIGN_OR_RETURN(const TrainOptions options,
                        ToTrainOptions(plan, round, train_->class_counts()));
   Loader loader(*train_, network.spec(), ToTrainLoader(plan, site_));
-  std::unique_ptr<Progress> progress;
+  std::unique_ptr<Progress> bar;
   return consilium::Train(
-      network, loader, options, stop_,
+      network, loader, options, watch.stop,
       [&](std::uint64_t done, std::uint64_t total) {
-        if (!progress) {
-          progress = std::make_unique<Progress>(fmt::format("round {}", round), total);
-        }
-        progress->Advance(done);
+        if (!bar) bar = std::make_unique<Progress>(fmt::format("round {}", round), total);
+        bar->Advance(done);
+        if (watch.on_progress) watch.on_progress(done, total);
       },
       checkpoints);
 }

@@ -3,7 +3,9 @@
 // A hospital's data and network, put together for a plan: what trains, with or without a
 // federation.
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,13 +23,20 @@
 
 namespace consilium {
 
+// How a long piece of work is stopped, and whom it tells how far it is: images, batches or steps
+// done, and in all.
+struct Watch {
+  std::stop_token stop;
+  std::function<void(std::uint64_t done, std::uint64_t total)> on_progress;
+};
+
 // Keeps the decoded images between rounds. Not thread-safe.
 class Trainee {
  public:
-  Trainee(v1::SiteConfig site, std::filesystem::path cache_folder, std::stop_token stop);
+  Trainee(v1::SiteConfig site, std::filesystem::path cache_folder);
 
   // Reads and decodes what the plan needs, unless it is held already.
-  Status Prepare(const v1::RunPlan& plan);
+  Status Prepare(const v1::RunPlan& plan, const Watch& watch);
   // After Prepare.
   const ImageSet& train_images() const { return *train_; }
   const ImageSet& validation_images() const { return *validation_; }
@@ -38,19 +47,19 @@ class Trainee {
   StatusOr<Network> Load(const Model& model) const;
 
   // Scores a network on the validation images.
-  StatusOr<Evaluation> Evaluate(const v1::RunPlan& plan, Network& network) const;
+  StatusOr<Evaluation> Evaluate(const v1::RunPlan& plan, Network& network,
+                                const Watch& watch) const;
   // Trains it for a round of the plan, from its beginning or from a state of that training.
   // FAILED_PRECONDITION without training images.
   StatusOr<TrainReport> Train(const v1::RunPlan& plan, int round, Network& network,
-                              const Checkpoints& checkpoints = {}) const;
+                              const Watch& watch, const Checkpoints& checkpoints = {}) const;
 
  private:
   StatusOr<ImageSet> Decode(const Manifest& examples, const v1::RunPlan& plan,
-                            const std::string& label) const;
+                            const std::string& label, const Watch& watch) const;
 
   const v1::SiteConfig site_;
   const std::filesystem::path cache_folder_;
-  const std::stop_token stop_;
   // What the held images were made for.
   int side_ = 0;
   std::vector<std::string> classes_;

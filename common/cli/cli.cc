@@ -58,6 +58,17 @@ void Progress::Advance(std::uint64_t done) {
   std::fflush(stderr);
 }
 
+LiveLine::LiveLine() : visible_(::isatty(STDERR_FILENO) == 1) {}
+
+void LiveLine::Show(std::string_view text) {
+  constexpr std::size_t kWidth = 120;  // a longer line would wrap, and could not be written over
+  if (!visible_) return;
+  fmt::print(stderr, "\r\033[K{}", text.substr(0, kWidth));
+  std::fflush(stderr);
+}
+
+void LiveLine::Clear() { Show(""); }
+
 std::string FormatTable(const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::size_t> widths;
   for (const auto& row : rows) {

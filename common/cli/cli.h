@@ -41,6 +41,21 @@ class Progress {
   std::chrono::steady_clock::time_point drawn_{};
 };
 
+// One line on stderr that is written over, where that is a terminal; nothing otherwise.
+class LiveLine {
+ public:
+  LiveLine();
+  ~LiveLine() { Clear(); }
+  LiveLine(const LiveLine&) = delete;
+  LiveLine& operator=(const LiveLine&) = delete;
+
+  void Show(std::string_view text);
+  void Clear();
+
+ private:
+  const bool visible_;
+};
+
 // Columns padded to their widest cell, two blanks between them; the first row is the heading.
 std::string FormatTable(const std::vector<std::vector<std::string>>& rows);
 

@@ -103,7 +103,7 @@ Status ReceiveChunks(v1::BlobService::StubInterface& stub, const std::string& di
 
 Status UploadBlob(v1::BlobService::StubInterface& stub, std::span<const std::byte> bytes,
                   const std::string& digest, const std::string& task_id,
-                  const std::stop_token& stop) {
+                  const std::stop_token& stop, const TransferCallback& on_chunk) {
   v1::UploadRequest request;
   v1::UploadRequest::Header& header = *request.mutable_header();
   header.mutable_blob()->set_digest(digest);
@@ -123,6 +123,7 @@ Status UploadBlob(v1::BlobService::StubInterface& stub, std::span<const std::byt
     request.set_data(chunk.data(), chunk.size());
     open = writer->Write(request);
     offset += chunk.size();
+    if (on_chunk) on_chunk(offset, bytes.size());
   }
   writer->WritesDone();
   return FromGrpc(writer->Finish());
@@ -138,13 +139,15 @@ Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& dig
 }
 
 Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& digest,
-                    std::uint64_t max_bytes, std::string& bytes, const std::stop_token& stop) {
+                    std::uint64_t max_bytes, std::string& bytes, const std::stop_token& stop,
+                    const TransferCallback& on_chunk) {
   const auto append = [&](std::string_view data) -> Status {
     if (data.size() > max_bytes - bytes.size()) {
       return absl::ResourceExhaustedError(
           fmt::format("blob {} is larger than the {} bytes expected", digest, max_bytes));
     }
     bytes.append(data);
+    if (on_chunk) on_chunk(bytes.size(), max_bytes);
     return OkStatus();
   };
   bytes.reserve(std::min(max_bytes, kMostReservedBytes));

@@ -2,7 +2,9 @@
 
 // The caller's end of BlobService: files by their SHA-256, resumed where they broke off.
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <stop_token>
@@ -17,11 +19,14 @@ inline constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
 // The largest message either end accepts: a chunk and its envelope, or a control message.
 inline constexpr int kMaxMessageBytes = 4 << 20;
 
+// Called after each chunk with the bytes that the far end has or is being sent, and those in all.
+using TransferCallback = std::function<void(std::uint64_t done, std::uint64_t total)>;
+
 // Sends bytes as the blob of their digest, from where the coordinator's copy ends; nothing where it
 // has all of it. task_id: see StatUploadRequest. One attempt: on a transient error call again.
 Status UploadBlob(v1::BlobService::StubInterface& stub, std::span<const std::byte> bytes,
                   const std::string& digest, const std::string& task_id,
-                  const std::stop_token& stop);
+                  const std::stop_token& stop, const TransferCallback& on_chunk = {});
 
 // Fetches a blob into path, which exists only once its digest is right; a part that an earlier
 // attempt left in PATH.DIGEST.part is kept and continued. Nothing where path exists. DATA_LOSS
@@ -34,6 +39,7 @@ Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& dig
 // once; more is taken as the bytes come. Beyond max_bytes: RESOURCE_EXHAUSTED. DATA_LOSS as above;
 // `bytes` is then empty.
 Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& digest,
-                    std::uint64_t max_bytes, std::string& bytes, const std::stop_token& stop);
+                    std::uint64_t max_bytes, std::string& bytes, const std::stop_token& stop,
+                    const TransferCallback& on_chunk = {});
 
 }  // namespace consilium

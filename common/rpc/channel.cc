@@ -13,7 +13,7 @@ namespace {
 constexpr int kKeepaliveMs = 30'000;
 constexpr int kKeepaliveTimeoutMs = 20'000;
 constexpr int kFirstReconnectMs = 200;
-constexpr int kMaxReconnectMs = 10'000;
+constexpr int kMaxReconnectMs = 5'000;
 // Of an answer. The largest is a long run's, with every round's scores.
 constexpr int kMaxAnswerBytes = 256 << 20;
 
@@ -49,6 +49,17 @@ bool SleepFor(std::chrono::milliseconds time, const std::stop_token& stop) {
   CondVar wake;
   MutexLock lock(mutex);
   return !wake.wait_for(mutex, stop, time, [&] { return stop.stop_requested(); });
+}
+
+bool Pause(grpc::Channel& channel, std::chrono::milliseconds time, const std::stop_token& stop) {
+  if (channel.GetState(/*try_to_connect=*/true) == GRPC_CHANNEL_READY) return SleepFor(time, stop);
+  constexpr std::chrono::milliseconds kSlice{200};  // how late a stop is seen
+  const auto end = std::chrono::system_clock::now() + time;
+  while (!stop.stop_requested()) {
+    const auto now = std::chrono::system_clock::now();
+    if (now >= end || channel.WaitForConnected(std::min(end, now + kSlice))) return true;
+  }
+  return false;
 }
 
 bool IsTransient(const Status& status) {

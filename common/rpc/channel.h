@@ -54,8 +54,33 @@ class Backoff {
 // Sleeps, but not past a stop; whether the time was slept in full.
 bool SleepFor(std::chrono::milliseconds time, const std::stop_token& stop);
 
+// Waits before another attempt: for that time, but not past a stop, nor past the moment when a
+// channel that was cut off is connected again. Between two calls nobody else drives a connection
+// forward: without this a channel takes many seconds to see that the far end is back. Whether there
+// was no stop.
+bool Pause(grpc::Channel& channel, std::chrono::milliseconds time, const std::stop_token& stop);
+
 // Whether another attempt may succeed: the network or the coordinator was away, nothing was
 // refused.
 bool IsTransient(const Status& status);
+
+// How often a command that somebody waits for tries a call whose repetition does no harm, over
+// about ten seconds. (The agent tries without limit.)
+inline constexpr int kCommandAttempts = 5;
+
+// Makes an attempt again while what fails is the network, kCommandAttempts times at most.
+template <typename F>
+auto Retry(grpc::Channel& channel, const std::stop_token& stop, F&& attempt)
+    -> decltype(attempt()) {
+  Backoff backoff(std::chrono::milliseconds(500), std::chrono::seconds(8), /*seed=*/0);
+  for (int tried = 1;; ++tried) {
+    auto result = attempt();
+    const Status& status = internal::AsStatus(result);
+    if (status.ok() || !IsTransient(status) || tried == kCommandAttempts ||
+        !Pause(channel, backoff.Next(), stop)) {
+      return result;
+    }
+  }
+}
 
 }  // namespace consilium

@@ -32,6 +32,7 @@ bool IsEnded(const v1::RunSummary& run) { return run.ended_unix_ms() != 0; }
 }  // namespace
 
 struct Ctl::Parts {
+  std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::AdminService::Stub> admin;
   std::unique_ptr<v1::ModelService::Stub> models;
   std::unique_ptr<v1::BlobService::Stub> blobs;
@@ -49,16 +50,23 @@ struct Ctl::Parts {
     return response;
   }
 
-  StatusOr<v1::GetRunResponse> GetRun(const std::string& run) {
+  // One that changes nothing, so it is tried again while the network is away.
+  template <typename Method, typename Stub, typename Request>
+  auto Ask(Method method, Stub& stub, const Request& request) {
+    return Retry(*channel, stop, [&] { return Call(method, stub, request); });
+  }
+
+  StatusOr<v1::GetRunResponse> GetRun(const std::string& run, int from_round = 0) {
     v1::GetRunRequest request;
     request.set_run_id(run);
-    return Call(&v1::AdminService::Stub::GetRun, *admin, request);
+    request.set_from_round(static_cast<std::uint32_t>(from_round));
+    return Ask(&v1::AdminService::Stub::GetRun, *admin, request);
   }
 
   StatusOr<v1::ListModelsResponse> GetModels(const std::string& run) {
     v1::ListModelsRequest request;
     request.set_run_id(run);
-    return Call(&v1::ModelService::Stub::ListModels, *models, request);
+    return Ask(&v1::ModelService::Stub::ListModels, *models, request);
   }
 
   // "RUN@ROUND", or "RUN" for its last model.
@@ -80,17 +88,18 @@ struct Ctl::Parts {
     const auto header = ParseModelHeader(file.bytes());
     if (!header.ok()) return Annotate(header.status(), path.string());
     std::string digest = Sha256Of(file.bytes());
-    CSL_RETURN_IF_ERROR(UploadBlob(*blobs, file.bytes(), digest, "", stop));
+    CSL_RETURN_IF_ERROR(
+        Retry(*channel, stop, [&] { return UploadBlob(*blobs, file.bytes(), digest, "", stop); }));
     return digest;
   }
 };
 
 StatusOr<Ctl> Ctl::Open(const std::filesystem::path& home, bool json, const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(const Home identity, ReadHome(home));
-  const auto channel =
+  auto parts = std::make_unique<Parts>();
+  const auto& channel = parts->channel =
       MakeChannel(identity.endpoint,
                   MutualTlsClient(identity.ca_pem, {identity.certificate_pem, identity.key_pem}));
-  auto parts = std::make_unique<Parts>();
   parts->admin = v1::AdminService::NewStub(channel);
   parts->models = v1::ModelService::NewStub(channel);
   parts->blobs = v1::BlobService::NewStub(channel);
@@ -130,7 +139,7 @@ Status Ctl::Invite(const std::string& site) {
 Status Ctl::ListSites() {
   CSL_ASSIGN_OR_RETURN(
       const v1::ListSitesResponse response,
-      parts_->Call(&v1::AdminService::Stub::ListSites, *parts_->admin, v1::ListSitesRequest()));
+      parts_->Ask(&v1::AdminService::Stub::ListSites, *parts_->admin, v1::ListSitesRequest()));
   Json list = Json::array();
   std::vector<std::vector<std::string>> rows = {
       {"site", "status", "joined", "last seen", "certificate until"}};
@@ -177,7 +186,7 @@ Status Ctl::SubmitRun(const std::filesystem::path& plan, const std::filesystem::
 Status Ctl::ListRuns() {
   CSL_ASSIGN_OR_RETURN(
       const v1::ListRunsResponse response,
-      parts_->Call(&v1::AdminService::Stub::ListRuns, *parts_->admin, v1::ListRunsRequest()));
+      parts_->Ask(&v1::AdminService::Stub::ListRuns, *parts_->admin, v1::ListRunsRequest()));
   Json list = Json::array();
   std::vector<std::vector<std::string>> rows = {
       {"run", "name", "status", "round", "submitted", "reason"}};
@@ -210,9 +219,11 @@ Status Ctl::ShowRun(const std::string& run) {
 
 Status Ctl::WatchRun(const std::string& run) {
   int shown = -1;
+  LiveLine line;
   while (true) {
-    CSL_ASSIGN_OR_RETURN(const v1::GetRunResponse response, parts_->GetRun(run));
+    CSL_ASSIGN_OR_RETURN(const v1::GetRunResponse response, parts_->GetRun(run, shown + 1));
     CSL_ASSIGN_OR_RETURN(const std::vector<ModelScores> scores, ScoresOf(response));
+    line.Clear();
     for (const ModelScores& one : scores) {
       if (one.round <= shown || !ScoresAreComplete(response, one.round)) continue;
       shown = one.round;
@@ -220,6 +231,7 @@ Status Ctl::WatchRun(const std::string& run) {
       std::fflush(stdout);
     }
     const v1::RunSummary& summary = response.summary();
+    if (!IsEnded(summary)) line.Show(ProgressLine(response));
     if (summary.status() == "COMPLETED" || summary.status() == "DEGRADED") {
       fmt::print("{} {}{}{}\n", run, summary.status(), summary.reason().empty() ? "" : ": ",
                  summary.reason());
@@ -277,7 +289,9 @@ Status Ctl::ListModels(const std::string& run) {
 Status Ctl::PullModel(const std::string& model, const std::filesystem::path& path) {
   CSL_ASSIGN_OR_RETURN(const v1::ModelRef found, parts_->FindModel(model));
   if (std::filesystem::exists(path)) return AlreadyExists("{} exists already", path.string());
-  CSL_RETURN_IF_ERROR(DownloadBlob(*parts_->blobs, found.digest(), path, parts_->stop));
+  CSL_RETURN_IF_ERROR(Retry(*parts_->channel, parts_->stop, [&] {
+    return DownloadBlob(*parts_->blobs, found.digest(), path, parts_->stop);
+  }));
   fmt::print("{}: round {}, {}\n", path.string(), found.round(), found.digest());
   return OkStatus();
 }

@@ -1,9 +1,12 @@
 #include "server/ctl/run_view.h"
 
+#include <fmt/ranges.h>
+
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "common/base/clock.h"
 #include "common/cli/cli.h"
 #include "common/metrics/report_text.h"
 #include "common/wire/convert.h"
@@ -41,7 +44,49 @@ TrainingOfRound TrainingOf(const v1::GetRunResponse& run, int round) {
   return training;
 }
 
+constexpr std::int64_t kSilentMs = 60'000;
+
+std::int64_t NowMs() { return ToUnixMillis(SystemClock().Now()); }
+
+// "45 s", "12 min", "3.5 h".
+std::string Duration(std::int64_t ms) {
+  const double s = static_cast<double>(std::max<std::int64_t>(ms, 0)) / 1000;
+  if (s < 90) return fmt::format("{:.0f} s", s);
+  if (s < 90 * 60) return fmt::format("{:.0f} min", s / 60);
+  return fmt::format("{:.1f} h", s / 3600);
+}
+
+std::string_view StageName(v1::TaskStage stage) {
+  switch (stage) {
+    case v1::TASK_STAGE_LOADING_IMAGES:
+      return "loading images";
+    case v1::TASK_STAGE_FETCHING_MODEL:
+      return "fetching the global model";
+    case v1::TASK_STAGE_EVALUATING:
+      return "evaluating";
+    case v1::TASK_STAGE_TRAINING:
+      return "training";
+    case v1::TASK_STAGE_SENDING_UPDATE:
+      return "sending the update";
+    default:
+      return "starting";
+  }
+}
+
+// "training 12 of 40, about 45 s left", "silent for 5 min: training 12 of 40".
+std::string HowFar(const v1::TaskSummary& task) {
+  if (task.heard_unix_ms() == 0) return "not begun";
+  const v1::TaskProgress& progress = task.progress();
+  std::string text(StageName(progress.stage()));
+  if (progress.total() > 0) text += fmt::format(" {} of {}", progress.done(), progress.total());
+  const std::int64_t silence = NowMs() - task.heard_unix_ms();
+  if (silence > kSilentMs) return fmt::format("silent for {}: {}", Duration(silence), text);
+  if (task.ends_unix_ms() == 0) return text;
+  return fmt::format("{}, about {} left", text, Duration(task.ends_unix_ms() - NowMs()));
+}
+
 std::string TaskOutcome(const v1::TaskSummary& task) {
+  if (task.status() == "open") return HowFar(task);
   if (task.status() != "done") {
     return task.reason().empty() ? task.status() : task.status() + ": " + task.reason();
   }
@@ -94,6 +139,16 @@ std::string RoundLine(const v1::GetRunResponse& run, const ModelScores& scores) 
   return line;
 }
 
+std::string ProgressLine(const v1::GetRunResponse& run) {
+  std::vector<std::string> sites;
+  for (const v1::TaskSummary& task : run.tasks()) {
+    if (task.status() == "open") sites.push_back(task.site() + " " + HowFar(task));
+  }
+  return fmt::format(
+      "round {} of {}: {}", run.summary().round(), run.summary().rounds(),
+      sites.empty() ? run.summary().status() : fmt::to_string(fmt::join(sites, "; ")));
+}
+
 StatusOr<std::string> DescribeRun(const v1::GetRunResponse& run) {
   const v1::RunSummary& summary = run.summary();
   std::string text = fmt::format("{} '{}': {}, round {} of {}\n", summary.run_id(), summary.name(),
@@ -101,6 +156,14 @@ StatusOr<std::string> DescribeRun(const v1::GetRunResponse& run) {
   if (summary.attempt() > 1) text += fmt::format("attempt {} at this round\n", summary.attempt());
   if (summary.pausing()) text += "pauses where this round ends\n";
   if (!summary.reason().empty()) text += fmt::format("reason: {}\n", summary.reason());
+  if (summary.deadline_unix_ms() != 0) {
+    text += fmt::format("this round's deadline is {}", FormatTime(summary.deadline_unix_ms()));
+    if (summary.round_ends_unix_ms() != 0) {
+      text += fmt::format("; as its sites get on it closes in about {}",
+                          Duration(summary.round_ends_unix_ms() - NowMs()));
+    }
+    text += '\n';
+  }
   text += fmt::format("submitted {}, ended {}\n\n", FormatTime(summary.created_unix_ms()),
                       FormatTime(summary.ended_unix_ms()));
 
@@ -132,6 +195,9 @@ StatusOr<Json> RunToJson(const v1::GetRunResponse& run) {
                {"rounds", summary.rounds()},
                {"created_unix_ms", summary.created_unix_ms()},
                {"ended_unix_ms", summary.ended_unix_ms()},
+               {"attempt", summary.attempt()},
+               {"deadline_unix_ms", summary.deadline_unix_ms()},
+               {"round_ends_unix_ms", summary.round_ends_unix_ms()},
                {"classes", ClassesOf(run)},
                {"tasks", Json::array()},
                {"models", Json::array()},
@@ -146,7 +212,12 @@ StatusOr<Json> RunToJson(const v1::GetRunResponse& run) {
                              {"update_digest", task.update_digest()},
                              {"train_examples", task.train_examples()},
                              {"train_loss", task.train_loss()},
-                             {"train_seconds", task.train_seconds()}});
+                             {"train_seconds", task.train_seconds()},
+                             {"stage", StageName(task.progress().stage())},
+                             {"stage_done", task.progress().done()},
+                             {"stage_total", task.progress().total()},
+                             {"heard_unix_ms", task.heard_unix_ms()},
+                             {"ends_unix_ms", task.ends_unix_ms()}});
   }
   for (const v1::ModelRef& model : run.models()) {
     json["models"].push_back(

@@ -33,6 +33,9 @@ bool ScoresAreComplete(const v1::GetRunResponse& run, int round);
 // the round's training before it where there was one.
 std::string RoundLine(const v1::GetRunResponse& run, const ModelScores& scores);
 
+// What the open tasks are at: "round 3 of 10: north training 12 of 40, about 45 s left".
+std::string ProgressLine(const v1::GetRunResponse& run);
+
 // All of it, for a terminal: state, sites by round, the last model's scores by site and class.
 StatusOr<std::string> DescribeRun(const v1::GetRunResponse& run);
 

@@ -245,17 +245,49 @@ StatusOr<std::optional<Assignment>> Coordinator::FindTask(const std::string& sit
     CSL_RETURN_IF_ERROR(Advance(*chosen, SiteAsked{site}, context));
   }
   const TaskState* open = OpenTaskOf(*chosen, site);
-  if (turns.task_id != open->id) {
-    turns.task_id = open->id;
-    turns.by_run[chosen->id] = next_turn_++;
-  }
+  TakeTurn(site, chosen->id, open->id);
   Assignment assignment{.task = *open,
                         .run_id = chosen->id,
                         .plan = chosen->plan,
                         .model = {},
-                        .deadline = chosen->deadline};
+                        .deadline = chosen->deadline,
+                        .round_deadline = chosen->config.round_deadline};
   if (!chosen->models.empty()) assignment.model = chosen->models.back();
   return assignment;
+}
+
+void Coordinator::TakeTurn(const std::string& site, const std::string& run_id,
+                           const std::string& task_id) {
+  Turns& turns = turns_[site];
+  if (turns.task_id == task_id) return;
+  turns.task_id = task_id;
+  turns.by_run[run_id] = next_turn_++;
+}
+
+TaskStanding Coordinator::NoteProgress(const std::string& site, const std::string& task_id,
+                                       const TaskProgress& progress) {
+  MutexLock lock(mu_);
+  const auto [run, task] = Locate(task_id);
+  if (task == nullptr || task->site != site) return TaskStanding::kEnded;
+  if (task->status == TaskStatus::kOpen) {
+    TakeTurn(site, run->id, task_id);
+    progress_.Note(run->id, site, task_id, progress, clock_.Now());
+    return TaskStanding::kOpen;
+  }
+  const bool may_count = SuccessorOf(*run, *task) != nullptr || IsBetweenRounds(*run, *task);
+  return may_count ? TaskStanding::kLate : TaskStanding::kEnded;
+}
+
+std::map<std::string, TaskOutlook> Coordinator::Outlooks(const std::string& run_id) const {
+  MutexLock lock(mu_);
+  std::map<std::string, TaskOutlook> outlooks;
+  const RunState* run = RunOf(runs_, run_id);
+  if (run == nullptr) return outlooks;
+  for (const TaskState& task : run->tasks) {
+    if (task.status != TaskStatus::kOpen) continue;
+    if (const auto outlook = progress_.Find(task.id)) outlooks.emplace(task.id, *outlook);
+  }
+  return outlooks;
 }
 
 StatusOr<std::optional<Assignment>> Coordinator::NextTask(const std::string& site) {
@@ -503,6 +535,15 @@ void Coordinator::Work() {
   if (clock_.Now() - swept_ < kSweepInterval) return;
   swept_ = clock_.Now();
   Sweep(/*alone=*/false);
+  progress_.Forget(
+      [&](const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+        const TaskState* task = Locate(id).second;
+        return task != nullptr && task->status == TaskStatus::kOpen;
+      },
+      [&](const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+        const RunState* run = RunOf(runs_, id);
+        return run != nullptr && !IsFinal(run->status);
+      });
 }
 
 void Coordinator::PassTime() {
@@ -510,10 +551,27 @@ void Coordinator::PassTime() {
   const auto context = Context();
   if (!context.ok()) return;  // the database is away; the next call sees the time again
   for (RunState& run : runs_) {
-    if (IsFinal(run.status) || context->now < run.deadline) continue;
-    const Status status = Advance(run, TimePassed{}, *context);
+    if (IsFinal(run.status)) continue;
+    Status status = EndStuckTasks(run, *context);
+    if (status.ok() && context->now >= run.deadline) {
+      status = Advance(run, TimePassed{}, *context);
+    }
     if (!status.ok()) spdlog::error("{}: {}", run.id, std::string(status.message()));
   }
+}
+
+Status Coordinator::EndStuckTasks(RunState& run, const RunContext& context) {
+  std::vector<TaskEnded> stuck;
+  for (const TaskState& task : run.tasks) {
+    if (task.status != TaskStatus::kOpen) continue;
+    const std::string why = progress_.WhyStuck(task.id, run.config.round_deadline);
+    if (!why.empty()) stuck.push_back({task.id, TaskStatus::kMissed, why});
+  }
+  for (const TaskEnded& ended : stuck) {
+    spdlog::warn("{}: {}", ended.task_id, ended.reason);
+    CSL_RETURN_IF_ERROR(Advance(run, ended, context));
+  }
+  return OkStatus();
 }
 
 void Coordinator::AverageRounds() {

@@ -21,6 +21,7 @@
 #include "server/aggregate/round_average.h"
 #include "server/registry/registry.h"
 #include "server/round/engine.h"
+#include "server/round/progress.h"
 #include "server/store/blob_store.h"
 #include "server/store/store.h"
 
@@ -33,6 +34,14 @@ struct Assignment {
   std::string plan;                   // serialised
   std::optional<ModelVersion> model;  // none for kInitialise
   TimePoint deadline;
+  std::chrono::seconds round_deadline{0};  // the plan's
+};
+
+// What becomes of a task that a site is at.
+enum class TaskStanding : std::uint8_t {
+  kOpen,
+  kLate,   // its round closed without it, but its result may still count
+  kEnded,  // nothing that comes of it is wanted any more
 };
 
 // What a site says of a task: the result, or how it ended without one.
@@ -62,9 +71,15 @@ class Coordinator {
   std::vector<RunState> Runs() const;
   StatusOr<RunState> FindRun(const std::string& run_id) const;
 
-  // The site's task; the same one again until it has ended (after a restart, of several runs, it
-  // may be another run's). Of several runs they come in turn: the run whose last task went to this
-  // site longest ago, the oldest of those that are equal.
+  // The site says how far it is with a task, and hears whether to go on. An open one is then what
+  // NextTask gives it.
+  TaskStanding NoteProgress(const std::string& site, const std::string& task_id,
+                            const TaskProgress& progress);
+  // How far the run's open tasks are, by task; those whose site has not spoken are left out.
+  std::map<std::string, TaskOutlook> Outlooks(const std::string& run_id) const;
+
+  // The site's task; the same one again until it has ended. Of several runs they come in turn: the
+  // run whose last task went to this site longest ago, the oldest of those that are equal.
   StatusOr<std::optional<Assignment>> NextTask(const std::string& site);
 
   // Calls `ready` once: with the site's next task when there is one, or with none when `until` has
@@ -91,9 +106,9 @@ class Coordinator {
   // Whether the blob is a global model, which every site may have.
   bool IsGlobalModel(const std::string& digest) const;
 
-  // Does what time and finished rounds ask for: closes rounds past their deadline, averages, ends
-  // waits, removes what nobody needs any more. Called often by one thread, which sleeps in
-  // WaitForWork in between.
+  // Does what time and finished rounds ask for: ends tasks that are stuck, closes rounds past their
+  // deadline, averages, ends waits, removes what nobody needs any more. Called often by one thread,
+  // which sleeps in WaitForWork in between.
   void Work();
   // Until there is work, or for the time given.
   void WaitForWork(std::chrono::milliseconds time);
@@ -133,6 +148,9 @@ class Coordinator {
   StatusOr<RunContext> Context() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   StatusOr<std::optional<Assignment>> FindTask(const std::string& site)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The site is at this task of the run, whose turn it was.
+  void TakeTurn(const std::string& site, const std::string& run_id, const std::string& task_id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status Advance(RunState& run, const RunEvent& event, const RunContext& context)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The run and task of an id; nullptr where there is none.
@@ -152,6 +170,7 @@ class Coordinator {
   bool IsAwaited(const BlobStore::Entry& upload) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void AnswerWaiters() ABSL_LOCKS_EXCLUDED(mu_);
   void PassTime() ABSL_LOCKS_EXCLUDED(mu_);
+  Status EndStuckTasks(RunState& run, const RunContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void AverageRounds() ABSL_LOCKS_EXCLUDED(mu_);
 
   Store& store_;
@@ -170,6 +189,7 @@ class Coordinator {
   };
   std::map<std::string, Turns> turns_ ABSL_GUARDED_BY(mu_);
   std::uint64_t next_turn_ ABSL_GUARDED_BY(mu_) = 1;
+  ProgressBoard progress_ ABSL_GUARDED_BY(mu_);
   TimePoint swept_ ABSL_GUARDED_BY(mu_);
   TimePoint average_after_ ABSL_GUARDED_BY(mu_);  // the disk was full
   WaitId next_wait_ ABSL_GUARDED_BY(mu_) = 1;

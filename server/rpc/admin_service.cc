@@ -23,6 +23,9 @@ void FillSummary(const RunState& run, v1::RunSummary* message) {
   message->set_ended_unix_ms(ToUnixMillis(run.ended));
   message->set_attempt(static_cast<std::uint32_t>(run.attempt));
   message->set_pausing(run.pausing);
+  const bool waits = run.status == RunStatus::kInitialising || run.status == RunStatus::kTraining ||
+                     run.status == RunStatus::kEvaluating;
+  if (waits) message->set_deadline_unix_ms(ToUnixMillis(run.deadline));
 }
 
 void FillTask(const TaskState& task, v1::TaskSummary* message) {
@@ -36,6 +39,23 @@ void FillTask(const TaskState& task, v1::TaskSummary* message) {
   message->set_train_examples(task.result.train_examples);
   message->set_train_loss(task.result.train_loss);
   message->set_train_seconds(task.result.train_seconds);
+}
+
+void FillOutlook(const TaskOutlook& outlook, v1::TaskSummary* message) {
+  *message->mutable_progress() = ToProto(message->task_id(), outlook.progress);
+  message->set_heard_unix_ms(ToUnixMillis(outlook.heard));
+  if (outlook.ends) message->set_ends_unix_ms(ToUnixMillis(*outlook.ends));
+}
+
+// When the last of the round's open tasks ends; 0 while that is not known of each.
+std::int64_t EndOfRound(const v1::GetRunResponse& run) {
+  std::int64_t end = 0;
+  for (const v1::TaskSummary& task : run.tasks()) {
+    if (task.status() != TaskStatusName(TaskStatus::kOpen)) continue;
+    if (task.ends_unix_ms() == 0) return 0;
+    end = std::max(end, task.ends_unix_ms());
+  }
+  return std::min(end, run.summary().deadline_unix_ms());
 }
 
 }  // namespace
@@ -119,11 +139,17 @@ grpc::ServerUnaryReactor* AdminService::GetRun(grpc::CallbackServerContext* cont
                                                v1::GetRunResponse* response) {
   return AnswerAdmin(context, [&](const Identity& /*admin*/) -> Status {
     CSL_ASSIGN_OR_RETURN(const RunState run, coordinator_.FindRun(request->run_id()));
-    CSL_ASSIGN_OR_RETURN(const auto tasks, store_.LoadTasks(run.id));
+    CSL_ASSIGN_OR_RETURN(const auto tasks,
+                         store_.LoadTasks(run.id, static_cast<int>(request->from_round())));
+    const auto outlooks = coordinator_.Outlooks(run.id);
     FillSummary(run, response->mutable_summary());
     response->mutable_plan()->ParseFromString(run.plan);
     for (const TaskState& task : tasks) {
-      FillTask(task, response->add_tasks());
+      v1::TaskSummary* summary = response->add_tasks();
+      FillTask(task, summary);
+      if (const auto outlook = outlooks.find(task.id); outlook != outlooks.end()) {
+        FillOutlook(outlook->second, summary);
+      }
       if (task.result.evaluation.classes() == 0) continue;
       v1::ModelEvaluation& evaluation = *response->add_evaluations();
       // A round's tasks score the model that the round before made.
@@ -131,6 +157,7 @@ grpc::ServerUnaryReactor* AdminService::GetRun(grpc::CallbackServerContext* cont
       evaluation.set_site(task.site);
       *evaluation.mutable_evaluation() = ToProto(task.result.evaluation);
     }
+    response->mutable_summary()->set_round_ends_unix_ms(EndOfRound(*response));
     for (const ModelVersion& model : run.models) {
       *response->add_models() = ToProto(run.id, model);
     }

@@ -32,6 +32,8 @@ Status FillTask(const Assignment& assignment, v1::Task* message) {
   message->set_round(static_cast<std::uint32_t>(assignment.task.round));
   message->set_kind(ToProto(assignment.task.kind));
   message->set_deadline_unix_ms(ToUnixMillis(assignment.deadline));
+  message->set_progress_interval_ms(
+      static_cast<std::uint32_t>(ProgressInterval(assignment.round_deadline).count()));
   if (assignment.model) *message->mutable_model() = ToProto(assignment.run_id, *assignment.model);
   if (!message->mutable_plan()->ParseFromString(assignment.plan)) {
     return Internal("the plan of {} is damaged", assignment.run_id);
@@ -86,6 +88,14 @@ StatusOr<TaskReport> ReadReport(const v1::ReportTaskRequest& request) {
   return success;
 }
 
+// A stage that this version does not know counts as none.
+TaskProgress FromProto(const v1::TaskProgress& message) {
+  const bool known = message.stage() >= 0 && message.stage() < static_cast<int>(kTaskStages);
+  return {.stage = known ? static_cast<TaskStage>(message.stage()) : TaskStage::kUnknown,
+          .done = message.done(),
+          .total = message.total()};
+}
+
 }  // namespace
 
 grpc::ServerUnaryReactor* CoordinatorService::NextTask(grpc::CallbackServerContext* context,
@@ -100,6 +110,14 @@ grpc::ServerUnaryReactor* CoordinatorService::NextTask(grpc::CallbackServerConte
           "client that fits",
           kProtocol, request->protocol());
     });
+  }
+  if (request->has_in_hand()) {
+    const TaskStanding standing = coordinator_.NoteProgress(
+        caller->name, request->in_hand().task_id(), FromProto(request->in_hand()));
+    if (standing != TaskStanding::kOpen) {
+      response->set_in_hand_ended(standing == TaskStanding::kEnded);
+      return Answer(context, [] { return OkStatus(); });
+    }
   }
   const std::chrono::seconds wait(std::min(request->wait_seconds(), kMaxWaitSeconds));
   return new NextTaskReactor(coordinator_, caller->name, clock_.Now() + wait, response);
@@ -143,6 +161,15 @@ v1::ModelRef ToProto(const std::string& run_id, const ModelVersion& model) {
   message.set_size_bytes(model.bytes);
   message.set_run_id(run_id);
   message.set_round(static_cast<std::uint32_t>(model.round));
+  return message;
+}
+
+v1::TaskProgress ToProto(const std::string& task_id, const TaskProgress& progress) {
+  v1::TaskProgress message;
+  message.set_task_id(task_id);
+  message.set_stage(static_cast<v1::TaskStage>(progress.stage));
+  message.set_done(progress.done);
+  message.set_total(progress.total);
   return message;
 }
 

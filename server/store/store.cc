@@ -284,9 +284,10 @@ StatusOr<std::vector<RunState>> Store::LoadRuns() {
   }
 }
 
-StatusOr<std::vector<TaskState>> Store::LoadTasks(const std::string& run_id) {
+StatusOr<std::vector<TaskState>> Store::LoadTasks(const std::string& run_id,
+                                                  int from_round) {
   MutexLock lock(mu_);
-  return SelectTasks(run_id, 0);
+  return SelectTasks(run_id, from_round);
 }
 
 StatusOr<std::vector<TaskState>> Store::SelectTasks(const std::string& run_id, int first_round) {

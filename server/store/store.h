@@ -61,8 +61,8 @@ class Store {
   Status SaveRun(const RunState& run);
   // Every run, oldest first, with the tasks of its current round and the one before.
   StatusOr<std::vector<RunState>> LoadRuns();
-  // All tasks a run has ever had, in the order they were opened.
-  StatusOr<std::vector<TaskState>> LoadTasks(const std::string& run_id);
+  // All tasks that a run has had from a round on, in the order they were opened.
+  StatusOr<std::vector<TaskState>> LoadTasks(const std::string& run_id, int from_round);
 
  private:
   explicit Store(Database database) : db_(std::move(database)) {}

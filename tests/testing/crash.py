@@ -80,7 +80,10 @@ class Trial(Federation):
 
     def status(self):
         """The run's JSON; None while the coordinator does not answer."""
-        done = self.ctl("--json", "run", "show", self.run_id, check=False)
+        try:
+            done = self.ctl("--json", "run", "show", self.run_id, check=False, timeout=1)
+        except subprocess.TimeoutExpired:  # it goes on trying; the coordinator may be dead
+            return None
         return json.loads(done.stdout) if done.returncode == 0 else None
 
 

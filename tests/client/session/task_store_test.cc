@@ -75,7 +75,7 @@ TEST_F(TaskStoreTest, DamagedFilesCountAsNone) {
   v1::TaskResult result;
   result.set_blob_digest(Sha256Of(update));
   ASSERT_THAT(store_.KeepCheckpoint(key_, evaluation_, state_), IsOk());
-  ASSERT_THAT(store_.KeepFinished(key_, {result, update}), IsOk());
+  ASSERT_THAT(store_.KeepFinished({key_, result, update}), IsOk());
   for (const std::string name : {"work/checkpoint", "work/finished"}) {
     const std::string bytes = *ReadFile(folder_ / name);
     for (std::size_t size = 0; size < bytes.size(); size += 11) {
@@ -106,7 +106,7 @@ TEST_F(TaskStoreTest, FinishedTaskIsFoundWhateverTheImagesAreNow) {
   v1::TaskResult result;
   result.set_blob_digest(Sha256Of(update));
   result.set_train_examples(5);
-  ASSERT_THAT(store_.KeepFinished(key_, {result, update}), IsOk());
+  ASSERT_THAT(store_.KeepFinished({key_, result, update}), IsOk());
   v1::TaskKey now = key_;
   now.clear_class_counts();
   const auto found = store_.FindFinished(now);

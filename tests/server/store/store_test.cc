@@ -88,7 +88,7 @@ TEST_F(StoreTest, SavingAgainUpdatesAndKeepsEarlierRounds) {
   ASSERT_THAT(store_->SaveRun(run), IsOk());
   ASSERT_OK_AND_ASSIGN(const auto runs, store_->LoadRuns());
   EXPECT_EQ(runs[0], run);
-  EXPECT_THAT(*store_->LoadTasks("run-1"), SizeIs(3));
+  EXPECT_THAT(*store_->LoadTasks("run-1", 0), SizeIs(3));
 }
 
 TEST_F(StoreTest, TokenIsUsedUpWithTheSiteItMade) {

@@ -1,0 +1,45 @@
+#include "client/session/task_reporter.h"
+
+#include "common/rpc/channel.h"
+
+namespace consilium {
+
+TaskReporter::TaskReporter(CoordinatorClient& client, const std::string& task_id,
+                           std::chrono::milliseconds interval, const std::stop_token& stop)
+    : on_stop_(stop, RequestStop{&stop_}) {
+  {
+    MutexLock lock(mu_);
+    progress_.set_task_id(task_id);
+  }
+  if (interval.count() == 0) return;
+  thread_ = std::jthread([this, &client, interval](const std::stop_token& done) {
+    while (SleepFor(interval, done)) Speak(client, done);
+  });
+}
+
+void TaskReporter::Set(v1::TaskStage stage, std::uint64_t done, std::uint64_t total) {
+  MutexLock lock(mu_);
+  progress_.set_stage(stage);
+  progress_.set_done(done);
+  progress_.set_total(total);
+}
+
+void TaskReporter::Advance(std::uint64_t done, std::uint64_t total) {
+  MutexLock lock(mu_);
+  progress_.set_done(done);
+  progress_.set_total(total);
+}
+
+void TaskReporter::Speak(CoordinatorClient& client, const std::stop_token& stop) {
+  v1::TaskProgress progress;
+  {
+    MutexLock lock(mu_);
+    progress = progress_;
+  }
+  const auto ended = client.ReportProgress(progress, stop);
+  if (!ended.ok() || !*ended) return;
+  has_ended_ = true;
+  stop_.request_stop();
+}
+
+}  // namespace consilium
