@@ -52,12 +52,15 @@ bool SleepFor(std::chrono::milliseconds time, const std::stop_token& stop) {
 }
 
 bool Pause(grpc::Channel& channel, std::chrono::milliseconds time, const std::stop_token& stop) {
-  if (channel.GetState(/*try_to_connect=*/true) == GRPC_CHANNEL_READY) return SleepFor(time, stop);
   constexpr std::chrono::milliseconds kSlice{200};  // how late a stop is seen
   const auto end = std::chrono::system_clock::now() + time;
+  bool was_away = false;
   while (!stop.stop_requested()) {
+    const grpc_connectivity_state state = channel.GetState(/*try_to_connect=*/true);
     const auto now = std::chrono::system_clock::now();
-    if (now >= end || channel.WaitForConnected(std::min(end, now + kSlice))) return true;
+    if (now >= end || (was_away && state == GRPC_CHANNEL_READY)) return true;
+    was_away |= state != GRPC_CHANNEL_READY;
+    channel.WaitForStateChange(state, std::min(end, now + kSlice));
   }
   return false;
 }

@@ -9,7 +9,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 from tests.e2e.support import cohort, small_plan  # noqa: E402
-from tests.testing.counting_proxy import CountingProxy  # noqa: E402
+from tests.testing.tcp_proxy import TcpProxy  # noqa: E402
 from tests.testing.federation import Federation, run, wait_until  # noqa: E402
 from tests.testing.model_reader import read_model  # noqa: E402
 
@@ -142,7 +142,7 @@ class FederationTest(unittest.TestCase):
             self.assertIn("simple_cnn", shown["tasks"][0]["reason"])
 
     def test_what_leaves_a_hospital_is_its_update_and_little_else(self):
-        with Federation() as federation, CountingProxy(federation.port) as proxy:
+        with Federation() as federation, TcpProxy(federation.port) as proxy:
             self.join_all(federation)
             home = federation.home("north")
             (home / "federation.yaml").write_text(

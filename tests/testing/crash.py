@@ -7,6 +7,7 @@ digest, however often a process died on the way.
 import contextlib
 import json
 import pathlib
+import re
 import shutil
 import signal
 import struct
@@ -14,7 +15,7 @@ import subprocess
 import time
 import unittest
 
-from tests.testing.federation import BIN, Federation, wait_until, write_plan
+from tests.testing.federation import BIN, Federation, free_port, wait_until, write_plan
 
 LIBRARY = BIN.parent / "tests/libpower_cut.so"
 WAYS = ("before", "half", "after", "power")  # see tests/testing/power_cut.cc
@@ -78,6 +79,18 @@ class Trial(Federation):
         self._start(site, "consilium-client", "start", "--dir", self.home(site),
                     environment=environment)
 
+    def move(self):
+        """Gives the coordinator ports of its own, so that copies can run at once."""
+        self.port, self.enrol_port = free_port(), free_port()
+        for home in (self.server_dir / "admin", *map(self.home, self.sites)):
+            self.route(home, self.port)
+
+    @staticmethod
+    def route(home, port):
+        """Lets an identity's calls go to another port."""
+        file = home / "federation.yaml"
+        file.write_text(re.sub(r"(endpoint: .*:)\d+", rf"\g<1>{port}", file.read_text()))
+
     def status(self):
         """The run's JSON; None while the coordinator does not answer."""
         try:
@@ -111,9 +124,9 @@ def ended(trial):
     return shown if shown and shown["ended_unix_ms"] else None
 
 
-def finish(trial):
+def finish(trial, timeout=180):
     """Waits for the run's end and looks at what it left; its models."""
-    shown = wait_until(lambda: ended(trial), 180, "the end of the run")
+    shown = wait_until(lambda: ended(trial), timeout, "the end of the run")
     if shown["status"] != "COMPLETED":
         raise AssertionError(f"{shown['status']}: {shown['reason']}")
     wanted = {model["digest"] for model in shown["models"]}

@@ -51,7 +51,9 @@ def write_plan(path, **fields):
 class Federation:
     """A coordinator and its hospitals in a folder of their own. Use it in a with statement."""
 
-    def __init__(self, folder=None):
+    def __init__(self, folder=None, host="127.0.0.1"):
+        self.host = host  # what hospitals call
+        self.address = "127.0.0.1"  # where the coordinator listens
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="consilium-")
         self.folder = pathlib.Path(folder or self._temporary.name)
         self.port, self.enrol_port = free_port(), free_port()
@@ -60,7 +62,7 @@ class Federation:
 
     def __enter__(self):
         run("consilium-server", "init", "--dir", self.server_dir, "--federation", "test", "--host",
-            "127.0.0.1", "--port", self.port, "--enrol-port", self.enrol_port)
+            self.host, "--port", self.port, "--enrol-port", self.enrol_port)
         self.serve()
         return self
 
@@ -82,7 +84,7 @@ class Federation:
 
     def serve(self):
         self._start("coordinator", "consilium-server", "serve", "--dir", self.server_dir, "--listen",
-                    f"127.0.0.1:{self.port}", "--enrol", f"127.0.0.1:{self.enrol_port}")
+                    f"{self.address}:{self.port}", "--enrol", f"{self.address}:{self.enrol_port}")
         wait_until(lambda: "listening" in self.log("coordinator"), what="the coordinator")
 
     def ctl(self, *arguments, **options):
