@@ -274,8 +274,14 @@ TaskStanding Coordinator::NoteProgress(const std::string& site, const std::strin
     progress_.Note(run->id, site, task_id, progress, clock_.Now());
     return TaskStanding::kOpen;
   }
-  const bool may_count = SuccessorOf(*run, *task) != nullptr || IsBetweenRounds(*run, *task);
-  return may_count ? TaskStanding::kLate : TaskStanding::kEnded;
+  if (SuccessorOf(*run, *task) != nullptr || IsBetweenRounds(*run, *task)) {
+    return TaskStanding::kLate;
+  }
+  // While it is held up here, it does not advance with the task that waits for it either.
+  if (const TaskState* waiting = OpenTaskOf(*run, site)) {
+    progress_.Note(run->id, site, waiting->id, progress, clock_.Now());
+  }
+  return TaskStanding::kEnded;
 }
 
 std::map<std::string, TaskOutlook> Coordinator::Outlooks(const std::string& run_id) const {

@@ -132,6 +132,12 @@ TEST_F(CoordinatorTest, SiteThatStopsAdvancingIsNotWaitedFor) {
   ASSERT_THAT(run.misses, SizeIs(1));
   EXPECT_THAT(run.misses[0].reason, HasSubstr("stopped advancing: training, 3 of 9"));
   EXPECT_EQ(coordinator_->NoteProgress("site-b", stuck.task.id, progress), TaskStanding::kEnded);
+  // It does not come to its next task: that is not waited for either.
+  clock_.Advance(stuck.round_deadline / 2);
+  EXPECT_EQ(coordinator_->NoteProgress("site-b", stuck.task.id, progress), TaskStanding::kEnded);
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  coordinator_->Work();
+  EXPECT_EQ(coordinator_->FindRun(stuck.run_id)->round, 3);
 }
 
 TEST_F(CoordinatorTest, ProgressOfAnotherSitesTaskIsOfNoTask) {
