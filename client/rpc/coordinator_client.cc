@@ -7,12 +7,12 @@
 #include "common/rpc/channel.h"
 #include "common/rpc/credentials.h"
 #include "common/rpc/grpc_status.h"
+#include "common/rpc/protocol.h"
 #include "consilium/v1/enrolment.grpc.pb.h"
 
 namespace consilium {
 namespace {
 
-constexpr std::uint32_t kProtocol = 1;
 constexpr std::chrono::seconds kTimeout{30};
 // What a long poll's answer may take beyond its wait.
 constexpr std::chrono::seconds kPollSlack{15};
@@ -57,8 +57,8 @@ StatusOr<v1::JoinResponse> RequestCertificate(const std::string& address, const 
 
 v1::NextTaskRequest NewRequest() {
   v1::NextTaskRequest request;
-  request.set_protocol(kProtocol);
-  request.set_software(CONSILIUM_VERSION);
+  request.set_protocol(kProtocolMajor);
+  request.set_software(std::string(SoftwareVersion()));
   return request;
 }
 
@@ -116,6 +116,7 @@ StatusOr<std::optional<v1::Task>> CoordinatorClient::NextTask(std::chrono::secon
   CallContext context(wait + kPollSlack, stop_);
   v1::NextTaskResponse response;
   CSL_RETURN_IF_ERROR(FromGrpc(tasks_->NextTask(context.get(), request, &response)));
+  coordinator_version_ = context.PeerVersion();
   if (!response.has_task()) return std::nullopt;
   return response.task();
 }

@@ -28,11 +28,14 @@ StatusOr<std::string> JoinFederation(const std::string& address, const std::stri
                                      const std::stop_token& stop);
 
 // Calls of a hospital that has joined. Each is one attempt: IsTransient tells whether another may
-// succeed. Thread-safe.
+// succeed. Thread-safe but for what is said to be one thread's.
 class CoordinatorClient {
  public:
   CoordinatorClient(const Home& home, std::stop_token stop);
 
+  // The coordinator's build and protocol, as its last answer to NextTask said; empty before, and of a
+  // coordinator that does not say. For the thread that calls NextTask.
+  const std::string& coordinator_version() const { return coordinator_version_; }
   // What the calls go through.
   grpc::Channel& channel() const { return *channel_; }
 
@@ -58,6 +61,7 @@ class CoordinatorClient {
  private:
   const std::shared_ptr<grpc::Channel> channel_;
   const std::stop_token stop_;
+  std::string coordinator_version_;
   const std::unique_ptr<v1::CoordinatorService::Stub> tasks_;
   const std::unique_ptr<v1::ModelService::Stub> models_;
   const std::unique_ptr<v1::BlobService::Stub> blobs_;

@@ -72,6 +72,10 @@ class Agent {
         continue;
       }
       in_hand.clear();
+      if (std::exchange(known_version_, client_.coordinator_version()) !=
+          client_.coordinator_version()) {
+        spdlog::info("the coordinator is consilium {}", client_.coordinator_version());
+      }
       backoff_.Reset();
       if (!task->has_value()) {
         ReturnFreedMemory();  // a whole poll without work: others may need it
@@ -349,6 +353,7 @@ class Agent {
   Trainee trainee_;
   const TaskStore store_;
   const std::stop_token stop_;
+  std::string known_version_;  // of the coordinator
   Backoff backoff_{kFirstPause, kMostPause, std::random_device{}()};
   // Of the task in hand.
   std::optional<TaskReporter> reporter_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "common/base/mutex.h"
+#include "common/rpc/protocol.h"
 
 namespace consilium {
 namespace {
@@ -35,6 +36,18 @@ std::shared_ptr<grpc::Channel> MakeChannel(
 CallContext::CallContext(std::chrono::milliseconds timeout, const std::stop_token& stop)
     : on_stop_(stop, Cancel{&context_}) {
   context_.set_deadline(std::chrono::system_clock::now() + timeout);
+  context_.AddMetadata(kProtocolKey, ProtocolVersion());
+  context_.AddMetadata(kSoftwareKey, std::string(SoftwareVersion()));
+}
+
+std::string CallContext::PeerVersion() const {
+  const auto& metadata = context_.GetServerInitialMetadata();
+  const auto software = metadata.find(kSoftwareKey);
+  const auto protocol = metadata.find(kProtocolKey);
+  if (software == metadata.end() || protocol == metadata.end()) return "";
+  return fmt::format("{}, protocol {}",
+                     std::string(software->second.data(), software->second.size()),
+                     std::string(protocol->second.data(), protocol->second.size()));
 }
 
 std::chrono::milliseconds Backoff::Next() {

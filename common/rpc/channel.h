@@ -20,11 +20,14 @@ namespace consilium {
 std::shared_ptr<grpc::Channel> MakeChannel(
     const std::string& endpoint, const std::shared_ptr<grpc::ChannelCredentials>& credentials);
 
-// One call: its deadline, and its end when `stop` is asked for. Lives as long as the call.
+// One call: its deadline, its end when `stop` is asked for, and the version of this build, which it
+// announces. Lives as long as the call.
 class CallContext {
  public:
   CallContext(std::chrono::milliseconds timeout, const std::stop_token& stop);
   grpc::ClientContext* get() { return &context_; }
+  // Once the call is over: "0.2.0, protocol 1.1", as the far end says; empty where it does not.
+  std::string PeerVersion() const;
 
  private:
   struct Cancel {

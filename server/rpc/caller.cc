@@ -5,9 +5,27 @@
 
 #include <algorithm>
 
-namespace consilium {
+#include "common/rpc/protocol.h"
 
-StatusOr<Identity> Authorise(const grpc::CallbackServerContext& context, Registry& registry,
+namespace consilium {
+namespace {
+
+
+std::string_view MetadataOf(const grpc::CallbackServerContext& context, const char* key) {
+  const auto found = context.client_metadata().find(key);
+  if (found == context.client_metadata().end()) return "";
+  return {found->second.data(), found->second.size()};
+}
+
+}  // namespace
+
+Status CheckProtocol(grpc::CallbackServerContext& context) {
+  context.AddInitialMetadata(kProtocolKey, ProtocolVersion());
+  context.AddInitialMetadata(kSoftwareKey, std::string(SoftwareVersion()));
+  return CheckCallerProtocol(MetadataOf(context, kProtocolKey), MetadataOf(context, kSoftwareKey));
+}
+
+StatusOr<Identity> Authorise(grpc::CallbackServerContext& context, Registry& registry,
                              std::initializer_list<Role> roles) {
   const auto pem = context.auth_context()->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
   if (pem.size() != 1) return Unauthenticated("this call needs a client certificate");
@@ -16,6 +34,7 @@ StatusOr<Identity> Authorise(const grpc::CallbackServerContext& context, Registr
   if (std::find(roles.begin(), roles.end(), identity.role) == roles.end()) {
     return PermissionDenied("a {} may not make this call", RoleName(identity.role));
   }
+  CSL_RETURN_IF_ERROR(CheckProtocol(context));
   return identity;
 }
 

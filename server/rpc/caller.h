@@ -17,8 +17,12 @@ class CallbackServerContext;
 namespace consilium {
 
 // The caller's identity, from the certificate of its connection and nothing else. PERMISSION_DENIED
-// unless its role is one of those given.
-StatusOr<Identity> Authorise(const grpc::CallbackServerContext& context, Registry& registry,
+// unless its role is one of those given; FAILED_PRECONDITION where it speaks another protocol. The
+// answer will say what this coordinator speaks.
+StatusOr<Identity> Authorise(grpc::CallbackServerContext& context, Registry& registry,
                              std::initializer_list<Role> roles);
+
+// The last of these for a call that has no certificate yet.
+Status CheckProtocol(grpc::CallbackServerContext& context);
 
 }  // namespace consilium

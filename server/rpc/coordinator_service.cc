@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "common/crypto/digest.h"
+#include "common/rpc/protocol.h"
 #include "common/wire/convert.h"
 #include "server/rpc/answer.h"
 #include "server/rpc/caller.h"
@@ -11,7 +12,6 @@
 namespace consilium {
 namespace {
 
-constexpr std::uint32_t kProtocol = 1;
 constexpr std::uint32_t kMaxWaitSeconds = 60;
 
 v1::TaskKind ToProto(TaskKind kind) {
@@ -103,12 +103,9 @@ grpc::ServerUnaryReactor* CoordinatorService::NextTask(grpc::CallbackServerConte
                                                        v1::NextTaskResponse* response) {
   const auto caller = Authorise(*context, registry_, {Role::kHospital});
   if (!caller.ok()) return Answer(context, [&] { return caller.status(); });
-  if (request->protocol() != kProtocol) {
+  if (request->protocol() != kProtocolMajor) {  // how version 1.0 says it
     return Answer(context, [&] {
-      return FailedPrecondition(
-          "this coordinator speaks protocol {}, the client {}: install the "
-          "client that fits",
-          kProtocol, request->protocol());
+      return CheckCallerProtocol(std::to_string(request->protocol()), request->software());
     });
   }
   if (request->has_in_hand()) {

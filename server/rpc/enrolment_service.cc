@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include "server/rpc/answer.h"
+#include "server/rpc/caller.h"
 
 namespace consilium {
 
@@ -10,6 +11,7 @@ grpc::ServerUnaryReactor* EnrolmentService::Join(grpc::CallbackServerContext* co
                                                  const v1::JoinRequest* request,
                                                  v1::JoinResponse* response) {
   return Answer(context, [&]() -> Status {
+    CSL_RETURN_IF_ERROR(CheckProtocol(*context));
     const auto enrolment = registry_.Join(request->token(), request->request_pem());
     if (!enrolment.ok()) {
       spdlog::warn("join from {} refused: {}", context->peer(),
