@@ -17,7 +17,7 @@ struct CommandLine {
   std::function<Status()> command;
 };
 
-void AddFederationCommands(CLI::App& app, CommandLine& line);  // join, start, pull
+void AddFederationCommands(CLI::App& app, CommandLine& line);  // join, start, doctor, pull
 void AddTrainingCommands(CLI::App& app, CommandLine& line);    // train, evaluate
 void AddDataCommands(CLI::App& app, CommandLine& line);        // data synth | check | show
 void AddModelCommands(CLI::App& app, CommandLine& line);       // predict, model init | info

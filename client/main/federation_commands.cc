@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "certs/home.h"
+#include "client/doctor/doctor.h"
 #include "client/main/commands.h"
 #include "client/nn/network.h"
 #include "client/rpc/coordinator_client.h"
@@ -144,6 +145,17 @@ void AddFederationCommands(CLI::App& app, CommandLine& line) {
     line.command = [dir, &line] {
       std::signal(SIGPIPE, SIG_IGN);  // a reader of the log that goes away must not end the agent
       return RunAgent(*dir, line.stop);
+    };
+  });
+
+  const auto json = std::make_shared<bool>(false);
+  command =
+      app.add_subcommand("doctor", "Say what stands between this hospital and its federation");
+  command->add_option("--dir", *dir, "The hospital's folder")->required();
+  command->add_flag("--json", *json, "For programs");
+  command->callback([dir, json, &line] {
+    line.command = [dir, json, &line] {
+      return PrintDiagnoses(ExamineHospital(*dir, line.stop), *json);
     };
   });
 

@@ -147,6 +147,17 @@ StatusOr<v1::ListModelsResponse> CoordinatorClient::ListModels(const std::string
   return response;
 }
 
+StatusOr<CoordinatorClient::Greeting> CoordinatorClient::Greet() {
+  const SystemClock clock;
+  CallContext context(kTimeout, stop_);
+  v1::ListModelsResponse response;
+  const TimePoint asked = clock.Now();
+  CSL_RETURN_IF_ERROR(FromGrpc(models_->ListModels(context.get(), {}, &response)));
+  const TimePoint middle = asked + (clock.Now() - asked) / 2;
+  return Greeting{.version = context.PeerVersion(),
+                  .clock_ahead = context.PeerTime().value_or(middle) - middle};
+}
+
 Status CoordinatorClient::Upload(std::span<const std::byte> bytes, const std::string& digest,
                                  const std::string& task_id, const TransferCallback& on_chunk) {
   return UploadBlob(*blobs_, bytes, digest, task_id, stop_, on_chunk);

@@ -33,8 +33,8 @@ class CoordinatorClient {
  public:
   CoordinatorClient(const Home& home, std::stop_token stop);
 
-  // The coordinator's build and protocol, as its last answer to NextTask said; empty before, and of a
-  // coordinator that does not say. For the thread that calls NextTask.
+  // The coordinator's build and protocol, as its last answer to NextTask said; empty before, and of
+  // a coordinator that does not say. For the thread that calls NextTask.
   const std::string& coordinator_version() const { return coordinator_version_; }
   // What the calls go through.
   grpc::Channel& channel() const { return *channel_; }
@@ -50,6 +50,13 @@ class CoordinatorClient {
   StatusOr<std::string> ReportTask(const v1::ReportTaskRequest& report);
   // run empty: of all runs. Oldest first.
   StatusOr<v1::ListModelsResponse> ListModels(const std::string& run);
+
+  // Makes a call that changes nothing: who answers, and how far its clock is ahead of this one's.
+  struct Greeting {
+    std::string version;  // see coordinator_version
+    std::chrono::milliseconds clock_ahead{0};
+  };
+  StatusOr<Greeting> Greet();
 
   // See common/rpc/blob_transfer.h.
   Status Upload(std::span<const std::byte> bytes, const std::string& digest,

@@ -34,10 +34,9 @@ StatusOr<std::string> ToPem(X509* certificate) {
 
 }  // namespace
 
-StatusOr<std::string> FetchAuthority(const std::string& address, const std::string& ca_sha256) {
-  if (!IsDigest(ca_sha256)) return InvalidArgument("--ca-sha256 wants 64 hexadecimal characters");
+StatusOr<std::vector<Certificate>> FetchCertificates(const std::string& address) {
   const std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
-  // The hash decides whom to trust, after the handshake; until then nothing is believed.
+  // The caller decides whom to trust, after the handshake; until then nothing is believed.
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_NONE, nullptr);
   SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION);
   SSL_CTX_set_alpn_protos(context.get(), kHttp2, sizeof(kHttp2));
@@ -54,10 +53,20 @@ StatusOr<std::string> FetchAuthority(const std::string& address, const std::stri
   }
 
   const STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl);
+  std::vector<Certificate> certificates;
   for (int i = 0; i < sk_X509_num(chain); ++i) {
     CSL_ASSIGN_OR_RETURN(const std::string pem, ToPem(sk_X509_value(chain, i)));
-    CSL_ASSIGN_OR_RETURN(const Certificate certificate, Certificate::FromPem(pem));
-    if (ConstantTimeEqual(certificate.Sha256(), ca_sha256)) return pem;
+    CSL_ASSIGN_OR_RETURN(Certificate certificate, Certificate::FromPem(pem));
+    certificates.push_back(std::move(certificate));
+  }
+  return certificates;
+}
+
+StatusOr<std::string> FetchAuthority(const std::string& address, const std::string& ca_sha256) {
+  if (!IsDigest(ca_sha256)) return InvalidArgument("--ca-sha256 wants 64 hexadecimal characters");
+  CSL_ASSIGN_OR_RETURN(const std::vector<Certificate> chain, FetchCertificates(address));
+  for (const Certificate& certificate : chain) {
+    if (ConstantTimeEqual(certificate.Sha256(), ca_sha256)) return certificate.ToPem();
   }
   return PermissionDenied(
       "the server at {} does not have the CA of this invitation (--ca-sha256 {}): "

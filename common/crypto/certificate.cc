@@ -126,6 +126,20 @@ TimePoint Certificate::NotAfter() const {
       std::chrono::system_clock::from_time_t(timegm(&time)));
 }
 
+std::string Certificate::Issuer() const {
+  std::array<char, 256> name{};
+  const int size = X509_NAME_get_text_by_NID(X509_get_issuer_name(certificate_.get()),
+                                             NID_commonName, name.data(), name.size());
+  return size < 0 ? "" : std::string(name.data(), static_cast<std::size_t>(size));
+}
+
+bool Certificate::IsIssuedBy(const Certificate& issuer) const {
+  const bool signed_by =
+      X509_verify(certificate_.get(), X509_get0_pubkey(issuer.certificate_.get())) == 1;
+  ERR_clear_error();
+  return signed_by;
+}
+
 bool Certificate::Matches(const PrivateKey& key) const {
   return X509_check_private_key(certificate_.get(), key.get()) == 1;
 }

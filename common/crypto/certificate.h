@@ -46,6 +46,10 @@ class Certificate {
   // Its URI subject alternative names.
   std::vector<std::string> Uris() const;
   TimePoint NotAfter() const;
+  // The common name of who issued it; empty where there is none.
+  std::string Issuer() const;
+  // Whether the other's key signed it.
+  bool IsIssuedBy(const Certificate& issuer) const;
   // Whether it bears the public half of the key.
   bool Matches(const PrivateKey& key) const;
 

@@ -4,6 +4,7 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "common/base/mutex.h"
 #include "common/rpc/protocol.h"
@@ -48,6 +49,17 @@ std::string CallContext::PeerVersion() const {
   return fmt::format("{}, protocol {}",
                      std::string(software->second.data(), software->second.size()),
                      std::string(protocol->second.data(), protocol->second.size()));
+}
+
+std::optional<TimePoint> CallContext::PeerTime() const {
+  const auto& metadata = context_.GetServerInitialMetadata();
+  const auto found = metadata.find(kTimeKey);
+  std::int64_t millis = 0;
+  if (found == metadata.end() ||
+      std::from_chars(found->second.begin(), found->second.end(), millis).ec != std::errc()) {
+    return std::nullopt;
+  }
+  return FromUnixMillis(millis);
 }
 
 std::chrono::milliseconds Backoff::Next() {

@@ -8,9 +8,11 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 
+#include "common/base/clock.h"
 #include "common/base/random.h"
 #include "common/base/status.h"
 
@@ -28,6 +30,8 @@ class CallContext {
   grpc::ClientContext* get() { return &context_; }
   // Once the call is over: "0.2.0, protocol 1.1", as the far end says; empty where it does not.
   std::string PeerVersion() const;
+  // What the far end's clock said when it answered.
+  std::optional<TimePoint> PeerTime() const;
 
  private:
   struct Cancel {

@@ -14,7 +14,8 @@ Status CheckCallerProtocol(std::string_view version, std::string_view software) 
   std::from_chars(version.data(), version.data() + version.size(), major);
   if (major == kProtocolMajor) return OkStatus();
   return FailedPrecondition(
-      "this coordinator (consilium {}) speaks protocol {}, the caller (consilium {}) {}: install {} "
+      "this coordinator (consilium {}) speaks protocol {}, the caller (consilium {}) {}: install "
+      "{} "
       "of the same first number",
       SoftwareVersion(), ProtocolVersion(), software, version,
       major > kProtocolMajor ? "a coordinator" : "a client");

@@ -1,7 +1,8 @@
 #pragma once
 
-// Which version of the wire a build speaks, and how either end of a call says so: in the metadata of
-// every call and of its answer. A caller that says nothing is of version 1.0, which was before this.
+// Which version of the wire a build speaks, and how either end of a call says so: in the metadata
+// of every call and of its answer. A caller that says nothing is of version 1.0, which was before
+// this.
 
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@ inline constexpr int kProtocolMinor = 1;
 
 inline constexpr char kProtocolKey[] = "consilium-protocol";
 inline constexpr char kSoftwareKey[] = "consilium-software";
+inline constexpr char kTimeKey[] = "consilium-time";  // of an answer: milliseconds since 1970
 
 // "1.1"
 std::string ProtocolVersion();

@@ -11,6 +11,7 @@
 #include "common/base/memory.h"
 #include "common/cli/cli.h"
 #include "server/check/check.h"
+#include "server/doctor/doctor.h"
 #include "server/rpc/server.h"
 
 namespace {
@@ -92,9 +93,18 @@ int main(int argc, char** argv) {
       "check", "Read everything in a coordinator's folder: database, models, updates");
   check->add_option("--dir", dir, "The coordinator's folder")->required();
 
+  bool json = false;
+  CLI::App* doctor =
+      app.add_subcommand("doctor", "Say what stands between this coordinator and its hospitals");
+  doctor->add_option("--dir", dir, "The coordinator's folder")->required();
+  doctor->add_flag("--json", json, "For programs");
+
   CLI11_PARSE(app, argc, argv);
   return consilium::ExitCode("consilium-server", [&] {
     if (check->parsed()) return Check(dir);
+    if (doctor->parsed()) {
+      return consilium::PrintDiagnoses(consilium::ExamineCoordinator(dir), json);
+    }
     return init->parsed() ? Init(dir, options) : Serve(dir, listen, stop);
   });
 }

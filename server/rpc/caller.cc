@@ -10,7 +10,6 @@
 namespace consilium {
 namespace {
 
-
 std::string_view MetadataOf(const grpc::CallbackServerContext& context, const char* key) {
   const auto found = context.client_metadata().find(key);
   if (found == context.client_metadata().end()) return "";
@@ -22,6 +21,7 @@ std::string_view MetadataOf(const grpc::CallbackServerContext& context, const ch
 Status CheckProtocol(grpc::CallbackServerContext& context) {
   context.AddInitialMetadata(kProtocolKey, ProtocolVersion());
   context.AddInitialMetadata(kSoftwareKey, std::string(SoftwareVersion()));
+  context.AddInitialMetadata(kTimeKey, std::to_string(ToUnixMillis(SystemClock().Now())));
   return CheckCallerProtocol(MetadataOf(context, kProtocolKey), MetadataOf(context, kSoftwareKey));
 }
 

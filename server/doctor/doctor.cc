@@ -1,0 +1,81 @@
+#include "server/doctor/doctor.h"
+
+#include <sys/resource.h>
+
+#include "common/base/file.h"
+#include "common/doctor/machine.h"
+#include "server/rpc/server.h"
+
+namespace consilium {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr rlim_t kFewFiles = 4096;
+
+std::string Text(const Status& status) { return std::string(status.message()); }
+
+Diagnosis DiagnoseCertificateFile(const std::string& whose, const fs::path& path) {
+  const auto pem = ReadFile(path);
+  const auto certificate = pem.ok() ? Certificate::FromPem(*pem) : pem.status();
+  if (!certificate.ok()) {
+    return Error("CERTIFICATE", fmt::format("{}: {}", path.string(), Text(certificate.status())),
+                 "put the file back from a backup");
+  }
+  return DiagnoseCertificate(
+      whose, *certificate, SystemClock().Now(),
+      "make a new federation before that day, and invite the hospitals to it");
+}
+
+Diagnosis DiagnosePort(const std::string& code, const std::string& host, int port) {
+  const Status reached = ConnectTo(host, port);
+  const std::string address = fmt::format("{}:{}", host, port);
+  if (reached.ok()) return Fine(code, address + " takes connections");
+  return Warning(code, Text(reached),
+                 fmt::format("start it: consilium-server serve; then let TCP to {} through the "
+                             "firewall, from outside too",
+                             address));
+}
+
+// Each hospital costs a connection and, while it sends, a file.
+Diagnosis DiagnoseOpenFiles() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  std::string cause = fmt::format("{} files may be open", limit.rlim_cur);
+  if (limit.rlim_cur >= kFewFiles) return Fine("FILES", std::move(cause));
+  return Warning(
+      "FILES", std::move(cause),
+      "enough for some hundred hospitals; for more: ulimit -n 65536, or LimitNOFILE=65536 "
+      "in systemd");
+}
+
+}  // namespace
+
+std::vector<Diagnosis> ExamineCoordinator(const fs::path& folder) {
+  std::vector<Diagnosis> found;
+  const auto options = ReadServerOptions(folder);
+  if (!options.ok()) {
+    found.push_back(Error("FEDERATION", Text(options.status()),
+                          "name the folder that `consilium-server init` made"));
+    return found;
+  }
+  found.push_back(Fine("FEDERATION", fmt::format("'{}', called at {}:{}", options->federation,
+                                                 options->host, options->port)));
+  for (const char* secret : {"server.key", "ca/ca.key", "admin/identity.key"}) {
+    found.push_back(DiagnoseSecret(folder / secret));
+  }
+  found.push_back(DiagnoseCertificateFile("the coordinator's certificate", folder / "server.crt"));
+  found.push_back(DiagnoseCertificateFile("the CA", folder / "ca/ca.crt"));
+  found.push_back(DiagnoseName(options->host));
+  if (found.back().level == Level::kOk) {
+    found.push_back(DiagnosePort("LISTENING", options->host, options->port));
+    found.push_back(DiagnosePort("ENROLMENT", options->host, options->enrol_port));
+  }
+  found.push_back(DiagnoseClock());
+  found.push_back(DiagnoseDisk(folder));
+  found.push_back(DiagnoseMemory());
+  found.push_back(DiagnoseOpenFiles());
+  return found;
+}
+
+}  // namespace consilium
