@@ -51,28 +51,27 @@ class DurabilityTest(unittest.TestCase):
         self.assertEqual(models, self.wanted)
         self.assertGreater(hits, 4)
 
-    def test_full_disk_at_the_coordinator_holds_the_run_up_and_harms_nothing(self):
-        with crash.Trial(self.folder / "trial", self.prepared) as trial, \
-                crash.small_disk(trial.server_dir, "3M") as resize:
-            trial.serve()
-            for site in trial.sites:
-                trial.start(site)
-            wait_until(lambda: "no room" in trial.log("north") + trial.log("south")
-                       or "waits: " in trial.log("coordinator"), 60, "a word about the full disk")
-            self.assertIsNone(crash.ended(trial))
-            resize("64M")
-            self.assertEqual(crash.finish(trial), self.wanted)
-            trial.stop("coordinator")
-            run("consilium-server", "check", "--dir", trial.server_dir)
+    def test_processes_that_die_at_random_times_give_the_same_models(self):
+        dice = random.Random(2)
+        for name in ("coordinator", "north"):
+            models, hits = crash.with_random_kills(self.prepared, self.folder / "trial", name, 4, dice)
+            print(f"{name}: {hits} kills at random times")
+            self.assertEqual(models, self.wanted)
+            self.assertGreater(hits, 0)
+
+    def test_full_disk_for_uploads_holds_the_run_up_and_harms_nothing(self):
+        self.assertEqual(self.wanted, crash.with_full_disk(
+            self.prepared, self.folder / "trial", None, "3M", "the coordinator has no room", "64M"))
+
+    def test_full_disk_for_averaging_holds_the_run_up_and_harms_nothing(self):
+        # Room for the global model and two updates of 2 MB, not for their average.
+        size = crash.used_bytes(self.prepared.server_dir) + 7_200_000
+        self.assertEqual(self.wanted, crash.with_full_disk(
+            self.prepared, self.folder / "trial", None, size, "round 1 waits: ", "64M"))
 
     def test_full_disk_at_a_hospital_costs_its_checkpoints_alone(self):
-        with crash.Trial(self.folder / "trial", self.prepared) as trial, \
-                crash.small_disk(trial.home("north"), "64k") as _:
-            trial.serve()
-            for site in trial.sites:
-                trial.start(site)
-            self.assertEqual(crash.finish(trial), self.wanted)
-            self.assertIn("No space left", trial.log("north"))
+        self.assertEqual(self.wanted, crash.with_full_disk(
+            self.prepared, self.folder / "trial", "north", "64k", "No space left", "64k"))
 
     def test_damage_is_named_with_what_can_be_done(self):
         with crash.Trial(self.folder / "trial", self.prepared) as trial:

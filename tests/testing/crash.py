@@ -15,7 +15,7 @@ import subprocess
 import time
 import unittest
 
-from tests.testing.federation import BIN, Federation, free_port, wait_until, write_plan
+from tests.testing.federation import BIN, Federation, free_port, run, wait_until, write_plan
 
 LIBRARY = BIN.parent / "tests/libpower_cut.so"
 WAYS = ("before", "half", "after", "power")  # see tests/testing/power_cut.cc
@@ -171,6 +171,50 @@ def with_hospital_kills(prepared, folder, kills):
                             lambda at, how: trial.start(first, cut(trial.home(first), at, how)),
                             lambda: trial.start(first))
         return finish(trial), hits
+
+
+def with_random_kills(prepared, folder, name, how_many, dice):
+    """The same of a process that dies at times of its own: "coordinator" or a site."""
+    with Trial(folder, prepared) as trial:
+        def start():
+            if name == "coordinator":
+                trial.serve()
+            else:
+                trial.start(name)
+
+        trial.serve()
+        for site in trial.sites:
+            trial.start(site)
+        hits = 0
+        while hits < how_many:
+            time.sleep(dice.uniform(0.05, 1.0))
+            if ended(trial):
+                break
+            trial.stop(name, signal.SIGKILL)
+            hits += 1
+            start()
+        return finish(trial), hits
+
+
+def with_full_disk(prepared, folder, site, size, sign, room):
+    """The models of a run in which the disk of the coordinator (site: None) or of a site has only so much
+    room until a sign of it is in a log; then it is given room, and what it holds is looked through."""
+    with Trial(folder, prepared) as trial:
+        with small_disk(trial.home(site) if site else trial.server_dir, size) as resize:
+            trial.serve()
+            for one in trial.sites:
+                trial.start(one)
+            wait_until(lambda: any(sign in trial.log(name) for name in trial.processes), 90,
+                       f"'{sign}'")
+            resize(room)
+            models = finish(trial)
+            trial.stop("coordinator")
+            run("consilium-server", "check", "--dir", trial.server_dir)
+            return models
+
+
+def used_bytes(folder):
+    return sum(path.stat().st_size for path in pathlib.Path(folder).rglob("*") if path.is_file())
 
 
 def kill_in_turn(trial, name, kills, start_with, start):

@@ -1,0 +1,125 @@
+"""A long run of many rounds with hospitals that die, come back and join, and what it costs over time."""
+
+import json
+import pathlib
+import signal
+import time
+
+from tests.testing.federation import Federation, run, wait_until, write_plan
+
+STEADY = "site-0"  # it is never killed, so that its memory can be followed
+
+
+def resident(process):
+    """Bytes of a process's memory that are in use."""
+    for line in pathlib.Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"process {process.pid} has no memory")
+
+
+def open_files(process):
+    return len(list(pathlib.Path(f"/proc/{process.pid}/fd").iterdir()))
+
+
+def slope(samples, figure):
+    """By how much a figure grows a round: least squares over the samples' second half."""
+    points = [(s["round"], s[figure]) for s in samples[len(samples) // 2:]]
+    mean_x = sum(x for x, _ in points) / len(points)
+    mean_y = sum(y for _, y in points) / len(points)
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
+
+
+class Soak:
+    """A federation of some sites, two of which join on the way; the coordinator dies three times in the
+    run's first third, hospitals all the time."""
+
+    def __init__(self, folder, cohorts, rounds, dice):
+        self.federation = Federation(folder)
+        self.cohorts, self.rounds, self.dice = cohorts, rounds, dice
+        self.samples = []
+        self.kills = {"coordinator": 0, "hospital": 0}
+
+    def run(self):
+        """The run's JSON at its end; raises where anything is left over."""
+        sites = sorted(self.cohorts)
+        late = sites[-2:]
+        with self.federation as federation:
+            for site in sites[:-2]:
+                self._join(site)
+            run_id = federation.submit(write_plan(
+                federation.folder / "plan.yaml", name="soak", rounds=self.rounds,
+                quorum={"count": 3}, round_deadline_seconds=60, round_attempts=5,
+                model={"architecture": "simple_cnn", "input_size": 32},
+                training={"local_steps": 1, "batch_size": 4, "learning_rate": 0.001}))
+            deaths = [self.rounds // 9, self.rounds // 6, self.rounds // 4]
+            joins = [self.rounds // 8, self.rounds // 5]
+            sampled = 0
+            while True:
+                summary = self._summary(run_id)
+                if summary["status"] in ("COMPLETED", "DEGRADED", "FAILED", "PAUSED"):
+                    break
+                at = summary["round"]
+                if deaths and at >= deaths[0]:
+                    deaths.pop(0)
+                    federation.stop("coordinator", signal.SIGKILL)
+                    (federation.folder / "coordinator.log").write_text("")
+                    federation.serve()
+                    self.kills["coordinator"] += 1
+                elif joins and at >= joins[0]:
+                    joins.pop(0)
+                    self._join(late.pop(0))
+                elif self.dice.random() < 0.3:
+                    self._kill_hospital()
+                if at - sampled >= max(1, self.rounds // 100):
+                    sampled = at
+                    self._sample(run_id, at)
+                time.sleep(0.5)
+            self._look_for_orphans(run_id)
+            federation.stop("coordinator")
+            run("consilium-server", "check", "--dir", federation.server_dir)
+            return summary
+
+    def _join(self, site):
+        self.federation.join(site, self.cohorts[site])
+        self.federation.start(site)
+
+    def _summary(self, run_id):
+        runs = json.loads(self.federation.ctl("--json", "run", "list").stdout)
+        return next(one for one in runs if one["run"] == run_id)
+
+    def _kill_hospital(self):
+        alive = [s for s in self.federation.processes if s not in ("coordinator", STEADY)]
+        site = self.dice.choice(alive)
+        self.federation.stop(site, signal.SIGKILL)
+        self.federation.start(site)
+        self.kills["hospital"] += 1
+
+    def _models(self, run_id):
+        listed = json.loads(self.federation.ctl("--json", "model", "list", run_id).stdout)
+        return {model["digest"]: model["bytes"] for model in listed}
+
+    def _sample(self, run_id, at):
+        coordinator = self.federation.processes["coordinator"]
+        steady = self.federation.processes[STEADY]
+        models = self._models(run_id)
+        files = [p for p in self.federation.server_dir.rglob("*") if p.is_file()]
+        used = sum(p.stat().st_size for p in files
+                   if p.name not in models and p.parent.name not in ("incoming", "blobs"))
+        self.samples.append({
+            "round": at, "coordinator_bytes": resident(coordinator),
+            "coordinator_files": open_files(coordinator), "hospital_bytes": resident(steady),
+            "hospital_files": open_files(steady), "database_bytes": used,
+            "hospital_disk_bytes": sum(p.stat().st_size for p in
+                                       self.federation.home(STEADY).rglob("*") if p.is_file())})
+
+    def _look_for_orphans(self, run_id):
+        """What is left once the run is over: its global models."""
+        wanted = set(self._models(run_id))
+
+        def is_clean():
+            folder = self.federation.server_dir
+            return (not list((folder / "incoming").iterdir())
+                    and {p.name for p in (folder / "blobs").iterdir()} == wanted)
+        wait_until(is_clean, 30, "a store with the global models and nothing else")
