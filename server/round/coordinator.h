@@ -6,6 +6,9 @@
 // Every change is computed by the engine, written in one transaction, and only then visible and
 // answered. What is in memory is what is in the database, so a coordinator that is opened on the
 // same folder goes on where the last one was.
+//
+// coordinator.cc has runs and who gets which task, coordinator_reports.cc what hospitals deliver,
+// coordinator_work.cc what the worker does.
 
 #include <functional>
 #include <map>
@@ -153,6 +156,9 @@ class Coordinator {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status Advance(RunState& run, const RunEvent& event, const RunContext& context)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The run of that id; nullptr where there is none.
+  RunState* RunOf(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  const RunState* RunOf(const std::string& id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The run and task of an id; nullptr where there is none.
   std::pair<const RunState*, const TaskState*> Locate(const std::string& task_id) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

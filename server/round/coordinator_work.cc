@@ -1,0 +1,165 @@
+// The coordinator's worker: what time and finished rounds ask for, and what nobody needs any more.
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "server/aggregate/round_average.h"
+#include "server/round/coordinator.h"
+#include "server/round/late_update.h"
+
+namespace consilium {
+namespace {
+
+// How long a blob that is being made may lie unwritten or unnamed, and an admin's upload
+// unsubmitted.
+constexpr std::chrono::minutes kTimeToFinish{30};
+constexpr std::chrono::hours kTimeToSubmit{24};
+constexpr std::chrono::seconds kSweepInterval{5};
+constexpr std::chrono::seconds kPauseWhereFull{2};
+
+// What a finished round averages.
+std::vector<Contribution> ContributionsOf(const RunState& run) {
+  std::vector<Contribution> contributions;
+  for (const auto& [site, task] : DeliveredTasks(run)) {
+    contributions.push_back({task->result.blob_digest, task->result.train_examples});
+  }
+  return contributions;
+}
+
+}  // namespace
+
+std::set<std::string> Coordinator::NeededBlobs() const {
+  std::set<std::string> needed;
+  for (const RunState& run : runs_) {
+    for (const ModelVersion& model : run.models) needed.insert(model.digest);
+    if (IsFinal(run.status)) continue;
+    for (const auto& [site, task] : DeliveredTasks(run)) needed.insert(task->result.blob_digest);
+  }
+  return needed;
+}
+
+void Coordinator::Discard(const std::vector<Contribution>& contributions) const {
+  MutexLock lock(mu_);
+  const std::set<std::string> needed = NeededBlobs();
+  for (const Contribution& contribution : contributions) {
+    if (!needed.contains(contribution.digest)) blobs_.Remove(contribution.digest);
+  }
+}
+
+bool Coordinator::IsAwaited(const BlobStore::Entry& upload) const {
+  if (upload.owner.empty()) return upload.age < kTimeToFinish;
+  if (upload.owner.starts_with(UploaderOf(""))) return upload.age < kTimeToSubmit;
+  const auto [run, task] = Locate(upload.owner);
+  return task != nullptr && (task->status == TaskStatus::kOpen ||
+                             SuccessorOf(*run, *task) != nullptr || IsBetweenRounds(*run, *task));
+}
+
+void Coordinator::Sweep(bool alone) const {
+  const auto incoming = blobs_.ListIncoming();
+  const auto blobs = blobs_.List();
+  for (const Status& status : {incoming.status(), blobs.status()}) {
+    if (!status.ok()) spdlog::error("cannot sweep: {}", std::string(status.message()));
+  }
+  if (!incoming.ok() || !blobs.ok()) return;
+  for (const BlobStore::Entry& upload : *incoming) {
+    if (!IsAwaited(upload) || (alone && upload.owner.empty())) blobs_.RemoveIncoming(upload.file);
+  }
+  const std::set<std::string> needed = NeededBlobs();
+  std::set<std::string> results;
+  for (const RunState& run : runs_) {
+    for (const TaskState& task : run.tasks) {
+      if (task.status == TaskStatus::kDone) results.insert(task.result.blob_digest);
+    }
+  }
+  for (const BlobStore::Entry& blob : *blobs) {
+    if (needed.contains(blob.file)) continue;
+    // A result has been averaged. What no task ever named may be an upload whose report the crash
+    // came before.
+    if (results.contains(blob.file) || blob.age > kTimeToFinish) blobs_.Remove(blob.file);
+  }
+}
+
+void Coordinator::Work() {
+  PassTime();
+  AverageRounds();
+  AnswerWaiters();
+  MutexLock lock(mu_);
+  if (clock_.Now() - swept_ < kSweepInterval) return;
+  swept_ = clock_.Now();
+  Sweep(/*alone=*/false);
+  progress_.Forget(
+      [&](const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+        const TaskState* task = Locate(id).second;
+        return task != nullptr && task->status == TaskStatus::kOpen;
+      },
+      [&](const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+        const RunState* run = RunOf(id);
+        return run != nullptr && !IsFinal(run->status);
+      });
+}
+
+void Coordinator::PassTime() {
+  MutexLock lock(mu_);
+  const auto context = Context();
+  if (!context.ok()) return;  // the database is away; the next call sees the time again
+  for (RunState& run : runs_) {
+    if (IsFinal(run.status)) continue;
+    Status status = EndStuckTasks(run, *context);
+    if (status.ok() && context->now >= run.deadline) {
+      status = Advance(run, TimePassed{}, *context);
+    }
+    if (!status.ok()) spdlog::error("{}: {}", run.id, std::string(status.message()));
+  }
+}
+
+Status Coordinator::EndStuckTasks(RunState& run, const RunContext& context) {
+  std::vector<TaskEnded> stuck;
+  for (const TaskState& task : run.tasks) {
+    if (task.status != TaskStatus::kOpen) continue;
+    const std::string why = progress_.WhyStuck(task.id, run.config.round_deadline);
+    if (!why.empty()) stuck.push_back({task.id, TaskStatus::kMissed, why});
+  }
+  for (const TaskEnded& ended : stuck) {
+    spdlog::warn("{}: {}", ended.task_id, ended.reason);
+    CSL_RETURN_IF_ERROR(Advance(run, ended, context));
+  }
+  return OkStatus();
+}
+
+void Coordinator::AverageRounds() {
+  std::vector<RunState> finished;
+  {
+    MutexLock lock(mu_);
+    if (clock_.Now() < average_after_) return;
+    std::copy_if(runs_.begin(), runs_.end(), std::back_inserter(finished),
+                 [](const RunState& run) { return run.status == RunStatus::kAggregating; });
+  }
+  for (const RunState& run : finished) {
+    const auto contributions = ContributionsOf(run);
+    const auto model =
+        AverageRound(blobs_, run.id, run.round, run.models.back().digest, contributions);
+    Status status = model.status();
+    // A full disk: the updates are safe, and so is the round until there is room.
+    if (!absl::IsResourceExhausted(status)) {
+      status = ApplyEvent(
+          run.id, model.ok() ? RunEvent(RoundAveraged{{run.round, model->digest, model->bytes}})
+                             : RunEvent(RunBroken{std::string(status.message())}));
+    }
+    if (!status.ok()) {
+      spdlog::error("{}: round {} waits: {}", run.id, run.round, std::string(status.message()));
+      MutexLock lock(mu_);
+      average_after_ = clock_.Now() + kPauseWhereFull;
+      return;
+    }
+    Discard(contributions);
+  }
+}
+
+void Coordinator::WaitForWork(std::chrono::milliseconds time) {
+  MutexLock lock(mu_);
+  if (!work_due_) work_cv_.wait_for(mu_, time);
+  work_due_ = false;
+}
+
+}  // namespace consilium
