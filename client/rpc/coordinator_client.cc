@@ -168,8 +168,9 @@ Status CoordinatorClient::Download(const std::string& digest, const std::filesys
 }
 
 Status CoordinatorClient::Download(const std::string& digest, std::uint64_t max_bytes,
-                                   std::string& bytes, const TransferCallback& on_chunk) {
-  return DownloadBlob(*blobs_, digest, max_bytes, bytes, stop_, on_chunk);
+                                   std::string& bytes, const std::filesystem::path& part,
+                                   const TransferCallback& on_chunk) {
+  return DownloadBlob(*blobs_, digest, max_bytes, bytes, part, stop_, on_chunk);
 }
 
 }  // namespace consilium

@@ -63,7 +63,7 @@ class CoordinatorClient {
                 const std::string& task_id, const TransferCallback& on_chunk = {});
   Status Download(const std::string& digest, const std::filesystem::path& path);
   Status Download(const std::string& digest, std::uint64_t max_bytes, std::string& bytes,
-                  const TransferCallback& on_chunk = {});
+                  const std::filesystem::path& part, const TransferCallback& on_chunk = {});
 
  private:
   const std::shared_ptr<grpc::Channel> channel_;

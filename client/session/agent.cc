@@ -337,8 +337,14 @@ class Agent {
                              task.model().size_bytes(), kMaxModelBytes);
     }
     std::string bytes;
-    CSL_RETURN_IF_ERROR(Persist(
-        [&] { return client_.Download(digest, task.model().size_bytes(), bytes, OnProgress()); }));
+    const fs::path part = store_.PartOf(digest);
+    const auto download = [&] {
+      return client_.Download(digest, task.model().size_bytes(), bytes, part, OnProgress());
+    };
+    Status fetched = Persist(download);
+    // What a process before this one had written down may have been harmed since.
+    if (absl::IsDataLoss(fetched)) fetched = Persist(download);
+    CSL_RETURN_IF_ERROR(fetched);
     return DecodeModel(AsBytes(bytes));
   }
 

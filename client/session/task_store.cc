@@ -15,6 +15,8 @@ namespace fs = std::filesystem;
 
 constexpr char kCheckpoint[] = "checkpoint";
 constexpr char kFinished[] = "finished";
+constexpr char kPartExtension[] = ".part";
+constexpr std::size_t kNameOfPart = 16;  // of a digest's characters
 constexpr std::size_t kDigestBytes = 64;
 constexpr std::size_t kLengthBytes = 8;
 
@@ -92,14 +94,21 @@ std::vector<float> ToNumbers(std::span<const std::byte> bytes) {
   return numbers;
 }
 
+// Removes the folder's files that are as asked for, where there is a folder.
+template <typename Predicate>
+void RemoveFiles(const fs::path& folder, Predicate&& is_unwanted) {
+  std::error_code ignored;
+  for (fs::directory_iterator file(folder, ignored), end; file != end; file.increment(ignored)) {
+    if (is_unwanted(file->path())) fs::remove(file->path(), ignored);
+    if (ignored) return;
+  }
+}
+
 }  // namespace
 
 TaskStore::TaskStore(fs::path folder) : folder_(std::move(folder)) {
-  std::error_code ignored;
-  for (fs::directory_iterator file(folder_, ignored), end; file != end; file.increment(ignored)) {
-    if (file->path().extension() == kTemporaryExtension) fs::remove(file->path(), ignored);
-    if (ignored) return;
-  }
+  RemoveFiles(folder_,
+              [](const fs::path& file) { return file.extension() == kTemporaryExtension; });
 }
 
 Status TaskStore::KeepCheckpoint(const v1::TaskKey& task, const Evaluation& evaluation,
@@ -175,6 +184,15 @@ std::optional<TaskStore::Finished> TaskStore::LastFinished() const {
   return Finished{contents->message.task(),
                   contents->message.result(),
                   {reinterpret_cast<const char*>(contents->rest.data()), contents->rest.size()}};
+}
+
+fs::path TaskStore::PartOf(const std::string& digest) const {
+  const fs::path part = folder_ / (digest.substr(0, kNameOfPart) + kPartExtension);
+  (void)MakeFolders(folder_);  // a download does without where there is no folder
+  RemoveFiles(folder_, [&](const fs::path& file) {
+    return file.extension() == kPartExtension && file != part;
+  });
+  return part;
 }
 
 void TaskStore::Clear() const {

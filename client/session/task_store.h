@@ -43,6 +43,9 @@ class TaskStore {
   // Of any training images: what was trained was trained.
   std::optional<Finished> FindFinished(const v1::TaskKey& task) const;
 
+  // Where to write down what has come of a global model; another one's is removed.
+  std::filesystem::path PartOf(const std::string& digest) const;
+
   // Once the coordinator has answered the report.
   void Clear() const;
 

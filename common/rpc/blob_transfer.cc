@@ -65,6 +65,36 @@ class PartialFile {
   std::uint64_t size_ = 0;
 };
 
+// A download's bytes, written down beside the memory that they are received into. Not synced: the
+// digest of the whole tells what a power cut did to them.
+class Spool {
+ public:
+  // Takes what a process before this one received, if `bytes` is empty.
+  Spool(std::filesystem::path path, std::uint64_t max_bytes, std::string& bytes)
+      : path_(std::move(path)) {
+    if (bytes.empty()) {
+      auto held = ReadFile(path_, max_bytes);
+      if (held.ok()) bytes = *std::move(held);
+    }
+    fd_ = FileDescriptor(
+        ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, kPrivateMode));
+    std::error_code error;
+    if (std::filesystem::file_size(path_, error) != bytes.size() || error) Drop();
+  }
+
+  void Append(std::string_view data) {
+    if (fd_.get() >= 0 && !WriteAll(fd_.get(), AsBytes(data), path_).ok()) Drop();
+  }
+  void Drop() {
+    fd_ = FileDescriptor();
+    ::unlink(path_.c_str());
+  }
+
+ private:
+  std::filesystem::path path_;
+  FileDescriptor fd_;
+};
+
 // Of one blob alone: the part of another must not be continued with this one's bytes.
 std::filesystem::path PartPath(const std::filesystem::path& path, const std::string& digest) {
   return fmt::format("{}.{}.part", path.string(), digest.substr(0, 16));
@@ -139,19 +169,22 @@ Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& dig
 }
 
 Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& digest,
-                    std::uint64_t max_bytes, std::string& bytes, const std::stop_token& stop,
-                    const TransferCallback& on_chunk) {
+                    std::uint64_t max_bytes, std::string& bytes, const std::filesystem::path& part,
+                    const std::stop_token& stop, const TransferCallback& on_chunk) {
+  bytes.reserve(std::min(max_bytes, kMostReservedBytes));
+  Spool spool(part, max_bytes, bytes);
   const auto append = [&](std::string_view data) -> Status {
     if (data.size() > max_bytes - bytes.size()) {
       return absl::ResourceExhaustedError(
           fmt::format("blob {} is larger than the {} bytes expected", digest, max_bytes));
     }
     bytes.append(data);
+    spool.Append(data);
     if (on_chunk) on_chunk(bytes.size(), max_bytes);
     return OkStatus();
   };
-  bytes.reserve(std::min(max_bytes, kMostReservedBytes));
   CSL_RETURN_IF_ERROR(ReceiveChunks(stub, digest, bytes.size(), stop, append));
+  spool.Drop();
   if (Sha256Of(bytes) == digest) return OkStatus();
   bytes.clear();
   return DataLoss("the bytes received for {} do not have that digest; dropped", digest);

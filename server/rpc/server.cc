@@ -10,6 +10,7 @@
 #include "certs/authority.h"
 #include "certs/home.h"
 #include "common/base/file.h"
+#include "common/base/memory.h"
 #include "common/rpc/blob_transfer.h"
 #include "common/rpc/credentials.h"
 #include "server/registry/registry.h"
@@ -31,6 +32,7 @@ constexpr char kKeyFile[] = "server.key";
 constexpr char kAdminFolder[] = "admin";
 
 constexpr std::chrono::milliseconds kWorkInterval{250};
+constexpr std::chrono::minutes kReturnMemoryInterval{1};
 constexpr std::chrono::seconds kShutdownGrace{2};
 constexpr int kMinPingIntervalMs = 10'000;  // below the hospitals' 30 s
 constexpr int kKeepaliveMs = 30'000;        // a caller that vanished is noticed, its upload let go
@@ -150,9 +152,13 @@ Status Server::Parts::Serve(const std::filesystem::path& folder, const Listen& l
     return Unavailable("cannot listen on {}: is the port taken?", Or(listen.address, options.port));
   }
   worker = std::jthread([this](const std::stop_token& stop) {
+    TimePoint returned = clock.Now();
     while (!stop.stop_requested()) {
       coordinator->Work();
       coordinator->WaitForWork(kWorkInterval);
+      if (clock.Now() - returned < kReturnMemoryInterval) continue;
+      returned = clock.Now();
+      ReturnFreedMemory();
     }
   });
   return OkStatus();
@@ -162,6 +168,14 @@ Status InitServer(const std::filesystem::path& folder, const ServerOptions& opti
                   TimePoint now) {
   if (std::filesystem::exists(folder / kServerFile)) {
     return AlreadyExists("{} holds a federation already", folder.string());
+  }
+  // Nothing of it is removed here: what looks half-made may be the only copy of a CA.
+  std::error_code error;
+  if (std::filesystem::exists(folder) && !std::filesystem::is_empty(folder, error)) {
+    return FailedPrecondition(
+        "{} is not empty: if an earlier init was interrupted there, remove the folder; if {} was "
+        "lost, put it back",
+        folder.string(), kServerFile);
   }
   CSL_RETURN_IF_ERROR(CheckName("federation", options.federation));
   CSL_RETURN_IF_ERROR(CheckHost(options.host));

@@ -20,7 +20,8 @@ struct ServerOptions {
 };
 
 // Makes a federation in an empty or new folder: CA, server certificate, database, and an admin's
-// home in FOLDER/admin. ALREADY_EXISTS, with nothing changed, where the folder holds one.
+// home in FOLDER/admin. ALREADY_EXISTS, with nothing changed, where the folder holds one;
+// FAILED_PRECONDITION where it holds anything else.
 Status InitServer(const std::filesystem::path& folder, const ServerOptions& options, TimePoint now);
 
 StatusOr<ServerOptions> ReadServerOptions(const std::filesystem::path& folder);

@@ -38,7 +38,7 @@ double Since(Clock::time_point start) {
 }
 
 // Takes part in rounds until the final evaluation comes.
-Status TakePart(const Home& home, float mark, SiteTimes& times) {
+Status TakePart(const Home& home, const std::filesystem::path& part, float mark, SiteTimes& times) {
   CoordinatorClient client(home, {});
   while (true) {
     CSL_ASSIGN_OR_RETURN(const auto task, client.NextTask(std::chrono::seconds(30)));
@@ -50,7 +50,7 @@ Status TakePart(const Home& home, float mark, SiteTimes& times) {
       auto start = Clock::now();
       std::string file;
       CSL_RETURN_IF_ERROR(
-          client.Download(task->model().digest(), task->model().size_bytes(), file));
+          client.Download(task->model().digest(), task->model().size_bytes(), file, part));
       times.download += Since(start);
       CSL_ASSIGN_OR_RETURN(ModelHeader header, ParseModelHeader(AsBytes(file)));
       header.info.provenance = {.run = task->run_id(),
@@ -126,8 +126,10 @@ Status Run(const std::string& architecture, int sites, int rounds) {
   {
     std::vector<std::jthread> threads;
     for (std::size_t i = 0; i < homes.size(); ++i) {
-      threads.emplace_back(
-          [&, i] { statuses[i] = TakePart(homes[i], static_cast<float>(i), times[i]); });
+      threads.emplace_back([&, i] {
+        const auto part = server.folder() / fmt::format("site-{}.part", i);
+        statuses[i] = TakePart(homes[i], part, static_cast<float>(i), times[i]);
+      });
     }
   }
   for (const Status& status : statuses) CSL_RETURN_IF_ERROR(status);

@@ -27,13 +27,16 @@ class NetworksTest(unittest.TestCase):
                 "architecture": "resnet18", "input_size": 32})
         cls.wanted_small, _ = networks.undisturbed(small, cls.folder / "undisturbed")
         cls.wanted_large, cls.size = networks.undisturbed(large, cls.folder / "undisturbed")
-        cls.pool = concurrent.futures.ThreadPoolExecutor(len(SMALL) + 3)
+        cls.pool = concurrent.futures.ThreadPoolExecutor(len(SMALL) + 4)
         cls.results = {}
         for name in SMALL:
             if name not in IN_NAMESPACE or namespace:
                 cls.start(name, small, cls.folder / name)
         for name in ("cut_uploads", "cut_downloads"):
             cls.start(name, large, cls.folder / name, cls.size)
+        # In the middle of the first download.
+        cls.results["download"] = cls.pool.submit(networks.restarted, large, cls.folder / "download",
+                                                  "received", cls.size // 2)
         if namespace:
             cls.start("other_address", cls.folder / "other_address", cohorts)
 
@@ -77,6 +80,10 @@ class NetworksTest(unittest.TestCase):
         figures = self.check("cut_downloads", self.wanted_large)
         self.assertEqual(figures["cuts"], 10)
         self.assertLess(networks.fetched_twice(figures, self.size), 1)
+
+    def test_download_goes_on_in_the_next_process(self):
+        figures = self.check("download", self.wanted_large)
+        self.assertLess(networks.fetched_twice(figures, self.size), 2)
 
     def test_loss_of_packets(self):
         if "loss" not in self.results:

@@ -7,6 +7,7 @@ undisturbed run's. Scenarios may run at once.
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -111,6 +112,16 @@ def cut_uploads(prepared, folder, size):
 
 def cut_downloads(prepared, folder, size):
     return run_through(prepared, folder, cut_every=size // 10, cuts=10, cut_way="received")
+
+
+def restarted(prepared, folder, way, at):
+    """The hospital dies where so many bytes have passed that way, and is started again."""
+    def disturb(trial, proxy):
+        wait_until(lambda: getattr(proxy, way) > at, 60, f"{at} bytes {way}")
+        trial.stop(SITE, signal.SIGKILL)
+        proxy.cuts += 1
+        trial.start(SITE)
+    return run_through(prepared, folder, disturb, rate=20e6)
 
 
 def other_port(prepared, folder):

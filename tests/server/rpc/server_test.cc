@@ -329,15 +329,28 @@ TEST_F(ServerTest, LargeBlobsGoBothWaysAndResume) {
   EXPECT_THAT(DownloadBlob(*stub, digest, path, {}), IsOk());
 
   // The same into memory.
+  const auto part = server_.folder() / "memory.part";
   std::string held = bytes.substr(0, 2'345'678);
-  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size(), held, {}), IsOk());
+  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size(), held, part, {}), IsOk());
   EXPECT_TRUE(held == bytes);
   held = "other bytes";
-  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size(), held, {}),
+  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size(), held, part, {}),
               StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_EQ(held, "");
-  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size() - 1, held, {}),
+  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size() - 1, held, part, {}),
               StatusIs(absl::StatusCode::kResourceExhausted));
+
+  // What a process before this one wrote down of it is not fetched again.
+  held.clear();
+  ASSERT_THAT(WriteFileAtomically(part, bytes.substr(0, 2'345'678)), IsOk());
+  std::uint64_t first = 0;
+  const auto on_chunk = [&](std::uint64_t done, std::uint64_t) {
+    if (first == 0) first = done;
+  };
+  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size(), held, part, {}, on_chunk), IsOk());
+  EXPECT_TRUE(held == bytes);
+  EXPECT_GT(first, 2'345'678U);
+  EXPECT_FALSE(std::filesystem::exists(part));
 }
 
 TEST_F(ServerTest, UploadGoesOnWhereItWasCut) {
@@ -429,6 +442,17 @@ TEST(InitServer, DoesNotTouchAFolderThatHoldsAFederation) {
   const std::string before = *ReadFile(folder / "s/ca/ca.crt");
   EXPECT_THAT(InitServer(folder / "s", options, SystemClock().Now()),
               StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_EQ(*ReadFile(folder / "s/ca/ca.crt"), before);
+}
+
+TEST(InitServer, DoesNotTouchAFolderThatLooksHalfMade) {
+  const testing::TempFolder folder;
+  const ServerOptions options{.federation = "lungs", .host = "localhost"};
+  ASSERT_THAT(InitServer(folder / "s", options, SystemClock().Now()), IsOk());
+  const std::string before = *ReadFile(folder / "s/ca/ca.crt");
+  std::filesystem::remove(folder / "s/server.yaml");
+  EXPECT_THAT(InitServer(folder / "s", options, SystemClock().Now()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("not empty")));
   EXPECT_EQ(*ReadFile(folder / "s/ca/ca.crt"), before);
 }
 
