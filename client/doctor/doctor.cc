@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <map>
 #include <thread>
 
 #include "certs/home.h"
@@ -80,10 +79,9 @@ Diagnosis DiagnoseSkew(std::chrono::milliseconds ahead) {
 
 void ExamineNetwork(const Home& home, const std::stop_token& stop, std::vector<Diagnosis>& found) {
   const auto [host, port] = SplitEndpoint(home.endpoint);
-  found.push_back(DiagnoseProxy());
-  const bool is_direct = found.back().level == Level::kOk;
-  found.push_back(DiagnoseName(host));
-  if (is_direct) {
+  found.push_back(DiagnoseProxy(host));
+  if (found.back().level == Level::kOk) {  // otherwise name and way are the proxy's business
+    found.push_back(DiagnoseName(host));
     if (found.back().level == Level::kError) return;
     const Status reached = ConnectTo(host, port);
     if (!reached.ok()) {
@@ -102,7 +100,9 @@ void ExamineNetwork(const Home& home, const std::stop_token& stop, std::vector<D
                           "mend what is said above; otherwise show this line to the coordinator"));
     return;
   }
-  found.push_back(Fine("COORDINATOR", fmt::format("answers: consilium {}", greeting->version)));
+  found.push_back(Fine(
+      "COORDINATOR",
+      "answers: consilium " + (greeting->version.empty() ? "of version 0.1" : greeting->version)));
   found.push_back(DiagnoseSkew(greeting->clock_ahead));
 }
 

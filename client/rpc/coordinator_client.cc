@@ -159,8 +159,9 @@ StatusOr<CoordinatorClient::Greeting> CoordinatorClient::Greet() {
 }
 
 Status CoordinatorClient::Upload(std::span<const std::byte> bytes, const std::string& digest,
-                                 const std::string& task_id, const TransferCallback& on_chunk) {
-  return UploadBlob(*blobs_, bytes, digest, task_id, stop_, on_chunk);
+                                 const std::string& task_id, const std::stop_token& stop,
+                                 const TransferCallback& on_chunk) {
+  return UploadBlob(*blobs_, bytes, digest, task_id, stop, on_chunk);
 }
 
 Status CoordinatorClient::Download(const std::string& digest, const std::filesystem::path& path) {
@@ -169,8 +170,8 @@ Status CoordinatorClient::Download(const std::string& digest, const std::filesys
 
 Status CoordinatorClient::Download(const std::string& digest, std::uint64_t max_bytes,
                                    std::string& bytes, const std::filesystem::path& part,
-                                   const TransferCallback& on_chunk) {
-  return DownloadBlob(*blobs_, digest, max_bytes, bytes, part, stop_, on_chunk);
+                                   const std::stop_token& stop, const TransferCallback& on_chunk) {
+  return DownloadBlob(*blobs_, digest, max_bytes, bytes, part, stop, on_chunk);
 }
 
 }  // namespace consilium

@@ -58,12 +58,14 @@ class CoordinatorClient {
   };
   StatusOr<Greeting> Greet();
 
-  // See common/rpc/blob_transfer.h.
+  // See common/rpc/blob_transfer.h. CANCELLED once `stop` is asked for.
   Status Upload(std::span<const std::byte> bytes, const std::string& digest,
-                const std::string& task_id, const TransferCallback& on_chunk = {});
+                const std::string& task_id, const std::stop_token& stop = {},
+                const TransferCallback& on_chunk = {});
   Status Download(const std::string& digest, const std::filesystem::path& path);
   Status Download(const std::string& digest, std::uint64_t max_bytes, std::string& bytes,
-                  const std::filesystem::path& part, const TransferCallback& on_chunk = {});
+                  const std::filesystem::path& part, const std::stop_token& stop = {},
+                  const TransferCallback& on_chunk = {});
 
  private:
   const std::shared_ptr<grpc::Channel> channel_;

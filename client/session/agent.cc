@@ -138,11 +138,7 @@ class Agent {
     stage_ = "checking the plan";
     const auto result = allowed.ok() ? Perform(task) : allowed;
     if (stop_.stop_requested()) return OkStatus();  // the task stays open; the next start does it
-    if (!result.ok() && reporter_->has_ended()) {
-      spdlog::warn("{}: stopped: the coordinator has ended the task", task.task_id());
-      store_.Clear();
-      return OkStatus();
-    }
+    if (!result.ok() && reporter_->has_ended()) return Abandon(task.task_id());
     if (result.ok()) {
       *report.mutable_result() = *result;
     } else {
@@ -154,10 +150,19 @@ class Agent {
     return Settle(report);
   }
 
+  // Nothing that comes of the task is wanted any more.
+  Status Abandon(const std::string& task_id) {
+    spdlog::warn("{}: stopped: the coordinator has ended the task", task_id);
+    store_.Clear();
+    update_.clear();
+    return OkStatus();
+  }
+
   // Delivers a report until the coordinator has answered it, one way or the other.
   Status Settle(v1::ReportTaskRequest report) {
     const std::string& task_id = report.task_id();
     auto note = Deliver(report);
+    if (absl::IsCancelled(note.status()) && reporter_->has_ended()) return Abandon(task_id);
     if (IsInadmissible(note.status()) && report.has_result() && !stop_.stop_requested()) {
       // A result that the coordinator will not have: say so, or the task would come again and
       // again.
@@ -217,7 +222,8 @@ class Agent {
       reporter_->Enter(v1::TASK_STAGE_SENDING_UPDATE);
       const std::string& digest = report.result().blob_digest();
       CSL_RETURN_IF_ERROR(Persist([&] {
-        return client_.Upload(AsBytes(update_), digest, report.task_id(), OnProgress());
+        return client_.Upload(AsBytes(update_), digest, report.task_id(), reporter_->stop_token(),
+                              OnProgress());
       }));
       spdlog::info("{}: sent {} bytes, sha256 {}", report.task_id(), update_.size(), digest);
     }
@@ -339,7 +345,8 @@ class Agent {
     std::string bytes;
     const fs::path part = store_.PartOf(digest);
     const auto download = [&] {
-      return client_.Download(digest, task.model().size_bytes(), bytes, part, OnProgress());
+      return client_.Download(digest, task.model().size_bytes(), bytes, part,
+                              reporter_->stop_token(), OnProgress());
     };
     Status fetched = Persist(download);
     // What a process before this one had written down may have been harmed since.

@@ -2,6 +2,7 @@
 
 #include <fmt/chrono.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -61,9 +62,11 @@ void Progress::Advance(std::uint64_t done) {
 LiveLine::LiveLine() : visible_(::isatty(STDERR_FILENO) == 1) {}
 
 void LiveLine::Show(std::string_view text) {
-  constexpr std::size_t kWidth = 120;  // a longer line would wrap, and could not be written over
   if (!visible_) return;
-  fmt::print(stderr, "\r\033[K{}", text.substr(0, kWidth));
+  winsize size{};
+  ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
+  // A longer line would wrap, and could not be written over.
+  fmt::print(stderr, "\r\033[K{}", text.substr(0, size.ws_col == 0 ? 80 : size.ws_col - 1));
   std::fflush(stderr);
 }
 

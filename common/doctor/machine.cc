@@ -1,7 +1,6 @@
 #include "common/doctor/machine.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -14,6 +13,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <sstream>
 
 #include "common/base/file.h"
 
@@ -60,7 +60,7 @@ Status ConnectToAddress(const addrinfo& entry) {
   if (::connect(fd.get(), entry.ai_addr, entry.ai_addrlen) == 0) return OkStatus();
   if (errno != EINPROGRESS) return ErrnoStatus(errno, "cannot connect to", AddressOf(entry));
   pollfd wait{.fd = fd.get(), .events = POLLOUT, .revents = 0};
-  if (::poll(&wait, 1, kConnectTimeoutMs) == 0) {
+  if (::poll(&wait, 1, kConnectTimeoutMs) <= 0) {
     return Unavailable("{} does not answer: a firewall may drop the packets", AddressOf(entry));
   }
   int error = 0;
@@ -68,6 +68,21 @@ Status ConnectToAddress(const addrinfo& entry) {
   ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
   if (error == 0) return OkStatus();
   return ErrnoStatus(error, "cannot connect to", AddressOf(entry));
+}
+
+// Whether gRPC calls the host without a proxy: no_grpc_proxy or no_proxy lists it, or a domain of
+// its.
+bool IsException(const std::string& host) {
+  const char* list = std::getenv("no_grpc_proxy");
+  if (list == nullptr) list = std::getenv("no_proxy");
+  std::istringstream entries(list == nullptr ? "" : list);
+  for (std::string entry; std::getline(entries, entry, ',');) {
+    const std::size_t begin = entry.find_first_not_of(' ');
+    if (begin == std::string::npos) continue;
+    entry = entry.substr(begin, entry.find_last_not_of(' ') + 1 - begin);
+    if (host.ends_with(entry)) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -150,8 +165,7 @@ Diagnosis DiagnoseName(const std::string& host) {
   const auto addresses = Resolve(host, 0);
   if (!addresses.ok()) {
     return Error("NAME", std::string(addresses.status().message()),
-                 "ask for the coordinator's name to be put into the hospital's DNS, or into "
-                 "/etc/hosts");
+                 "have the coordinator's name put into this place's DNS, or into /etc/hosts");
   }
   return Fine("NAME", fmt::format("{} is {}", host, AddressOf(**addresses)));
 }
@@ -166,18 +180,15 @@ Status ConnectTo(const std::string& host, int port) {
   return status;
 }
 
-Diagnosis DiagnoseProxy() {
+Diagnosis DiagnoseProxy(const std::string& host) {
   // As gRPC looks for them.
   for (const char* variable : {"grpc_proxy", "https_proxy", "http_proxy"}) {
     const char* value = std::getenv(variable);
     if (value == nullptr || *value == '\0') continue;
-    const char* exceptions = std::getenv("no_proxy");
-    return Warning(
-        "PROXY",
-        fmt::format("calls go through {}={}{}", variable, value,
-                    exceptions == nullptr ? "" : fmt::format(" (no_proxy={})", exceptions)),
-        "fine if that proxy lets CONNECT through; otherwise put the coordinator's host "
-        "into no_proxy");
+    if (IsException(host)) break;
+    return Warning("PROXY", fmt::format("calls go through {}={}", variable, value),
+                   "fine if that proxy lets CONNECT through; otherwise put the coordinator's host "
+                   "into no_proxy");
   }
   return Fine("PROXY", "none: calls go straight to the coordinator");
 }

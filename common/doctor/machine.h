@@ -25,10 +25,11 @@ Diagnosis DiagnoseCertificate(const std::string& whose, const Certificate& certi
 Diagnosis DiagnoseClock();
 // NAME: what a host's name resolves to.
 Diagnosis DiagnoseName(const std::string& host);
-// REACHABLE: whether something takes connections at HOST:PORT; within five seconds.
+// REACHABLE: whether something takes connections at HOST:PORT; within five seconds for each of its
+// addresses.
 Status ConnectTo(const std::string& host, int port);
-// PROXY: whether the environment sends gRPC's calls through one.
-Diagnosis DiagnoseProxy();
+// PROXY: whether the environment sends gRPC's calls to that host through one.
+Diagnosis DiagnoseProxy(const std::string& host);
 
 // The parts of "HOST:PORT" or "[ADDRESS]:PORT"; a port of 0 where there is none.
 std::pair<std::string, int> SplitEndpoint(const std::string& endpoint);

@@ -78,14 +78,20 @@ bool SleepFor(std::chrono::milliseconds time, const std::stop_token& stop) {
 
 bool Pause(grpc::Channel& channel, std::chrono::milliseconds time, const std::stop_token& stop) {
   constexpr std::chrono::milliseconds kSlice{200};  // how late a stop is seen
-  const auto end = std::chrono::system_clock::now() + time;
+  constexpr int kLeastShare = 10;
+  const auto begin = std::chrono::steady_clock::now();
   bool was_away = false;
   while (!stop.stop_requested()) {
     const grpc_connectivity_state state = channel.GetState(/*try_to_connect=*/true);
-    const auto now = std::chrono::system_clock::now();
-    if (now >= end || (was_away && state == GRPC_CHANNEL_READY)) return true;
-    was_away |= state != GRPC_CHANNEL_READY;
-    channel.WaitForStateChange(state, std::min(end, now + kSlice));
+    const auto waited = std::chrono::steady_clock::now() - begin;
+    const bool is_back = was_away && state == GRPC_CHANNEL_READY;
+    if (waited >= (is_back ? time / kLeastShare : time)) return true;
+    if (state == GRPC_CHANNEL_READY) {
+      SleepFor(std::min(kSlice, time / kLeastShare), stop);
+    } else {
+      was_away = true;
+      channel.WaitForStateChange(state, std::chrono::system_clock::now() + kSlice);
+    }
   }
   return false;
 }

@@ -61,18 +61,18 @@ class Backoff {
 // Sleeps, but not past a stop; whether the time was slept in full.
 bool SleepFor(std::chrono::milliseconds time, const std::stop_token& stop);
 
-// Waits before another attempt: for that time, but not past a stop, nor past the moment when a
-// channel that was cut off is connected again. Between two calls nobody else drives a connection
-// forward: without this a channel takes many seconds to see that the far end is back. Whether there
-// was no stop.
+// Waits before another attempt: for that time, but not past a stop, and no longer than a tenth of
+// it once a channel that was cut off is connected again. Between two calls nobody else drives a
+// connection forward: without this a channel takes many seconds to see that the far end is back.
+// Whether there was no stop.
 bool Pause(grpc::Channel& channel, std::chrono::milliseconds time, const std::stop_token& stop);
 
 // Whether another attempt may succeed: the network or the coordinator was away, nothing was
 // refused.
 bool IsTransient(const Status& status);
 
-// How often a command that somebody waits for tries a call whose repetition does no harm, over
-// about ten seconds. (The agent tries without limit.)
+// How often a command that somebody waits for tries a call that changes nothing, or a transfer.
+// (The agent tries without limit.)
 inline constexpr int kCommandAttempts = 5;
 
 // Makes an attempt again while what fails is the network, kCommandAttempts times at most.

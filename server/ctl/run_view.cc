@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "common/base/clock.h"
 #include "common/cli/cli.h"
 #include "common/metrics/report_text.h"
 #include "common/wire/convert.h"
@@ -46,8 +45,6 @@ TrainingOfRound TrainingOf(const v1::GetRunResponse& run, int round) {
 
 constexpr std::int64_t kSilentMs = 60'000;
 
-std::int64_t NowMs() { return ToUnixMillis(SystemClock().Now()); }
-
 // "45 s", "12 min", "3.5 h".
 std::string Duration(std::int64_t ms) {
   const double s = static_cast<double>(std::max<std::int64_t>(ms, 0)) / 1000;
@@ -74,19 +71,19 @@ std::string_view StageName(v1::TaskStage stage) {
 }
 
 // "training 12 of 40, about 45 s left", "silent for 5 min: training 12 of 40".
-std::string HowFar(const v1::TaskSummary& task) {
+std::string HowFar(const v1::TaskSummary& task, std::int64_t now_ms) {
   if (task.heard_unix_ms() == 0) return "not begun";
   const v1::TaskProgress& progress = task.progress();
   std::string text(StageName(progress.stage()));
   if (progress.total() > 0) text += fmt::format(" {} of {}", progress.done(), progress.total());
-  const std::int64_t silence = NowMs() - task.heard_unix_ms();
+  const std::int64_t silence = now_ms - task.heard_unix_ms();
   if (silence > kSilentMs) return fmt::format("silent for {}: {}", Duration(silence), text);
   if (task.ends_unix_ms() == 0) return text;
-  return fmt::format("{}, about {} left", text, Duration(task.ends_unix_ms() - NowMs()));
+  return fmt::format("{}, about {} left", text, Duration(task.ends_unix_ms() - now_ms));
 }
 
-std::string TaskOutcome(const v1::TaskSummary& task) {
-  if (task.status() == "open") return HowFar(task);
+std::string TaskOutcome(const v1::TaskSummary& task, std::int64_t now_ms) {
+  if (task.status() == "open") return HowFar(task, now_ms);
   if (task.status() != "done") {
     return task.reason().empty() ? task.status() : task.status() + ": " + task.reason();
   }
@@ -142,7 +139,8 @@ std::string RoundLine(const v1::GetRunResponse& run, const ModelScores& scores) 
 std::string ProgressLine(const v1::GetRunResponse& run) {
   std::vector<std::string> sites;
   for (const v1::TaskSummary& task : run.tasks()) {
-    if (task.status() == "open") sites.push_back(task.site() + " " + HowFar(task));
+    if (task.status() == "open")
+      sites.push_back(task.site() + " " + HowFar(task, run.now_unix_ms()));
   }
   return fmt::format(
       "round {} of {}: {}", run.summary().round(), run.summary().rounds(),
@@ -160,7 +158,7 @@ StatusOr<std::string> DescribeRun(const v1::GetRunResponse& run) {
     text += fmt::format("this round's deadline is {}", FormatTime(summary.deadline_unix_ms()));
     if (summary.round_ends_unix_ms() != 0) {
       text += fmt::format("; as its sites get on it closes in about {}",
-                          Duration(summary.round_ends_unix_ms() - NowMs()));
+                          Duration(summary.round_ends_unix_ms() - run.now_unix_ms()));
     }
     text += '\n';
   }
@@ -169,7 +167,8 @@ StatusOr<std::string> DescribeRun(const v1::GetRunResponse& run) {
 
   std::vector<std::vector<std::string>> rows = {{"round", "site", "task", "outcome"}};
   for (const v1::TaskSummary& task : run.tasks()) {
-    rows.push_back({fmt::format("{}", task.round()), task.site(), task.kind(), TaskOutcome(task)});
+    rows.push_back({fmt::format("{}", task.round()), task.site(), task.kind(),
+                    TaskOutcome(task, run.now_unix_ms())});
   }
   text += FormatTable(rows) + '\n';
 

@@ -202,15 +202,14 @@ TaskStanding Coordinator::NoteProgress(const std::string& site, const std::strin
   if (task == nullptr || task->site != site) return TaskStanding::kEnded;
   if (task->status == TaskStatus::kOpen) {
     TakeTurn(site, run->id, task_id);
-    progress_.Note(run->id, site, task_id, progress, clock_.Now());
+    progress_.Note(*run, *task, progress, clock_.Now());
     return TaskStanding::kOpen;
   }
-  if (SuccessorOf(*run, *task) != nullptr || IsBetweenRounds(*run, *task)) {
-    return TaskStanding::kLate;
-  }
+  if (MayCountYet(*run, *task)) return TaskStanding::kLate;
   // While it is held up here, it does not advance with the task that waits for it either.
-  if (const TaskState* waiting = OpenTaskOf(*run, site)) {
-    progress_.Note(run->id, site, waiting->id, progress, clock_.Now());
+  const TaskState* waiting = OpenTaskOf(*run, site);
+  if (task->status == TaskStatus::kMissed && waiting != nullptr) {
+    progress_.Note(*run, *waiting, progress, clock_.Now());
   }
   return TaskStanding::kEnded;
 }

@@ -43,7 +43,7 @@ struct Assignment {
 // What becomes of a task that a site is at.
 enum class TaskStanding : std::uint8_t {
   kOpen,
-  kLate,   // its round closed without it, but its result may still count
+  kLate,   // it was missed, but its result may still count
   kEnded,  // nothing that comes of it is wanted any more
 };
 

@@ -117,7 +117,7 @@ Status Coordinator::EndStuckTasks(RunState& run, const RunContext& context) {
   std::vector<TaskEnded> stuck;
   for (const TaskState& task : run.tasks) {
     if (task.status != TaskStatus::kOpen) continue;
-    const std::string why = progress_.WhyStuck(task.id, run.config.round_deadline);
+    const std::string why = progress_.WhyStuck(task.id);
     if (!why.empty()) stuck.push_back({task.id, TaskStatus::kMissed, why});
   }
   for (const TaskEnded& ended : stuck) {

@@ -41,6 +41,15 @@ const TaskState* SuccessorOf(const RunState& run, const TaskState& task) {
   return open->round <= newest ? open : nullptr;
 }
 
+bool MayCountYet(const RunState& run, const TaskState& task) {
+  if (IsFinal(run.status) || task.kind != TaskKind::kTrain || task.status != TaskStatus::kMissed ||
+      IsDelivered(run, task)) {
+    return false;
+  }
+  const bool is_open = task.round == run.round && run.status != RunStatus::kAggregating;
+  return is_open || IsBetweenRounds(run, task) || SuccessorOf(run, task) != nullptr;
+}
+
 const ModelVersion* ModelOfRound(const RunState& run, int round) {
   const auto found = std::find_if(run.models.begin(), run.models.end(),
                                   [&](const ModelVersion& model) { return model.round == round; });

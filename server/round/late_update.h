@@ -23,6 +23,10 @@ bool IsBetweenRounds(const RunState& run, const TaskState& task);
 // the plan's leave the next round's. Null where there is none.
 const TaskState* SuccessorOf(const RunState& run, const TaskState& task);
 
+// Whether a missed task's result may still come to count: its round is still open, or it has a
+// successor, or will have one.
+bool MayCountYet(const RunState& run, const TaskState& task);
+
 // The global model of a round; null where there is none.
 const ModelVersion* ModelOfRound(const RunState& run, int round);
 bool HasModel(const RunState& run, const std::string& digest);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace consilium {
 namespace {
@@ -16,8 +17,16 @@ constexpr milliseconds kLongestInterval{15'000};
 constexpr int kPatiencesADeadline = 10;
 constexpr milliseconds kLeastPatience{10'000};
 constexpr int kGapsOfPatience = 10;
+constexpr int kReportsOfSilence = 3;  // that fail to come before a site counts as silent
 
 std::size_t IndexOf(TaskStage stage) { return static_cast<std::size_t>(stage); }
+
+// Whether it can be told from the reports that the work stands still. Looking for images comes
+// before the first of them and has no count.
+bool IsWork(const TaskProgress& progress) {
+  return progress.stage == TaskStage::kTraining || progress.stage == TaskStage::kEvaluating ||
+         (progress.stage == TaskStage::kLoadingImages && progress.done > 0);
+}
 
 }  // namespace
 
@@ -33,25 +42,40 @@ milliseconds ProgressInterval(seconds round_deadline) {
                                   kShortestInterval, kLongestInterval);
 }
 
-void ProgressBoard::Note(const std::string& run, const std::string& site, const std::string& task,
-                         const TaskProgress& progress, TimePoint now) {
-  const auto [it, is_new] = tasks_.try_emplace(task);
+void ProgressBoard::BeginStage(Entry& entry, const TaskProgress& progress, TimePoint now) {
+  entry.progress = progress;
+  entry.stage_began = entry.last_advance = now;
+  entry.first_advance = TimePoint();
+}
+
+void ProgressBoard::Note(const RunState& run, const TaskState& task, const TaskProgress& progress,
+                         TimePoint now) {
+  const auto [it, is_new] = tasks_.try_emplace(task.id);
   Entry& entry = it->second;
   if (is_new) {
-    entry = {.run = run, .site = site, .progress = progress, .advanced = now, .stage_began = now};
-    entry.stage_began_at = progress.done;
+    entry = {.run = run.id,
+             .site = task.site,
+             .kind = task.kind,
+             .round_deadline = run.config.round_deadline,
+             .heard = now};
+    BeginStage(entry, progress, now);
   }
-  entry.heard = now;
+  const milliseconds gap = now - std::exchange(entry.heard, now);
+  if (gap <= kReportsOfSilence * ProgressInterval(entry.round_deadline)) entry.still += gap;
   if (progress == entry.progress) return;
+  entry.longest_gap = std::max(entry.longest_gap, std::exchange(entry.still, milliseconds(0)));
   if (progress.stage != entry.progress.stage) {
-    times_[run][site][IndexOf(entry.progress.stage)] = now - entry.stage_began;
-    entry.stage_began = now;
-    entry.stage_began_at = progress.done;
-  } else {
-    entry.longest_gap = std::max(entry.longest_gap, now - entry.advanced);
+    times_[run.id][task.site][IndexOf(entry.progress.stage)] = now - entry.stage_began;
+    BeginStage(entry, progress, now);
+    return;
+  }
+  // The first advance may be of what was done before, by a process that died.
+  if (entry.first_advance == TimePoint() || progress.done < entry.progress.done) {
+    entry.first_advance = now;
+    entry.first_done = progress.done;
   }
   entry.progress = progress;
-  entry.advanced = now;
+  entry.last_advance = now;
 }
 
 std::optional<TaskOutlook> ProgressBoard::Find(const std::string& task) const {
@@ -71,43 +95,54 @@ std::optional<TimePoint> ProgressBoard::EndOf(const Entry& entry) const {
   const auto known = [&](TaskStage which) {
     return before == nullptr ? milliseconds(0) : (*before)[IndexOf(which)];
   };
-  // Most of a task is its training; without a time for it nothing can be said.
-  if (stage < TaskStage::kTraining && known(TaskStage::kTraining).count() == 0) return std::nullopt;
+  const bool trains = entry.kind == TaskKind::kTrain;
+  // Most of a training's task is its training; without a time for it nothing can be said.
+  if (trains && stage < TaskStage::kTraining && known(TaskStage::kTraining).count() == 0) {
+    return std::nullopt;
+  }
 
   milliseconds left{0};
-  const auto done = static_cast<double>(entry.progress.done);
-  const double since = done - static_cast<double>(entry.stage_began_at);
-  if (since > 0 && entry.progress.total > 0) {
-    const double a_unit = static_cast<double>((entry.advanced - entry.stage_began).count()) / since;
+  const double done = static_cast<double>(entry.progress.done);
+  const double since = done - static_cast<double>(entry.first_done);
+  if (entry.first_advance != TimePoint() && since > 0 && entry.progress.total > 0) {
+    const double a_unit =
+        static_cast<double>((entry.last_advance - entry.first_advance).count()) / since;
     const double rest = std::max(0.0, static_cast<double>(entry.progress.total) - done);
-    left = milliseconds(static_cast<std::int64_t>(a_unit * rest));
+    constexpr double kLongest = milliseconds(std::chrono::years(1)).count();  // of what a site says
+    left = milliseconds(static_cast<std::int64_t>(std::min(a_unit * rest, kLongest)));
   } else if (known(stage).count() > 0) {
     left = known(stage);
   } else {
     return std::nullopt;
   }
-  for (std::size_t later = IndexOf(stage) + 1; later < kTaskStages; ++later) {
+  const TaskStage last = trains ? TaskStage::kSendingUpdate : TaskStage::kEvaluating;
+  for (std::size_t later = IndexOf(stage) + 1; later <= IndexOf(last); ++later) {
     left += known(static_cast<TaskStage>(later));
   }
-  return entry.advanced + left;
+  return entry.last_advance + left;
 }
 
-std::string ProgressBoard::WhyStuck(const std::string& task, seconds round_deadline) const {
+std::string ProgressBoard::WhyStuck(const std::string& task) const {
   const auto found = tasks_.find(task);
-  if (found == tasks_.end() || found->second.progress.stage == TaskStage::kUnknown) return "";
+  if (found == tasks_.end() || !IsWork(found->second.progress)) return "";
   const Entry& entry = found->second;
-  const milliseconds patience = std::max({milliseconds(round_deadline) / kPatiencesADeadline,
+  const milliseconds patience = std::max({milliseconds(entry.round_deadline) / kPatiencesADeadline,
                                           kLeastPatience, kGapsOfPatience * entry.longest_gap});
-  const milliseconds still = entry.heard - entry.advanced;
-  if (still <= patience) return "";
+  if (entry.still <= patience) return "";
   return fmt::format("stopped advancing: {}, {} of {} for {} s",
                      TaskStageName(entry.progress.stage), entry.progress.done, entry.progress.total,
-                     std::chrono::duration_cast<seconds>(still).count());
+                     std::chrono::duration_cast<seconds>(entry.still).count());
 }
 
 void ProgressBoard::Forget(const std::function<bool(const std::string&)>& task_is_open,
                            const std::function<bool(const std::string&)>& run_is_alive) {
-  std::erase_if(tasks_, [&](const auto& entry) { return !task_is_open(entry.first); });
+  std::erase_if(tasks_, [&](const auto& task) {
+    const Entry& entry = task.second;
+    if (task_is_open(task.first)) return false;
+    // Its last stage ended with it.
+    times_[entry.run][entry.site][IndexOf(entry.progress.stage)] = entry.heard - entry.stage_began;
+    return true;
+  });
   std::erase_if(times_, [&](const auto& entry) { return !run_is_alive(entry.first); });
 }
 

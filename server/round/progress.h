@@ -5,10 +5,11 @@
 //
 // Everything here is derived from the round's deadline and from what was measured:
 //   a report every 1/240 of the deadline, but at least every 15 s and at most twice a second;
-//   a task that is reported and has not advanced for 1/10 of the deadline (10 s at least), and for
-//   ten times the longest that it took between two advances, is stuck.
-// A site that does not speak is not stuck: its network may be away while it trains on. The deadline
-// bounds how long a round waits for it.
+//   a task whose work is reported and has not advanced for 1/10 of the deadline (10 s at least),
+//   and for ten times the longest that it took between two advances, is stuck.
+// Work is training, evaluating and decoding images. Transfers are not: their pace is the network's,
+// and the coordinator's disk. Nor is silence: the network may be away while a site trains on; only
+// the time between two reports that follow each other counts. The deadline bounds both.
 
 #include <array>
 #include <chrono>
@@ -19,6 +20,7 @@
 #include <string>
 
 #include "common/base/clock.h"
+#include "server/state/run_state.h"
 
 namespace consilium {
 
@@ -54,13 +56,13 @@ struct TaskOutlook {
 // Not thread-safe.
 class ProgressBoard {
  public:
-  // A site's word on its task in a run. Tasks are known by id; what their stages took is kept for
-  // the site's next task in the run.
-  void Note(const std::string& run, const std::string& site, const std::string& task,
-            const TaskProgress& progress, TimePoint now);
+  // A site's word on its task in a run. What the task's stages took is kept for the site's next
+  // task in the run.
+  void Note(const RunState& run, const TaskState& task, const TaskProgress& progress,
+            TimePoint now);
   std::optional<TaskOutlook> Find(const std::string& task) const;
   // "stopped advancing at training, 12 of 40, for 30 s" where the task is stuck; empty otherwise.
-  std::string WhyStuck(const std::string& task, std::chrono::seconds round_deadline) const;
+  std::string WhyStuck(const std::string& task) const;
   // Forgets the tasks and the runs that are not wanted any more.
   void Forget(const std::function<bool(const std::string& task)>& task_is_open,
               const std::function<bool(const std::string& run)>& run_is_alive);
@@ -70,14 +72,20 @@ class ProgressBoard {
   struct Entry {
     std::string run;
     std::string site;
+    TaskKind kind = TaskKind::kTrain;
+    std::chrono::seconds round_deadline{0};
     TaskProgress progress;
     TimePoint heard;
-    TimePoint advanced;
-    std::chrono::milliseconds longest_gap{0};  // between two advances
+    std::chrono::milliseconds still{0};        // said to stand still for, silence not counted
+    std::chrono::milliseconds longest_gap{0};  // the most that `still` was before an advance
     TimePoint stage_began;
-    std::uint64_t stage_began_at = 0;
+    // The stage's first advance, and its last: its pace lies between them.
+    TimePoint first_advance;
+    std::uint64_t first_done = 0;
+    TimePoint last_advance;
   };
 
+  static void BeginStage(Entry& entry, const TaskProgress& progress, TimePoint now);
   std::optional<TimePoint> EndOf(const Entry& entry) const;
 
   std::map<std::string, Entry> tasks_;

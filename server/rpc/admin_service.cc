@@ -143,6 +143,7 @@ grpc::ServerUnaryReactor* AdminService::GetRun(grpc::CallbackServerContext* cont
                          store_.LoadTasks(run.id, static_cast<int>(request->from_round())));
     const auto outlooks = coordinator_.Outlooks(run.id);
     FillSummary(run, response->mutable_summary());
+    response->set_now_unix_ms(ToUnixMillis(SystemClock().Now()));
     response->mutable_plan()->ParseFromString(run.plan);
     for (const TaskState& task : tasks) {
       v1::TaskSummary* summary = response->add_tasks();

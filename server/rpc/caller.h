@@ -18,7 +18,7 @@ namespace consilium {
 
 // The caller's identity, from the certificate of its connection and nothing else. PERMISSION_DENIED
 // unless its role is one of those given; FAILED_PRECONDITION where it speaks another protocol. The
-// answer will say what this coordinator speaks.
+// answer to a caller who may call says what this coordinator speaks.
 StatusOr<Identity> Authorise(grpc::CallbackServerContext& context, Registry& registry,
                              std::initializer_list<Role> roles);
 

@@ -111,7 +111,8 @@ grpc::ServerUnaryReactor* CoordinatorService::NextTask(grpc::CallbackServerConte
   if (request->has_in_hand()) {
     const TaskStanding standing = coordinator_.NoteProgress(
         caller->name, request->in_hand().task_id(), FromProto(request->in_hand()));
-    if (standing != TaskStanding::kOpen) {
+    // Whoever does not wait is at the task, and has it.
+    if (standing != TaskStanding::kOpen || request->wait_seconds() == 0) {
       response->set_in_hand_ended(standing == TaskStanding::kEnded);
       return Answer(context, [] { return OkStatus(); });
     }

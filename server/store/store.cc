@@ -284,8 +284,7 @@ StatusOr<std::vector<RunState>> Store::LoadRuns() {
   }
 }
 
-StatusOr<std::vector<TaskState>> Store::LoadTasks(const std::string& run_id,
-                                                  int from_round) {
+StatusOr<std::vector<TaskState>> Store::LoadTasks(const std::string& run_id, int from_round) {
   MutexLock lock(mu_);
   return SelectTasks(run_id, from_round);
 }

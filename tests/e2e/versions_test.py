@@ -3,6 +3,7 @@
 import pathlib
 import sys
 import tempfile
+import time
 import unittest
 
 import grpc
@@ -36,7 +37,8 @@ class VersionsTest(unittest.TestCase):
             client = self.previous(federation)
             run_id = federation.submit(small_plan(federation.folder / "p.yaml", 2))
             wait_until(lambda: federation.show(run_id)["round"] == 1, what="the initial model")
-            while not federation.show(run_id)["ended_unix_ms"]:
+            end = time.monotonic() + 120
+            while not federation.show(run_id)["ended_unix_ms"] and time.monotonic() < end:
                 task = client.next_task()
                 if task is not None:
                     self.assertEqual(client.do(task), "")

@@ -56,7 +56,7 @@ def run_through(prepared, folder, disturb=lambda trial, proxy: None, **bad):
             uploads = re.findall(r"sent (\d+) bytes", trial.log(SITE))
             return models, {"seconds": time.monotonic() - begin, "sent": proxy.sent,
                             "received": proxy.received, "cuts": proxy.cuts,
-                            "uploads": sum(map(int, uploads))}
+                            "uploads": sum(map(int, uploads)), "log": trial.log(SITE)}
 
 
 def wait_for_task(trial):
@@ -101,8 +101,12 @@ def loss(prepared, folder):
         nft("add", "chain", "ip", "bad", "input", "{ type filter hook input priority 0; }")
         for end in ("dport", "sport"):
             nft("add", "rule", "ip", "bad", "input", "tcp", end, str(proxy.port), "numgen", "random",
-                "mod", "100", "<", "1", "drop")
-    return run_through(prepared, folder, disturb)
+                "mod", "100", "<", "1", "counter", "drop")
+    models, figures = run_through(prepared, folder, disturb)
+    rules = subprocess.run(["nft", "list", "table", "ip", "bad"], check=True, capture_output=True,
+                           text=True).stdout
+    figures["dropped"] = sum(map(int, re.findall(r"counter packets (\d+)", rules)))
+    return models, figures
 
 
 def cut_uploads(prepared, folder, size):

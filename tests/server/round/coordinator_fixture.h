@@ -120,6 +120,16 @@ class CoordinatorTest : public ::testing::Test {
     });
   }
 
+  // A site that speaks of its task and does not advance, for longer than anybody waits.
+  void StandStill(const std::string& site, const Assignment& assignment,
+                  const TaskProgress& progress) {
+    const std::chrono::milliseconds interval = ProgressInterval(assignment.round_deadline);
+    for (auto time = interval * 0; time <= assignment.round_deadline / 10; time += interval) {
+      clock_.Advance(interval);
+      coordinator_->NoteProgress(site, assignment.task.id, progress);
+    }
+  }
+
   // Puts the time past every round's deadline.
   void PassDeadline() {
     clock_.Advance(std::chrono::seconds(DefaultPlan().round_deadline_seconds()));

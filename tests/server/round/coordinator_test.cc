@@ -122,10 +122,11 @@ TEST_F(CoordinatorTest, SiteThatStopsAdvancingIsNotWaitedFor) {
   EXPECT_EQ(coordinator_->NoteProgress("site-b", stuck.task.id, progress), TaskStanding::kOpen);
   EXPECT_EQ(coordinator_->Outlooks(stuck.run_id).at(stuck.task.id).progress, progress);
   // Silent it may be for as long as the round lasts; standing still it may not.
-  clock_.Advance(stuck.round_deadline / 2);
+  clock_.Advance(stuck.round_deadline / 4);
+  EXPECT_EQ(coordinator_->NoteProgress("site-b", stuck.task.id, progress), TaskStanding::kOpen);
   coordinator_->Work();
   ASSERT_EQ(coordinator_->FindRun(stuck.run_id)->round, 1);
-  EXPECT_EQ(coordinator_->NoteProgress("site-b", stuck.task.id, progress), TaskStanding::kOpen);
+  StandStill("site-b", stuck, progress);
   coordinator_->Work();
   const RunState run = *coordinator_->FindRun(stuck.run_id);
   EXPECT_EQ(run.round, 2);
@@ -133,8 +134,7 @@ TEST_F(CoordinatorTest, SiteThatStopsAdvancingIsNotWaitedFor) {
   EXPECT_THAT(run.misses[0].reason, HasSubstr("stopped advancing: training, 3 of 9"));
   EXPECT_EQ(coordinator_->NoteProgress("site-b", stuck.task.id, progress), TaskStanding::kEnded);
   // It does not come to its next task: that is not waited for either.
-  clock_.Advance(stuck.round_deadline / 2);
-  EXPECT_EQ(coordinator_->NoteProgress("site-b", stuck.task.id, progress), TaskStanding::kEnded);
+  StandStill("site-b", stuck, progress);
   ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
   coordinator_->Work();
   EXPECT_EQ(coordinator_->FindRun(stuck.run_id)->round, 3);

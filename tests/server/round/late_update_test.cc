@@ -84,6 +84,24 @@ TEST_F(LateUpdateTest, IsDroppedOtherwise) {
   EXPECT_EQ(coordinator_->FindRun(run)->misses.size(), 1U);
 }
 
+// The hospital is told to go on for as long as there is a chance.
+TEST_F(LateUpdateTest, IsWorkedOnWhileItMayCount) {
+  for (const std::string site : {"site-a", "site-b"}) Enrol(site);
+  v1::RunPlan plan = SmallPlan();
+  plan.mutable_quorum()->set_count(2);
+  plan.set_round_attempts(2);
+  const Assignment late = WhatIsLate(plan);
+  const auto standing = [&] { return coordinator_->NoteProgress("site-b", late.task.id, {}); };
+  EXPECT_EQ(standing(), TaskStanding::kOpen);
+  PassDeadline();
+  EXPECT_EQ(standing(), TaskStanding::kLate);  // a second attempt waits for it
+  PassDeadline();
+  ASSERT_EQ(coordinator_->FindRun(late.run_id)->status, RunStatus::kPaused);
+  EXPECT_EQ(standing(), TaskStanding::kLate);  // somebody may resume the run
+  ASSERT_THAT(coordinator_->Cancel(late.run_id), IsOk());
+  EXPECT_EQ(standing(), TaskStanding::kEnded);
+}
+
 TEST_F(LateUpdateTest, CountsForTheSameRoundWhileThatIsTriedAgain) {
   for (const std::string site : {"site-a", "site-b"}) Enrol(site);
   v1::RunPlan plan = SmallPlan();

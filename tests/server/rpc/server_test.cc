@@ -490,9 +490,9 @@ TEST(Wire, FieldsOfFreeSizeThatLeaveAHospitalAreKnown) {
               ::testing::UnorderedElementsAre(
                   "UploadRequest.data", "BlobRef.digest", "UploadRequest.Header.task_id",
                   "StatUploadRequest.task_id", "DownloadRequest.digest", "ListModelsRequest.run_id",
-                  "NextTaskRequest.software", "TaskProgress.task_id", "ReportTaskRequest.task_id", "TaskResult.blob_digest",
-                  "TaskFailure.reason", "Evaluation.confusion", "Evaluation.histogram",
-                  "JoinRequest.token", "JoinRequest.request_pem"));
+                  "NextTaskRequest.software", "TaskProgress.task_id", "ReportTaskRequest.task_id",
+                  "TaskResult.blob_digest", "TaskFailure.reason", "Evaluation.confusion",
+                  "Evaluation.histogram", "JoinRequest.token", "JoinRequest.request_pem"));
 }
 
 }  // namespace
