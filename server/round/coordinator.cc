@@ -226,11 +226,6 @@ std::map<std::string, TaskOutlook> Coordinator::Outlooks(const std::string& run_
   return outlooks;
 }
 
-StatusOr<std::optional<Assignment>> Coordinator::NextTask(const std::string& site) {
-  MutexLock lock(mu_);
-  return FindTask(site);
-}
-
 Coordinator::WaitId Coordinator::WaitForTask(const std::string& site, TimePoint until,
                                              Ready ready) {
   StatusOr<std::optional<Assignment>> found = std::nullopt;

@@ -74,20 +74,17 @@ class Coordinator {
   std::vector<RunState> Runs() const;
   StatusOr<RunState> FindRun(const std::string& run_id) const;
 
-  // The site says how far it is with a task, and hears whether to go on. An open one is then what
-  // NextTask gives it.
+  // The site says how far it is with a task, and hears whether to go on. An open one is then the
+  // one that WaitForTask gives it.
   TaskStanding NoteProgress(const std::string& site, const std::string& task_id,
                             const TaskProgress& progress);
   // How far the run's open tasks are, by task; those whose site has not spoken are left out.
   std::map<std::string, TaskOutlook> Outlooks(const std::string& run_id) const;
 
-  // The site's task; the same one again until it has ended. Of several runs they come in turn: the
-  // run whose last task went to this site longest ago, the oldest of those that are equal.
-  StatusOr<std::optional<Assignment>> NextTask(const std::string& site);
-
-  // Calls `ready` once: with the site's next task when there is one, or with none when `until` has
+  // Calls `ready` once: with the site's task when there is one, or with none when `until` has
   // passed (seen at the next Work). It may be called before WaitForTask returns, and from any
-  // thread.
+  // thread. The task is the same one again until it has ended. Of several runs they come in turn:
+  // the run whose last task went to this site longest ago, the oldest of those that are equal.
   using WaitId = std::uint64_t;
   using Ready = std::function<void(StatusOr<std::optional<Assignment>>)>;
   WaitId WaitForTask(const std::string& site, TimePoint until, Ready ready);

@@ -353,6 +353,38 @@ TEST_F(ServerTest, LargeBlobsGoBothWaysAndResume) {
   EXPECT_FALSE(std::filesystem::exists(part));
 }
 
+TEST_F(ServerTest, HospitalAtATaskSaysHowFarItIsAndHearsWhenItHasEnded) {
+  CoordinatorClient north(server_.Join("north"), {});
+  const std::string run = Submit();
+  v1::TaskProgress progress;
+  progress.set_task_id(NextTask(north).task_id());
+  progress.set_stage(v1::TASK_STAGE_TRAINING);
+  progress.set_done(3);
+  progress.set_total(9);
+  EXPECT_EQ(*north.ReportProgress(progress, {}), false);
+
+  v1::GetRunRequest request;
+  request.set_run_id(run);
+  CallContext context(kTimeout, {});
+  v1::GetRunResponse shown;
+  ASSERT_THAT(FromGrpc(server_.Admin()->GetRun(context.get(), request, &shown)), IsOk());
+  ASSERT_EQ(shown.tasks_size(), 1);
+  EXPECT_EQ(shown.tasks(0).progress().done(), 3U);
+  EXPECT_GT(shown.tasks(0).heard_unix_ms(), 0);
+
+  // A hospital that comes back is given the task that it holds, at once.
+  const auto again = north.NextTask(std::chrono::seconds(10), progress.task_id());
+  ASSERT_THAT(again, IsOk());
+  EXPECT_EQ((*again)->task_id(), progress.task_id());
+
+  v1::CancelRunRequest cancel;
+  cancel.set_run_id(run);
+  CallContext cancelling(kTimeout, {});
+  v1::CancelRunResponse cancelled;
+  ASSERT_THAT(FromGrpc(server_.Admin()->CancelRun(cancelling.get(), cancel, &cancelled)), IsOk());
+  EXPECT_EQ(*north.ReportProgress(progress, {}), true);
+}
+
 TEST_F(ServerTest, UploadGoesOnWhereItWasCut) {
   server_.Join("north");
   const auto layout = *Layout::Create({{"w", {1'500'000}}});
