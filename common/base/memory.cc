@@ -11,11 +11,14 @@ void KeepFreedMemory() {
   ::mallopt(M_TRIM_THRESHOLD, -1);  // the heap's end is not given back
 }
 
+void ShareOneHeap() { ::mallopt(M_ARENA_MAX, 1); }
+
 void ReturnFreedMemory() { ::malloc_trim(0); }
 
 #else
 
 void KeepFreedMemory() {}
+void ShareOneHeap() {}
 void ReturnFreedMemory() {}
 
 #endif

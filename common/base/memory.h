@@ -10,6 +10,11 @@ namespace consilium {
 // Freed memory stays with the process, buffers of any size included. Called once, at the start.
 void KeepFreedMemory();
 
+// All threads share one heap. A heap a thread, as glibc has it, leaves what one thread freed unused
+// by the others: a process with many threads and large buffers grows for hours. Called once, at the
+// start, by a process that does not allocate in its inner loops.
+void ShareOneHeap();
+
 // Gives what is free back to the system: for a process that will be idle. Thread-safe.
 void ReturnFreedMemory();
 

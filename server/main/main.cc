@@ -63,6 +63,7 @@ Status Serve(const std::string& dir, const consilium::Server::Listen& listen,
 
 int main(int argc, char** argv) {
   consilium::KeepFreedMemory();
+  consilium::ShareOneHeap();
   const std::stop_token stop = consilium::StopOnSignals();
   spdlog::set_default_logger(spdlog::stderr_color_mt("server"));
   spdlog::flush_on(spdlog::level::info);

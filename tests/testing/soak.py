@@ -11,9 +11,9 @@ STEADY = "site-0"  # it is never killed, so that its memory can be followed
 
 
 def resident(process):
-    """Bytes of a process's memory that are in use."""
-    for line in pathlib.Path(f"/proc/{process.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+    """Bytes of a process's own memory that are in use: without files that it has mapped for a while."""
+    for line in pathlib.Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Anonymous:"):
             return int(line.split()[1]) * 1024
     raise RuntimeError(f"process {process.pid} has no memory")
 
@@ -103,6 +103,7 @@ class Soak:
     def _sample(self, run_id, at):
         coordinator = self.federation.processes["coordinator"]
         steady = self.federation.processes[STEADY]
+        home = self.federation.home(STEADY)
         models = self._models(run_id)
         files = [p for p in self.federation.server_dir.rglob("*") if p.is_file()]
         used = sum(p.stat().st_size for p in files
@@ -111,8 +112,10 @@ class Soak:
             "round": at, "coordinator_bytes": resident(coordinator),
             "coordinator_files": open_files(coordinator), "hospital_bytes": resident(steady),
             "hospital_files": open_files(steady), "database_bytes": used,
-            "hospital_disk_bytes": sum(p.stat().st_size for p in
-                                       self.federation.home(STEADY).rglob("*") if p.is_file())})
+            # Of the task in hand there is a file or two at a time, replaced with each task.
+            "hospital_disk_bytes": sum(p.stat().st_size for p in home.rglob("*")
+                                       if p.is_file() and p.parent.name != "work"),
+            "hospital_work_files": len(list(home.glob("work/*")))})
 
     def _look_for_orphans(self, run_id):
         """What is left once the run is over: its global models."""
