@@ -131,11 +131,10 @@ void ExamineMachine(const fs::path& folder, const v1::SiteConfig& site,
   } else {
     found.push_back(Fine("THREADS", std::move(cause)));
   }
-  const std::string torch = DescribeLibTorch();
-  std::string blas = torch.substr(torch.find('\n') + 1);
-  found.push_back(blas.find("slow") == std::string::npos
-                      ? Fine("BLAS", std::move(blas))
-                      : Warning("BLAS", std::move(blas), "apt install libopenblas0-pthread"));
+  const Blas blas = FindBlas();
+  found.push_back(blas.is_slow ? Warning("BLAS", blas.file + ", the reference BLAS, slow",
+                                         "apt install libopenblas0-pthread")
+                               : Fine("BLAS", blas.file));
 }
 
 // Which classes of the training images are rare, and so hard to learn from this hospital.

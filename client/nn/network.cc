@@ -169,18 +169,22 @@ void SetThreads(int threads) {
   at::set_num_threads(threads > 0 ? threads : cores);
 }
 
-std::string DescribeLibTorch() {
-  // The file that a matrix product is computed in. Debian's slow reference BLAS lies in …/blas/.
-  Dl_info blas{};
+Blas FindBlas() {
+  Dl_info found{};
   void* sgemm = ::dlsym(RTLD_DEFAULT, "sgemm_");
-  const bool found = sgemm != nullptr && ::dladdr(sgemm, &blas) != 0;
+  if (sgemm == nullptr || ::dladdr(sgemm, &found) == 0) return {.file = "built in"};
   std::error_code error;
-  const std::string file =
-      found ? std::filesystem::canonical(blas.dli_fname, error).string() : "built in";
-  const bool slow = file.find("/blas/libblas") != std::string::npos;
-  return fmt::format("LibTorch {}, {} threads, {}\nBLAS {}{}", TORCH_VERSION, at::get_num_threads(),
-                     torch::cuda::is_available() ? "CUDA" : "no CUDA", file,
-                     slow ? " (the reference BLAS, slow: install libopenblas0-pthread)" : "");
+  std::string file = std::filesystem::canonical(found.dli_fname, error).string();
+  const bool is_slow = file.find("/blas/libblas") != std::string::npos;  // where Debian has it
+  return {std::move(file), is_slow};
+}
+
+std::string DescribeLibTorch() {
+  const Blas blas = FindBlas();
+  return fmt::format(
+      "LibTorch {}, {} threads, {}\nBLAS {}{}", TORCH_VERSION, at::get_num_threads(),
+      torch::cuda::is_available() ? "CUDA" : "no CUDA", blas.file,
+      blas.is_slow ? " (the reference BLAS, slow: install libopenblas0-pthread)" : "");
 }
 
 }  // namespace consilium

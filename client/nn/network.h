@@ -59,6 +59,13 @@ std::string ResolveDevice(const std::string& setting);
 // Sets LibTorch's threads for arithmetic; 0: all cores.
 void SetThreads(int threads);
 
+// The library that matrix products come from.
+struct Blas {
+  std::string file;      // or "built in"
+  bool is_slow = false;  // the reference BLAS
+};
+Blas FindBlas();
+
 // Two lines: LibTorch's version, threads and device; the library that its matrix products come
 // from.
 std::string DescribeLibTorch();

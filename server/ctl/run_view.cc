@@ -53,29 +53,13 @@ std::string Duration(std::int64_t ms) {
   return fmt::format("{:.1f} h", s / 3600);
 }
 
-std::string_view StageName(v1::TaskStage stage) {
-  switch (stage) {
-    case v1::TASK_STAGE_LOADING_IMAGES:
-      return "loading images";
-    case v1::TASK_STAGE_FETCHING_MODEL:
-      return "fetching the global model";
-    case v1::TASK_STAGE_EVALUATING:
-      return "evaluating";
-    case v1::TASK_STAGE_TRAINING:
-      return "training";
-    case v1::TASK_STAGE_SENDING_UPDATE:
-      return "sending the update";
-    default:
-      return "starting";
-  }
-}
-
 // "training 12 of 40, about 45 s left", "silent for 5 min: training 12 of 40".
 std::string HowFar(const v1::TaskSummary& task, std::int64_t now_ms) {
   if (task.heard_unix_ms() == 0) return "not begun";
-  const v1::TaskProgress& progress = task.progress();
-  std::string text(StageName(progress.stage()));
-  if (progress.total() > 0) text += fmt::format(" {} of {}", progress.done(), progress.total());
+  std::string text = task.stage();
+  if (task.stage_total() > 0) {
+    text += fmt::format(" {} of {}", task.stage_done(), task.stage_total());
+  }
   const std::int64_t silence = now_ms - task.heard_unix_ms();
   if (silence > kSilentMs) return fmt::format("silent for {}: {}", Duration(silence), text);
   if (task.ends_unix_ms() == 0) return text;
@@ -212,9 +196,9 @@ StatusOr<Json> RunToJson(const v1::GetRunResponse& run) {
                              {"train_examples", task.train_examples()},
                              {"train_loss", task.train_loss()},
                              {"train_seconds", task.train_seconds()},
-                             {"stage", StageName(task.progress().stage())},
-                             {"stage_done", task.progress().done()},
-                             {"stage_total", task.progress().total()},
+                             {"stage", task.stage()},
+                             {"stage_done", task.stage_done()},
+                             {"stage_total", task.stage_total()},
                              {"heard_unix_ms", task.heard_unix_ms()},
                              {"ends_unix_ms", task.ends_unix_ms()}});
   }

@@ -277,10 +277,7 @@ class Transition {
   }
 
   void operator()(const TimePassed&) {
-    if (run_.status == RunStatus::kAggregating || run_.status == RunStatus::kPaused ||
-        context_.now < run_.deadline) {
-      return;
-    }
+    if (!IsTimed(run_) || context_.now < run_.deadline) return;
     if (run_.status == RunStatus::kInitialising && AllEnded(run_)) {
       Finish(run_, RunStatus::kFailed, "no site asked for the initial model's task", context_.now);
       return;
@@ -331,6 +328,11 @@ RunState StartRun(std::string id, std::string plan, RunConfig config,
 RunState Apply(RunState run, const RunEvent& event, const RunContext& context) {
   if (!IsFinal(run.status)) std::visit(Transition(run, context), event);
   return run;
+}
+
+bool IsTimed(const RunState& run) {
+  return run.status == RunStatus::kInitialising || run.status == RunStatus::kTraining ||
+         run.status == RunStatus::kEvaluating;
 }
 
 bool CanPause(const RunState& run) {

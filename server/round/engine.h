@@ -69,6 +69,9 @@ RunState StartRun(std::string id, std::string plan, RunConfig config,
 // cancel) leaves it as it is.
 RunState Apply(RunState run, const RunEvent& event, const RunContext& context);
 
+// Whether the run waits for sites, and no longer than until its deadline.
+bool IsTimed(const RunState& run);
+
 // Whether an admin's request can change a run in this state at all; the coordinator tells the admin
 // so otherwise.
 bool CanPause(const RunState& run);

@@ -23,9 +23,7 @@ void FillSummary(const RunState& run, v1::RunSummary* message) {
   message->set_ended_unix_ms(ToUnixMillis(run.ended));
   message->set_attempt(static_cast<std::uint32_t>(run.attempt));
   message->set_pausing(run.pausing);
-  const bool waits = run.status == RunStatus::kInitialising || run.status == RunStatus::kTraining ||
-                     run.status == RunStatus::kEvaluating;
-  if (waits) message->set_deadline_unix_ms(ToUnixMillis(run.deadline));
+  if (IsTimed(run)) message->set_deadline_unix_ms(ToUnixMillis(run.deadline));
 }
 
 void FillTask(const TaskState& task, v1::TaskSummary* message) {
@@ -42,7 +40,9 @@ void FillTask(const TaskState& task, v1::TaskSummary* message) {
 }
 
 void FillOutlook(const TaskOutlook& outlook, v1::TaskSummary* message) {
-  *message->mutable_progress() = ToProto(message->task_id(), outlook.progress);
+  message->set_stage(std::string(TaskStageName(outlook.progress.stage)));
+  message->set_stage_done(outlook.progress.done);
+  message->set_stage_total(outlook.progress.total);
   message->set_heard_unix_ms(ToUnixMillis(outlook.heard));
   if (outlook.ends) message->set_ends_unix_ms(ToUnixMillis(*outlook.ends));
 }
@@ -148,9 +148,8 @@ grpc::ServerUnaryReactor* AdminService::GetRun(grpc::CallbackServerContext* cont
     for (const TaskState& task : tasks) {
       v1::TaskSummary* summary = response->add_tasks();
       FillTask(task, summary);
-      if (const auto outlook = outlooks.find(task.id); outlook != outlooks.end()) {
-        FillOutlook(outlook->second, summary);
-      }
+      const auto outlook = outlooks.find(task.id);
+      FillOutlook(outlook == outlooks.end() ? TaskOutlook{} : outlook->second, summary);
       if (task.result.evaluation.classes() == 0) continue;
       v1::ModelEvaluation& evaluation = *response->add_evaluations();
       // A round's tasks score the model that the round before made.

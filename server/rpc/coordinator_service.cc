@@ -162,13 +162,4 @@ v1::ModelRef ToProto(const std::string& run_id, const ModelVersion& model) {
   return message;
 }
 
-v1::TaskProgress ToProto(const std::string& task_id, const TaskProgress& progress) {
-  v1::TaskProgress message;
-  message.set_task_id(task_id);
-  message.set_stage(static_cast<v1::TaskStage>(progress.stage));
-  message.set_done(progress.done);
-  message.set_total(progress.total);
-  return message;
-}
-
 }  // namespace consilium

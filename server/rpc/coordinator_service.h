@@ -43,6 +43,5 @@ class ModelService final : public v1::ModelService::CallbackService {
 
 // As messages say it.
 v1::ModelRef ToProto(const std::string& run_id, const ModelVersion& model);
-v1::TaskProgress ToProto(const std::string& task_id, const TaskProgress& progress);
 
 }  // namespace consilium

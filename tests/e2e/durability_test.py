@@ -59,25 +59,22 @@ class DurabilityTest(unittest.TestCase):
             self.assertEqual(models, self.wanted)
             self.assertGreater(hits, 0)
 
-    def test_full_disk_for_uploads_holds_the_run_up_and_harms_nothing(self):
+    def fill(self, what):
         self.assertEqual(self.wanted, crash.with_full_disk(
-            self.prepared, self.folder / "trial", None, "3M", "the coordinator has no room", "64M"))
+            self.prepared, self.folder / "trial", *crash.full_disks(self.prepared)[what]))
+
+    def test_full_disk_for_uploads_holds_the_run_up_and_harms_nothing(self):
+        self.fill("uploads")
 
     def test_full_disk_for_averaging_holds_the_run_up_and_harms_nothing(self):
-        # Room for the global model and two updates of 2 MB, not for their average.
-        size = crash.used_bytes(self.prepared.server_dir) + 7_200_000
-        self.assertEqual(self.wanted, crash.with_full_disk(
-            self.prepared, self.folder / "trial", None, size, "round 1 waits: ", "64M"))
+        self.fill("averaging")
 
     def test_full_disk_at_a_hospital_costs_its_checkpoints_alone(self):
-        self.assertEqual(self.wanted, crash.with_full_disk(
-            self.prepared, self.folder / "trial", "north", "64k", "No space left", "64k"))
+        self.fill("checkpoints")
 
     def test_damage_is_named_with_what_can_be_done(self):
         with crash.Trial(self.folder / "trial", self.prepared) as trial:
-            trial.serve()
-            for site in trial.sites:
-                trial.start(site)
+            trial.start_all()
             last = crash.finish(trial)[-1][1]
             trial.stop("coordinator")
             run("consilium-server", "check", "--dir", trial.server_dir)

@@ -22,9 +22,7 @@ class NetworksTest(unittest.TestCase):
         cls.folder = pathlib.Path(cls.temporary.name)
         cohorts = {site: cohort(cls.folder, i, 20) for i, site in enumerate(("north", "south"))}
         small = networks.prepare(cls.folder / "small", cohorts)
-        large = networks.prepare(cls.folder / "large", cohorts, training={
-            "local_steps": 1, "batch_size": 8, "learning_rate": 0.01}, model={
-                "architecture": "resnet18", "input_size": 32})
+        large = networks.prepare(cls.folder / "large", cohorts, **networks.LARGE)
         cls.wanted_small, _ = networks.undisturbed(small, cls.folder / "undisturbed")
         cls.wanted_large, cls.size = networks.undisturbed(large, cls.folder / "undisturbed")
         cls.pool = concurrent.futures.ThreadPoolExecutor(len(SMALL) + 4)

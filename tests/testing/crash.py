@@ -71,13 +71,12 @@ class Trial(Federation):
 
     def serve(self, environment=None):
         """Starts the coordinator and does not wait for it: it may die before it listens."""
-        self._start("coordinator", "consilium-server", "serve", "--dir", self.server_dir, "--listen",
-                    f"127.0.0.1:{self.port}", "--enrol", f"127.0.0.1:{self.enrol_port}",
-                    environment=environment)
+        self._start_coordinator(environment)
 
-    def start(self, site, environment=None):
-        self._start(site, "consilium-client", "start", "--dir", self.home(site),
-                    environment=environment)
+    def start_all(self):
+        self.serve()
+        for site in self.sites:
+            self.start(site)
 
     def move(self):
         """Gives the coordinator ports of its own, so that copies can run at once."""
@@ -176,15 +175,7 @@ def with_hospital_kills(prepared, folder, kills):
 def with_random_kills(prepared, folder, name, how_many, dice):
     """The same of a process that dies at times of its own: "coordinator" or a site."""
     with Trial(folder, prepared) as trial:
-        def start():
-            if name == "coordinator":
-                trial.serve()
-            else:
-                trial.start(name)
-
-        trial.serve()
-        for site in trial.sites:
-            trial.start(site)
+        trial.start_all()
         hits = 0
         while hits < how_many:
             time.sleep(dice.uniform(0.05, 1.0))
@@ -192,7 +183,10 @@ def with_random_kills(prepared, folder, name, how_many, dice):
                 break
             trial.stop(name, signal.SIGKILL)
             hits += 1
-            start()
+            if name == "coordinator":
+                trial.serve()
+            else:
+                trial.start(name)
         return finish(trial), hits
 
 
@@ -201,9 +195,7 @@ def with_full_disk(prepared, folder, site, size, sign, room):
     room until a sign of it is in a log; then it is given room, and what it holds is looked through."""
     with Trial(folder, prepared) as trial:
         with small_disk(trial.home(site) if site else trial.server_dir, size) as resize:
-            trial.serve()
-            for one in trial.sites:
-                trial.start(one)
+            trial.start_all()
             wait_until(lambda: any(sign in trial.log(name) for name in trial.processes), 90,
                        f"'{sign}'")
             resize(room)
@@ -213,8 +205,13 @@ def with_full_disk(prepared, folder, site, size, sign, room):
             return models
 
 
-def used_bytes(folder):
-    return sum(path.stat().st_size for path in pathlib.Path(folder).rglob("*") if path.is_file())
+def full_disks(prepared):
+    """For with_full_disk, by what there is no room for: a site or None, size, sign, room."""
+    used = sum(path.stat().st_size for path in prepared.server_dir.rglob("*") if path.is_file())
+    return {"uploads": (None, "3M", "the coordinator has no room", "64M"),
+            # Room for the global model and two updates of 2 MB, not for their average.
+            "averaging": (None, used + 7_200_000, "round 1 waits: ", "64M"),
+            "checkpoints": (prepared.sites[0], "64k", "No space left", "64k")}
 
 
 def kill_in_turn(trial, name, kills, start_with, start):

@@ -82,9 +82,13 @@ class Federation:
     def log(self, name):
         return (self.folder / f"{name}.log").read_text()
 
-    def serve(self):
+    def _start_coordinator(self, environment=None):
         self._start("coordinator", "consilium-server", "serve", "--dir", self.server_dir, "--listen",
-                    f"{self.address}:{self.port}", "--enrol", f"{self.address}:{self.enrol_port}")
+                    f"{self.address}:{self.port}", "--enrol", f"{self.address}:{self.enrol_port}",
+                    environment=environment)
+
+    def serve(self):
+        self._start_coordinator()
         wait_until(lambda: "listening" in self.log("coordinator"), what="the coordinator")
 
     def ctl(self, *arguments, **options):
@@ -107,8 +111,9 @@ class Federation:
         settings = {"data": {"path": str(data), **site_data}, "threads": threads, "device": "cpu"}
         (self.home(site) / "site.yaml").write_text(json.dumps(settings))
 
-    def start(self, site):
-        self._start(site, "consilium-client", "start", "--dir", self.home(site))
+    def start(self, site, environment=None):
+        self._start(site, "consilium-client", "start", "--dir", self.home(site),
+                    environment=environment)
 
     def stop(self, name, how=signal.SIGTERM):
         process = self.processes.pop(name)

@@ -5,7 +5,6 @@ undisturbed run's. Scenarios may run at once.
 """
 
 import os
-import pathlib
 import re
 import signal
 import subprocess
@@ -20,6 +19,9 @@ SITE = "north"  # whose network is bad
 NAMESPACE = "CONSILIUM_TEST_NAMESPACE"
 KEEPALIVE = 50  # seconds after which either end drops a connection on which nothing comes back
 CHUNK = 1 << 20
+# A plan's fields for a model of 45 MB, so that a transfer has many chunks.
+LARGE = {"model": {"architecture": "resnet18", "input_size": 32},
+         "training": {"local_steps": 1, "batch_size": 8, "learning_rate": 0.01}}
 
 
 def enter_namespace():
@@ -48,9 +50,7 @@ def run_through(prepared, folder, disturb=lambda trial, proxy: None, **bad):
         with TcpProxy(trial.port, **bad) as proxy:
             trial.route(trial.home(SITE), proxy.port)
             begin = time.monotonic()
-            trial.serve()
-            for site in trial.sites:
-                trial.start(site)
+            trial.start_all()
             disturb(trial, proxy)
             models = crash.finish(trial, timeout=400)
             uploads = re.findall(r"sent (\d+) bytes", trial.log(SITE))
@@ -185,8 +185,6 @@ def undisturbed(prepared, folder):
     """The undisturbed run's models, and the size of one of them."""
     with crash.Trial(folder, prepared) as trial:
         trial.move()
-        trial.serve()
-        for site in trial.sites:
-            trial.start(site)
+        trial.start_all()
         models = crash.finish(trial)
-        return models, (pathlib.Path(trial.server_dir) / "blobs" / models[-1][1]).stat().st_size
+        return models, (trial.server_dir / "blobs" / models[-1][1]).stat().st_size

@@ -6,16 +6,10 @@
 #include <openssl/ssl.h>
 #include <sys/stat.h>
 
-#include <set>
 #include <thread>
 
 #include "common/base/file.h"
-#include "common/config/plan.h"
-#include "common/crypto/digest.h"
-#include "common/rpc/blob_transfer.h"
-#include "common/rpc/grpc_status.h"
-#include "tests/testing/live_server.h"
-#include "tests/testing/small_model.h"
+#include "tests/server/rpc/server_fixture.h"
 
 namespace consilium {
 namespace {
@@ -24,65 +18,6 @@ using ::testing::HasSubstr;
 using testing::IsOk;
 using testing::LiveServer;
 using testing::StatusIs;
-
-constexpr auto kDenied = absl::StatusCode::kPermissionDenied;
-constexpr std::chrono::seconds kTimeout{10};
-
-class ServerTest : public ::testing::Test {
- protected:
-  Status ListSites(const std::shared_ptr<grpc::Channel>& channel) {
-    CallContext context(kTimeout, {});
-    v1::ListSitesResponse response;
-    return FromGrpc(v1::AdminService::NewStub(channel)->ListSites(context.get(), {}, &response));
-  }
-  // Submits a one-round run of the small model and gives its id.
-  std::string Submit(const std::string& initial_digest = "") {
-    v1::SubmitRunRequest request;
-    *request.mutable_plan() = SmallPlan();
-    request.set_initial_model_digest(initial_digest);
-    CallContext context(kTimeout, {});
-    v1::SubmitRunResponse response;
-    EXPECT_THAT(FromGrpc(server_.Admin()->SubmitRun(context.get(), request, &response)), IsOk());
-    return response.run_id();
-  }
-  static v1::RunPlan SmallPlan() {
-    v1::RunPlan plan = DefaultPlan();
-    plan.set_rounds(1);
-    plan.mutable_quorum()->set_count(1);
-    plan.mutable_model()->set_architecture("simple_cnn");
-    plan.mutable_model()->set_input_size(32);
-    return plan;
-  }
-  static std::string SmallModel(const Provenance& provenance, std::uint64_t seed) {
-    return testing::EncodeFile({testing::SmallSpec(), provenance},
-                               testing::RandomState(testing::SmallLayout(), seed));
-  }
-
-  static v1::ReportTaskRequest ResultOf(const v1::Task& task, const std::string& digest,
-                                        std::uint64_t train_examples) {
-    v1::ReportTaskRequest report;
-    report.set_task_id(task.task_id());
-    report.mutable_result()->set_blob_digest(digest);
-    report.mutable_result()->set_train_examples(train_examples);
-    return report;
-  }
-  static v1::Task NextTask(CoordinatorClient& client) {
-    const auto task = client.NextTask(std::chrono::seconds(10));
-    EXPECT_THAT(task, IsOk());
-    return task.ok() && *task ? **task : v1::Task();
-  }
-  // Does the client's next task with these bytes as its result.
-  static void Deliver(CoordinatorClient& client, const std::string& bytes, std::uint64_t n) {
-    const v1::Task task = NextTask(client);
-    const std::string digest = Sha256Of(bytes);
-    ASSERT_THAT(client.Upload(AsBytes(bytes), digest, task.task_id()), IsOk());
-    const auto report = ResultOf(task, digest, n);
-    EXPECT_THAT(client.ReportTask(report), IsOk());
-    EXPECT_THAT(client.ReportTask(report), IsOk());  // once more: the same answer
-  }
-
-  LiveServer server_;
-};
 
 TEST_F(ServerTest, JoiningMakesAPrivateKeyThatNeverLeaves) {
   server_.Join("north");
@@ -268,20 +203,6 @@ TEST_F(ServerTest, RefusedReportTakesNoBlobThatARunNeeds) {
   EXPECT_EQ(NextTask(north).kind(), v1::TASK_KIND_EVALUATE);
 }
 
-TEST_F(ServerTest, UploadsAreForTheSitesOwnOpenTask) {
-  CoordinatorClient north(server_.Join("north"), {});
-  CoordinatorClient south(server_.Join("south"), {});
-  Submit();
-  ASSERT_OK_AND_ASSIGN(const auto task, north.NextTask(std::chrono::seconds(10)));
-  const std::string bytes = "some bytes";
-  EXPECT_THAT(south.Upload(AsBytes(bytes), Sha256Of(bytes), task->task_id()), StatusIs(kDenied));
-  EXPECT_THAT(north.Upload(AsBytes(bytes), Sha256Of(bytes), "no.such.task"), StatusIs(kDenied));
-  v1::ReportTaskRequest report;
-  report.set_task_id(task->task_id());
-  report.mutable_failure()->set_reason("sabotage");
-  EXPECT_THAT(south.ReportTask(report), StatusIs(kDenied));
-}
-
 TEST_F(ServerTest, InadmissibleUpdateEndsTheTaskWithItsReason) {
   CoordinatorClient north(server_.Join("north"), {});
   const std::string run = Submit();
@@ -301,58 +222,6 @@ TEST_F(ServerTest, InadmissibleUpdateEndsTheTaskWithItsReason) {
   EXPECT_THAT(shown.tasks(0).reason(), HasSubstr("refused"));
 }
 
-TEST_F(ServerTest, LargeBlobsGoBothWaysAndResume) {
-  // An admin's initial model of several chunks, downloaded in two pieces.
-  server_.Join("north");
-  const auto layout = *Layout::Create({{"w", {1'500'000}}});
-  const std::string bytes =
-      testing::EncodeFile({.spec = testing::SmallSpec()}, testing::RandomState(layout, 5));
-  const std::string digest = Sha256Of(bytes);
-  const auto stub = v1::BlobService::NewStub(LiveServer::Channel(server_.AdminHome()));
-  ASSERT_THAT(UploadBlob(*stub, AsBytes(bytes), digest, "", {}), IsOk());
-  ASSERT_THAT(UploadBlob(*stub, AsBytes(bytes), digest, "", {}), IsOk());  // held already
-  Submit(digest);
-  const auto path = server_.folder() / "pulled";
-  ASSERT_THAT(WriteFileAtomically(path.string() + "." + digest.substr(0, 16) + ".part",
-                                  bytes.substr(0, 2'345'678)),
-              IsOk());
-  ASSERT_THAT(DownloadBlob(*stub, digest, path, {}), IsOk());
-  EXPECT_EQ(Sha256Of(MappedFile::Open(path)->bytes()), digest);
-
-  // A part that is not of this blob is found out, dropped, and the next attempt is whole.
-  std::filesystem::remove(path);
-  ASSERT_THAT(
-      WriteFileAtomically(path.string() + "." + digest.substr(0, 16) + ".part", "other bytes"),
-      IsOk());
-  EXPECT_THAT(DownloadBlob(*stub, digest, path, {}), StatusIs(absl::StatusCode::kDataLoss));
-  EXPECT_FALSE(std::filesystem::exists(path));
-  EXPECT_THAT(DownloadBlob(*stub, digest, path, {}), IsOk());
-
-  // The same into memory.
-  const auto part = server_.folder() / "memory.part";
-  std::string held = bytes.substr(0, 2'345'678);
-  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size(), held, part, {}), IsOk());
-  EXPECT_TRUE(held == bytes);
-  held = "other bytes";
-  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size(), held, part, {}),
-              StatusIs(absl::StatusCode::kDataLoss));
-  EXPECT_EQ(held, "");
-  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size() - 1, held, part, {}),
-              StatusIs(absl::StatusCode::kResourceExhausted));
-
-  // What a process before this one wrote down of it is not fetched again.
-  held.clear();
-  ASSERT_THAT(WriteFileAtomically(part, bytes.substr(0, 2'345'678)), IsOk());
-  std::uint64_t first = 0;
-  const auto on_chunk = [&](std::uint64_t done, std::uint64_t) {
-    if (first == 0) first = done;
-  };
-  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size(), held, part, {}, on_chunk), IsOk());
-  EXPECT_TRUE(held == bytes);
-  EXPECT_GT(first, 2'345'678U);
-  EXPECT_FALSE(std::filesystem::exists(part));
-}
-
 TEST_F(ServerTest, HospitalAtATaskSaysHowFarItIsAndHearsWhenItHasEnded) {
   CoordinatorClient north(server_.Join("north"), {});
   const std::string run = Submit();
@@ -369,7 +238,7 @@ TEST_F(ServerTest, HospitalAtATaskSaysHowFarItIsAndHearsWhenItHasEnded) {
   v1::GetRunResponse shown;
   ASSERT_THAT(FromGrpc(server_.Admin()->GetRun(context.get(), request, &shown)), IsOk());
   ASSERT_EQ(shown.tasks_size(), 1);
-  EXPECT_EQ(shown.tasks(0).progress().done(), 3U);
+  EXPECT_EQ(shown.tasks(0).stage_done(), 3U);
   EXPECT_GT(shown.tasks(0).heard_unix_ms(), 0);
 
   // A hospital that comes back is given the task that it holds, at once.
@@ -383,41 +252,6 @@ TEST_F(ServerTest, HospitalAtATaskSaysHowFarItIsAndHearsWhenItHasEnded) {
   v1::CancelRunResponse cancelled;
   ASSERT_THAT(FromGrpc(server_.Admin()->CancelRun(cancelling.get(), cancel, &cancelled)), IsOk());
   EXPECT_EQ(*north.ReportProgress(progress, {}), true);
-}
-
-TEST_F(ServerTest, UploadGoesOnWhereItWasCut) {
-  server_.Join("north");
-  const auto layout = *Layout::Create({{"w", {1'500'000}}});
-  const std::string bytes =
-      testing::EncodeFile({.spec = testing::SmallSpec()}, testing::RandomState(layout, 6));
-  const std::string digest = Sha256Of(bytes);
-  const auto stub = v1::BlobService::NewStub(LiveServer::Channel(server_.AdminHome()));
-  v1::StatUploadRequest stat;
-  stat.mutable_blob()->set_digest(digest);
-  stat.mutable_blob()->set_size_bytes(bytes.size());
-  {
-    v1::UploadRequest request;
-    *request.mutable_header()->mutable_blob() = stat.blob();
-    v1::UploadResponse response;
-    CallContext context(kTimeout, {});
-    const auto writer = stub->Upload(context.get(), &response);
-    ASSERT_TRUE(writer->Write(request));
-    request.set_data(bytes.substr(0, 1'234'567));
-    ASSERT_TRUE(writer->Write(request));
-    writer->WritesDone();
-    EXPECT_FALSE(writer->Finish().ok());
-  }
-  const auto held = [&] {
-    CallContext context(kTimeout, {});
-    v1::StatUploadResponse response;
-    EXPECT_TRUE(stub->StatUpload(context.get(), stat, &response).ok());
-    return response;
-  };
-  EXPECT_EQ(held().held_bytes(), 1'234'567U);
-  ASSERT_THAT(UploadBlob(*stub, AsBytes(bytes), digest, "", {}), IsOk());
-  EXPECT_TRUE(held().complete());
-  Submit(digest);
-  EXPECT_THAT(DownloadBlob(*stub, digest, server_.folder() / "pulled", {}), IsOk());
 }
 
 TEST_F(ServerTest, RunsAreStillThereAfterARestart) {
@@ -486,45 +320,6 @@ TEST(InitServer, DoesNotTouchAFolderThatLooksHalfMade) {
   EXPECT_THAT(InitServer(folder / "s", options, SystemClock().Now()),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("not empty")));
   EXPECT_EQ(*ReadFile(folder / "s/ca/ca.crt"), before);
-}
-
-// Every field of free size in what a hospital can send: the model file's chunks, which are admitted
-// as a model of known size and layout, and text and counts, which the client fills itself. An image
-// has no other way out; a field that is added shows up here.
-TEST(Wire, FieldsOfFreeSizeThatLeaveAHospitalAreKnown) {
-  std::vector<const google::protobuf::Descriptor*> todo;
-  const auto* file = google::protobuf::DescriptorPool::generated_pool();
-  for (const std::string service :
-       {"CoordinatorService", "ModelService", "BlobService", "EnrolmentService"}) {
-    const auto* descriptor = file->FindServiceByName("consilium.v1." + service);
-    ASSERT_NE(descriptor, nullptr) << service;
-    for (int i = 0; i < descriptor->method_count(); ++i) {
-      todo.push_back(descriptor->method(i)->input_type());
-    }
-  }
-  using Field = google::protobuf::FieldDescriptor;
-  std::set<std::string> fields;
-  std::set<std::string> seen;
-  while (!todo.empty()) {
-    const auto* message = todo.back();
-    todo.pop_back();
-    if (!seen.insert(message->full_name()).second) continue;
-    for (int i = 0; i < message->field_count(); ++i) {
-      const Field* field = message->field(i);
-      if (field->message_type() != nullptr) todo.push_back(field->message_type());
-      if (field->is_repeated() || field->type() == Field::TYPE_BYTES ||
-          field->type() == Field::TYPE_STRING) {
-        fields.insert(field->full_name().substr(std::string("consilium.v1.").size()));
-      }
-    }
-  }
-  EXPECT_THAT(fields,
-              ::testing::UnorderedElementsAre(
-                  "UploadRequest.data", "BlobRef.digest", "UploadRequest.Header.task_id",
-                  "StatUploadRequest.task_id", "DownloadRequest.digest", "ListModelsRequest.run_id",
-                  "NextTaskRequest.software", "TaskProgress.task_id", "ReportTaskRequest.task_id",
-                  "TaskResult.blob_digest", "TaskFailure.reason", "Evaluation.confusion",
-                  "Evaluation.histogram", "JoinRequest.token", "JoinRequest.request_pem"));
 }
 
 }  // namespace

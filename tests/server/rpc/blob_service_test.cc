@@ -1,0 +1,120 @@
+// Model files up and down: whose they are, and where they go on when they were cut.
+
+#include "server/rpc/blob_service.h"
+
+#include "common/base/file.h"
+#include "common/rpc/blob_transfer.h"
+#include "tests/server/rpc/server_fixture.h"
+
+namespace consilium {
+namespace {
+
+using testing::IsOk;
+using testing::LiveServer;
+using testing::StatusIs;
+
+using BlobServiceTest = ServerTest;
+
+TEST_F(BlobServiceTest, UploadsAreForTheSitesOwnOpenTask) {
+  CoordinatorClient north(server_.Join("north"), {});
+  CoordinatorClient south(server_.Join("south"), {});
+  Submit();
+  ASSERT_OK_AND_ASSIGN(const auto task, north.NextTask(std::chrono::seconds(10)));
+  const std::string bytes = "some bytes";
+  EXPECT_THAT(south.Upload(AsBytes(bytes), Sha256Of(bytes), task->task_id()), StatusIs(kDenied));
+  EXPECT_THAT(north.Upload(AsBytes(bytes), Sha256Of(bytes), "no.such.task"), StatusIs(kDenied));
+  v1::ReportTaskRequest report;
+  report.set_task_id(task->task_id());
+  report.mutable_failure()->set_reason("sabotage");
+  EXPECT_THAT(south.ReportTask(report), StatusIs(kDenied));
+}
+
+TEST_F(BlobServiceTest, LargeBlobsGoBothWaysAndResume) {
+  // An admin's initial model of several chunks, downloaded in two pieces.
+  server_.Join("north");
+  const auto layout = *Layout::Create({{"w", {1'500'000}}});
+  const std::string bytes =
+      testing::EncodeFile({.spec = testing::SmallSpec()}, testing::RandomState(layout, 5));
+  const std::string digest = Sha256Of(bytes);
+  const auto stub = v1::BlobService::NewStub(LiveServer::Channel(server_.AdminHome()));
+  ASSERT_THAT(UploadBlob(*stub, AsBytes(bytes), digest, "", {}), IsOk());
+  ASSERT_THAT(UploadBlob(*stub, AsBytes(bytes), digest, "", {}), IsOk());  // held already
+  Submit(digest);
+  const auto path = server_.folder() / "pulled";
+  ASSERT_THAT(WriteFileAtomically(path.string() + "." + digest.substr(0, 16) + ".part",
+                                  bytes.substr(0, 2'345'678)),
+              IsOk());
+  ASSERT_THAT(DownloadBlob(*stub, digest, path, {}), IsOk());
+  EXPECT_EQ(Sha256Of(MappedFile::Open(path)->bytes()), digest);
+
+  // A part that is not of this blob is found out, dropped, and the next attempt is whole.
+  std::filesystem::remove(path);
+  ASSERT_THAT(
+      WriteFileAtomically(path.string() + "." + digest.substr(0, 16) + ".part", "other bytes"),
+      IsOk());
+  EXPECT_THAT(DownloadBlob(*stub, digest, path, {}), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_THAT(DownloadBlob(*stub, digest, path, {}), IsOk());
+
+  // The same into memory.
+  const auto part = server_.folder() / "memory.part";
+  std::string held = bytes.substr(0, 2'345'678);
+  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size(), held, part, {}), IsOk());
+  EXPECT_TRUE(held == bytes);
+  held = "other bytes";
+  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size(), held, part, {}),
+              StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(held, "");
+  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size() - 1, held, part, {}),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+
+  // What a process before this one wrote down of it is not fetched again.
+  held.clear();
+  ASSERT_THAT(WriteFileAtomically(part, bytes.substr(0, 2'345'678)), IsOk());
+  std::uint64_t first = 0;
+  const auto on_chunk = [&](std::uint64_t done, std::uint64_t) {
+    if (first == 0) first = done;
+  };
+  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size(), held, part, {}, on_chunk), IsOk());
+  EXPECT_TRUE(held == bytes);
+  EXPECT_GT(first, 2'345'678U);
+  EXPECT_FALSE(std::filesystem::exists(part));
+}
+
+TEST_F(BlobServiceTest, UploadGoesOnWhereItWasCut) {
+  server_.Join("north");
+  const auto layout = *Layout::Create({{"w", {1'500'000}}});
+  const std::string bytes =
+      testing::EncodeFile({.spec = testing::SmallSpec()}, testing::RandomState(layout, 6));
+  const std::string digest = Sha256Of(bytes);
+  const auto stub = v1::BlobService::NewStub(LiveServer::Channel(server_.AdminHome()));
+  v1::StatUploadRequest stat;
+  stat.mutable_blob()->set_digest(digest);
+  stat.mutable_blob()->set_size_bytes(bytes.size());
+  {
+    v1::UploadRequest request;
+    *request.mutable_header()->mutable_blob() = stat.blob();
+    v1::UploadResponse response;
+    CallContext context(kTimeout, {});
+    const auto writer = stub->Upload(context.get(), &response);
+    ASSERT_TRUE(writer->Write(request));
+    request.set_data(bytes.substr(0, 1'234'567));
+    ASSERT_TRUE(writer->Write(request));
+    writer->WritesDone();
+    EXPECT_FALSE(writer->Finish().ok());
+  }
+  const auto held = [&] {
+    CallContext context(kTimeout, {});
+    v1::StatUploadResponse response;
+    EXPECT_TRUE(stub->StatUpload(context.get(), stat, &response).ok());
+    return response;
+  };
+  EXPECT_EQ(held().held_bytes(), 1'234'567U);
+  ASSERT_THAT(UploadBlob(*stub, AsBytes(bytes), digest, "", {}), IsOk());
+  EXPECT_TRUE(held().complete());
+  Submit(digest);
+  EXPECT_THAT(DownloadBlob(*stub, digest, server_.folder() / "pulled", {}), IsOk());
+}
+
+}  // namespace
+}  // namespace consilium
