@@ -5,6 +5,7 @@ Each scenario gives the run's JSON and figures; scenarios may run at once.
 
 import contextlib
 import ctypes
+import os
 import signal
 import threading
 import time
@@ -119,7 +120,8 @@ def stuck(folder, cohorts):
 
         hold_main_thread(federation.processes["south"].pid, speaks)
         shown = federation.wait(run_id, 150)
-        federation.processes["south"].kill()
+        # Not by Popen, which takes the stop of a held process for its end.
+        os.kill(federation.processes["south"].pid, signal.SIGKILL)
         return shown, {"rounds": round_seconds(federation)}
 
 
