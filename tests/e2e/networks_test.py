@@ -85,7 +85,8 @@ class NetworksTest(unittest.TestCase):
 
     def test_download_goes_on_in_the_next_process(self):
         figures = self.check("download", self.wanted_large)
-        self.assertLess(networks.fetched_twice(figures, self.size), 2)
+        # Of 43 chunks; what lay in the sockets' buffers, up to 6 MB, died with the process.
+        self.assertLess(networks.fetched_twice(figures, self.size), 8)
 
     def test_loss_of_packets(self):
         if "loss" not in self.results:
