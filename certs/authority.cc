@@ -2,18 +2,22 @@
 
 #include <arpa/inet.h>
 
+#include "certs/passphrase.h"
 #include "common/base/file.h"
 
 namespace consilium {
 namespace {
 
-constexpr char kCertificateFile[] = "ca.crt";
-constexpr char kKeyFile[] = "ca.key";
+namespace fs = std::filesystem;
+
+constexpr char kRootCertificate[] = "ca.crt";
+constexpr char kRootKey[] = "ca.key";
+constexpr char kRootFolder[] = "root";
 
 CertificateOptions ClientOptions(const Identity& identity, TimePoint now) {
   return {.common_name = identity.name,
           .subject_alternative_names = {"URI:" + identity.ToUri()},
-          .server = false,
+          .purpose = Purpose::kClient,
           .now = now,
           .validity = Authority::kCertificateValidity};
 }
@@ -27,64 +31,121 @@ StatusOr<std::string> HostName(std::string_view host) {
   return "DNS:" + text;
 }
 
+StatusOr<std::string> ToKeyPem(const PrivateKey& key) {
+  CSL_ASSIGN_OR_RETURN(const std::string passphrase, KeyPassphrase());
+  return key.ToPem(passphrase);
+}
+
+StatusOr<Issuer> ReadIssuer(const fs::path& certificate_file, const fs::path& key_file) {
+  CSL_ASSIGN_OR_RETURN(const std::string pem, ReadFile(certificate_file));
+  CSL_ASSIGN_OR_RETURN(const Certificate certificate, Certificate::FromPem(pem));
+  CSL_ASSIGN_OR_RETURN(const std::string key_pem, ReadFile(key_file));
+  CSL_ASSIGN_OR_RETURN(const std::string passphrase, KeyPassphrase());
+  const auto key = PrivateKey::FromPem(key_pem, passphrase);
+  if (!key.ok()) return Annotate(key.status(), key_file.string());
+  if (!certificate.Matches(*key)) {
+    return FailedPrecondition("{} is not the key of {}", key_file.string(),
+                              certificate_file.string());
+  }
+  return Issuer{certificate, *key};
+}
+
+// Makes an issuing CA below the root and puts it into the folder.
+Status WriteIssuing(const fs::path& folder, const Issuer& root, TimePoint now) {
+  CSL_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::Generate());
+  const std::string name = fmt::format("{} issuing", root.certificate.Subject());
+  CSL_ASSIGN_OR_RETURN(const Certificate certificate,
+                       IssueAuthority(root, key, name, now, Authority::kIssuingValidity));
+  const CertificateOptions options{
+      .common_name = "trial", .subject_alternative_names = {"DNS:trial"}, .now = now};
+  CSL_ASSIGN_OR_RETURN(const Certificate trial, IssueCertificate({certificate, key}, key, options));
+  const Status usable = VerifyChain({trial, certificate}, root.certificate, Purpose::kClient, now);
+  if (!usable.ok()) {
+    return FailedPrecondition("'{}' cannot have an issuing CA below it: {}",
+                              root.certificate.Subject(), std::string(usable.message()));
+  }
+  CSL_ASSIGN_OR_RETURN(const std::string key_pem, ToKeyPem(key));
+  CSL_ASSIGN_OR_RETURN(const std::string pem, certificate.ToPem());
+  return WriteFileAtomically(folder / Authority::kIssuingFile, key_pem + pem, kPrivateMode);
+}
+
 }  // namespace
 
 Status CheckHost(std::string_view host) { return HostName(host).status(); }
 
-StatusOr<Authority> Authority::Create(const std::filesystem::path& folder,
-                                      std::string_view federation, TimePoint now) {
+StatusOr<Authority> Authority::Create(const fs::path& folder, std::string_view federation,
+                                      TimePoint now) {
   CSL_RETURN_IF_ERROR(CheckName("federation", federation));
-  if (std::filesystem::exists(folder / kKeyFile)) {
+  if (fs::exists(folder / kRootCertificate)) {
     return AlreadyExists("{} holds a certificate authority already", folder.string());
   }
   CSL_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::Generate());
-  CSL_ASSIGN_OR_RETURN(const Certificate certificate,
-                       CreateAuthorityCertificate(key, fmt::format("{} federation CA", federation),
-                                                  now, kAuthorityValidity));
-  CSL_ASSIGN_OR_RETURN(const std::string key_pem, key.ToPem());
+  CSL_ASSIGN_OR_RETURN(
+      const Certificate certificate,
+      CreateRoot(key, fmt::format("{} federation CA", federation), now, kRootValidity));
+  CSL_ASSIGN_OR_RETURN(const std::string key_pem, ToKeyPem(key));
   CSL_ASSIGN_OR_RETURN(const std::string pem, certificate.ToPem());
-  CSL_RETURN_IF_ERROR(MakeFolders(folder));
-  CSL_RETURN_IF_ERROR(WriteFileAtomically(folder / kKeyFile, key_pem, kPrivateMode));
-  CSL_RETURN_IF_ERROR(WriteFileAtomically(folder / kCertificateFile, pem));
-  return Authority(certificate, pem, key);
+  CSL_RETURN_IF_ERROR(MakeFolders(folder / kRootFolder));
+  CSL_RETURN_IF_ERROR(WriteFileAtomically(folder / kRootFolder / kRootKey, key_pem, kPrivateMode));
+  CSL_RETURN_IF_ERROR(WriteFileAtomically(folder / kRootFolder / kRootCertificate, pem));
+  CSL_RETURN_IF_ERROR(WriteIssuing(folder, {certificate, key}, now));
+  CSL_RETURN_IF_ERROR(WriteFileAtomically(folder / kRootCertificate, pem));
+  return Load(folder);
 }
 
-StatusOr<Authority> Authority::Load(const std::filesystem::path& folder) {
-  CSL_ASSIGN_OR_RETURN(const std::string pem, ReadFile(folder / kCertificateFile));
-  CSL_ASSIGN_OR_RETURN(const Certificate certificate, Certificate::FromPem(pem));
-  CSL_ASSIGN_OR_RETURN(const std::string key_pem, ReadFile(folder / kKeyFile));
-  CSL_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::FromPem(key_pem));
-  if (!certificate.Matches(key)) {
-    return FailedPrecondition("{}: ca.key is not the key of ca.crt", folder.string());
+StatusOr<Authority> Authority::Load(const fs::path& folder) {
+  CSL_ASSIGN_OR_RETURN(const std::string root_pem, ReadFile(folder / kRootCertificate));
+  CSL_ASSIGN_OR_RETURN(const Certificate root, Certificate::FromPem(root_pem));
+  const fs::path issuing = folder / kIssuingFile;
+  if (!fs::exists(issuing)) {  // from before version 0.3
+    CSL_ASSIGN_OR_RETURN(Issuer issuer, ReadIssuer(folder / kRootCertificate, folder / kRootKey));
+    return Authority(root, root_pem, std::move(issuer), "");
   }
-  return Authority(certificate, pem, key);
+  CSL_ASSIGN_OR_RETURN(Issuer issuer, ReadIssuer(issuing, issuing));
+  if (!issuer.certificate.IsIssuedBy(root)) {
+    return FailedPrecondition("{}: the issuing CA is not of the root in {}", folder.string(),
+                              kRootCertificate);
+  }
+  CSL_ASSIGN_OR_RETURN(std::string issuing_pem, issuer.certificate.ToPem());
+  return Authority(root, root_pem, std::move(issuer), std::move(issuing_pem));
+}
+
+Status Authority::RenewIssuing(const fs::path& folder, const fs::path& root_folder, TimePoint now) {
+  CSL_ASSIGN_OR_RETURN(const Issuer root,
+                       ReadIssuer(folder / kRootCertificate, root_folder / kRootKey));
+  return WriteIssuing(folder, root, now);
+}
+
+StatusOr<std::string> Authority::ToChain(const StatusOr<Certificate>& certificate) const {
+  CSL_RETURN_IF_ERROR(certificate.status());
+  CSL_ASSIGN_OR_RETURN(const std::string pem, certificate->ToPem());
+  return pem + issuing_pem_;
 }
 
 StatusOr<std::string> Authority::IssueFromRequest(std::string_view request_pem,
                                                   const Identity& identity, TimePoint now) const {
   CSL_ASSIGN_OR_RETURN(const SigningRequest request, SigningRequest::FromPem(request_pem));
-  CSL_ASSIGN_OR_RETURN(const Certificate certificate,
-                       IssueCertificate(certificate_, key_, request, ClientOptions(identity, now)));
-  return certificate.ToPem();
+  return ToChain(IssueCertificate(issuer_, request, ClientOptions(identity, now)));
 }
 
 StatusOr<std::string> Authority::IssueClient(const PrivateKey& key, const Identity& identity,
                                              TimePoint now) const {
-  CSL_ASSIGN_OR_RETURN(const Certificate certificate,
-                       IssueCertificate(certificate_, key_, key, ClientOptions(identity, now)));
-  return certificate.ToPem();
+  return ToChain(IssueCertificate(issuer_, key, ClientOptions(identity, now)));
 }
 
 StatusOr<std::string> Authority::IssueServer(const PrivateKey& key, const Identity& identity,
                                              std::string_view host, TimePoint now) const {
   CSL_ASSIGN_OR_RETURN(const std::string host_name, HostName(host));
   CertificateOptions options = ClientOptions(identity, now);
-  options.server = true;
+  options.purpose = Purpose::kServer;
   options.subject_alternative_names.insert(options.subject_alternative_names.end(),
                                            {host_name, "DNS:localhost", "IP:127.0.0.1"});
-  CSL_ASSIGN_OR_RETURN(const Certificate certificate,
-                       IssueCertificate(certificate_, key_, key, options));
-  return certificate.ToPem();
+  return ToChain(IssueCertificate(issuer_, key, options));
+}
+
+StatusOr<std::string> Authority::IssueRevocationList(const std::vector<std::string>& serials,
+                                                     TimePoint now) const {
+  return consilium::IssueRevocationList(issuer_, serials, now, now + kRevocationListValidity);
 }
 
 }  // namespace consilium

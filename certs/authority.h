@@ -1,31 +1,48 @@
 #pragma once
 
-// The federation's certificate authority: one self-signed P-256 certificate and its key in a folder
-// (ca.crt, and ca.key with mode 0600), and the certificates it issues.
+// The federation's certificate authority: a root that everybody trusts and whose key is kept
+// offline, and the issuing CA below it that signs the certificates. A folder holds
+//
+//   ca.crt                    the root's certificate
+//   issuing.pem               the issuing CA's key and certificate; mode 0600
+//   root/ca.key, root/ca.crt  the root's key: made here, to be taken away
+//
+// In a federation from before version 0.3 the root issues by itself, and its ca.key lies beside
+// ca.crt.
 
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "certs/identity.h"
 #include "common/base/clock.h"
-#include "common/crypto/certificate.h"
+#include "common/crypto/issue.h"
 
 namespace consilium {
 
 // INVALID_ARGUMENT unless a server certificate can name the host: a name, or an IPv4 address.
 Status CheckHost(std::string_view host);
 
-// Immutable once made; thread-safe.
+// Immutable once made; thread-safe. Certificates come as PEM chains: the certificate, then the
+// issuing CA's.
 class Authority {
  public:
-  static constexpr std::chrono::days kAuthorityValidity{3650};
+  static constexpr std::chrono::days kRootValidity{3650};
+  static constexpr std::chrono::days kIssuingValidity{1825};
   static constexpr std::chrono::days kCertificateValidity{365};
 
-  // Makes a new authority in the folder. ALREADY_EXISTS if one is there.
+  // Makes a new root and its issuing CA in the folder. ALREADY_EXISTS if an authority is there.
   static StatusOr<Authority> Create(const std::filesystem::path& folder,
                                     std::string_view federation, TimePoint now);
   static StatusOr<Authority> Load(const std::filesystem::path& folder);
+  // Puts another issuing CA in the place of the folder's, signed by the root whose ca.key lies in
+  // `root_folder`. Certificates of the former one stay good. FAILED_PRECONDITION where the root is
+  // another one's, or may have none below it.
+  static Status RenewIssuing(const std::filesystem::path& folder,
+                             const std::filesystem::path& root_folder, TimePoint now);
+  // The file that changes when the issuing CA does.
+  static constexpr char kIssuingFile[] = "issuing.pem";
 
   // A client certificate for the public key of a request; what the request says of names is
   // ignored.
@@ -39,17 +56,28 @@ class Authority {
   // machine.
   StatusOr<std::string> IssueServer(const PrivateKey& key, const Identity& identity,
                                     std::string_view host, TimePoint now) const;
+  // A list, due again after kRevocationListValidity.
+  static constexpr std::chrono::days kRevocationListValidity{7};
+  StatusOr<std::string> IssueRevocationList(const std::vector<std::string>& serials,
+                                            TimePoint now) const;
 
-  const Certificate& certificate() const { return certificate_; }
-  const std::string& pem() const { return pem_; }
+  const Certificate& root() const { return root_; }
+  const std::string& root_pem() const { return root_pem_; }
+  const Certificate& issuing() const { return issuer_.certificate; }
 
  private:
-  Authority(Certificate certificate, std::string pem, PrivateKey key)
-      : certificate_(std::move(certificate)), pem_(std::move(pem)), key_(std::move(key)) {}
+  Authority(Certificate root, std::string root_pem, Issuer issuer, std::string issuing_pem)
+      : root_(std::move(root)),
+        root_pem_(std::move(root_pem)),
+        issuer_(std::move(issuer)),
+        issuing_pem_(std::move(issuing_pem)) {}
 
-  Certificate certificate_;
-  std::string pem_;
-  PrivateKey key_;
+  StatusOr<std::string> ToChain(const StatusOr<Certificate>& certificate) const;
+
+  Certificate root_;
+  std::string root_pem_;
+  Issuer issuer_;
+  std::string issuing_pem_;  // empty where the root issues by itself
 };
 
 }  // namespace consilium

@@ -9,19 +9,22 @@ namespace {
 
 constexpr std::string_view kScheme = "spiffe://";
 constexpr std::size_t kMaxName = 63;
-constexpr std::array<std::string_view, 3> kRoleNames = {"hospital", "coordinator", "admin"};
+constexpr std::array<std::string_view, kRoles> kRoleNames = {"hospital", "coordinator", "admin",
+                                                             "observer", "inference"};
 
 bool IsAlphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
-
-StatusOr<Role> ParseRole(std::string_view name) {
-  const auto found = std::find(kRoleNames.begin(), kRoleNames.end(), name);
-  if (found == kRoleNames.end()) return InvalidArgument("unknown role '{}'", name);
-  return static_cast<Role>(found - kRoleNames.begin());
-}
 
 }  // namespace
 
 std::string_view RoleName(Role role) { return kRoleNames[static_cast<std::size_t>(role)]; }
+
+StatusOr<Role> ParseRole(std::string_view name) {
+  const auto found = std::find(kRoleNames.begin(), kRoleNames.end(), name);
+  if (found == kRoleNames.end()) {
+    return InvalidArgument("unknown role '{}', want one of {}", name, fmt::join(kRoleNames, ", "));
+  }
+  return static_cast<Role>(found - kRoleNames.begin());
+}
 
 std::string Identity::ToUri() const {
   return fmt::format("{}{}/{}/{}", kScheme, federation, RoleName(role), name);

@@ -2,6 +2,7 @@
 
 // Who a certificate speaks for: spiffe://FEDERATION/ROLE/NAME in its URI subject alternative name.
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -10,9 +11,19 @@
 
 namespace consilium {
 
-enum class Role { kHospital, kCoordinator, kAdmin };
+// Their numbers stand in the coordinator's database.
+enum class Role {
+  kHospital,     // trains, and pulls the models
+  kCoordinator,  // the server itself: answers, and calls nothing
+  kAdmin,        // invites, revokes, launches runs
+  kObserver,     // reads what admins read: who takes part, runs and their results
+  kInference,    // pulls released models
+};
+inline constexpr std::size_t kRoles = 5;
 
 std::string_view RoleName(Role role);
+// INVALID_ARGUMENT with the names there are.
+StatusOr<Role> ParseRole(std::string_view name);
 
 struct Identity {
   std::string federation;

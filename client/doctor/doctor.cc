@@ -23,6 +23,8 @@ constexpr std::chrono::minutes kMuchSkew{4};  // certificates are dated five min
 constexpr double kRareShare = 0.05;
 constexpr char kAskForInvitation[] =
     "ask the coordinator for a new invitation, and join again in a new folder";
+constexpr char kRenew[] =
+    "consilium-client renew; once it has expired, ask the coordinator for a new invitation";
 
 std::string Text(const Status& status) { return std::string(status.message()); }
 
@@ -39,11 +41,12 @@ std::optional<Home> ExamineIdentity(const fs::path& folder, std::vector<Diagnosi
     found.push_back(Error("IDENTITY", Text(identity.status()), kAskForInvitation));
     return std::nullopt;
   }
-  found.push_back(Fine("IDENTITY", fmt::format("hospital '{}' of federation '{}'", identity->name,
-                                               identity->federation)));
+  found.push_back(
+      Fine("IDENTITY", fmt::format("{} '{}' of federation '{}'", RoleName(identity->role),
+                                   identity->name, identity->federation)));
   found.push_back(DiagnoseSecret(folder / "identity.key"));
   found.push_back(DiagnoseCertificate("this hospital's certificate", *certificate,
-                                      SystemClock().Now(), kAskForInvitation));
+                                      SystemClock().Now(), kRenew));
   return *std::move(home);
 }
 
@@ -57,7 +60,9 @@ Diagnosis DiagnoseTls(const Home& home) {
                  "ask whether something at the hospital's border ends TLS, and have this address "
                  "left out of it");
   }
-  if (chain->empty() || !chain->front().IsIssuedBy(*authority)) {
+  // At a time when it is valid: this machine's clock is another question.
+  if (chain->empty() ||
+      !VerifyChain(*chain, *authority, Purpose::kServer, chain->front().NotBefore()).ok()) {
     return Error("TLS",
                  fmt::format("{} shows a certificate of '{}', not of this federation's CA: "
                              "something intercepts TLS, or the coordinator was made anew",

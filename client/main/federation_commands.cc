@@ -27,20 +27,35 @@ struct JoinOptions {
   int threads = 0;
 };
 
-Status Join(const JoinOptions& options, const std::stop_token& stop) {
-  CSL_ASSIGN_OR_RETURN(
-      const std::string site,
-      JoinFederation(options.address, options.token, options.ca_sha256, options.dir, stop));
+// What a hospital that has joined is told.
+Status PrepareHospital(const JoinOptions& options) {
   const fs::path settings = fs::path(options.dir) / kSiteFile;
   if (!fs::exists(settings)) {
     const std::string data =
         options.data.empty() ? "" : fs::absolute(options.data).lexically_normal().string();
     CSL_RETURN_IF_ERROR(WriteFileAtomically(settings, NewSiteYaml(data, options.threads)));
   }
-  fmt::print("Joined as '{0}'. Key and certificate are in {1}.\n", site, options.dir);
   if (options.data.empty()) fmt::print("Say in {} where the images are.\n", settings.string());
   fmt::print("Start the agent: consilium-client start --dir {}\n", options.dir);
   return OkStatus();
+}
+
+Status Join(const JoinOptions& options, const std::stop_token& stop) {
+  CSL_ASSIGN_OR_RETURN(
+      const Identity identity,
+      JoinFederation(options.address, options.token, options.ca_sha256, options.dir, stop));
+  fmt::print("Joined as {} '{}'. Key and certificate are in {}.\n", RoleName(identity.role),
+             identity.name, options.dir);
+  switch (identity.role) {
+    case Role::kHospital:
+      return PrepareHospital(options);
+    case Role::kInference:
+      fmt::print("Fetch the model: consilium-client pull --dir {}\n", options.dir);
+      return OkStatus();
+    default:
+      fmt::print("See what runs: consilium-ctl --dir {} run list\n", options.dir);
+      return OkStatus();
+  }
 }
 
 struct PullOptions {
@@ -79,7 +94,7 @@ Status CheckUsable(const fs::path& path, const PullOptions& options) {
 Status Pull(const PullOptions& options, const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(const Home home, ReadHome(options.dir));
   CoordinatorClient client(home, stop);
-  CSL_ASSIGN_OR_RETURN(const v1::ListModelsResponse list, Retry(client.channel(), stop, [&] {
+  CSL_ASSIGN_OR_RETURN(const v1::ListModelsResponse list, Retry(*client.channel(), stop, [&] {
                          return client.ListModels(options.run);
                        }));
   CSL_ASSIGN_OR_RETURN(const v1::ModelRef chosen, ChooseModel(list, options));
@@ -93,7 +108,7 @@ Status Pull(const PullOptions& options, const std::stop_token& stop) {
   std::error_code error;
   fs::remove(fresh, error);
   CSL_RETURN_IF_ERROR(
-      Retry(client.channel(), stop, [&] { return client.Download(chosen.digest(), fresh); }));
+      Retry(*client.channel(), stop, [&] { return client.Download(chosen.digest(), fresh); }));
   if (const Status usable = CheckUsable(fresh, options); !usable.ok()) {
     fs::remove(fresh, error);
     return usable;
@@ -103,6 +118,14 @@ Status Pull(const PullOptions& options, const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(output));
   fmt::print("{}: {}\nsha256 {}\n", output.string(), Describe(model.info, *model.state.layout),
              chosen.digest());
+  return OkStatus();
+}
+
+Status Renew(const std::string& dir, const std::stop_token& stop) {
+  CSL_ASSIGN_OR_RETURN(const Home home, ReadHome(dir));
+  CSL_RETURN_IF_ERROR(CoordinatorClient(home, stop).RenewIdentity(dir));
+  fmt::print("{} has another key and certificate. An agent that runs takes them over by itself.\n",
+             dir);
   return OkStatus();
 }
 
@@ -147,6 +170,12 @@ void AddFederationCommands(CLI::App& app, CommandLine& line) {
       return RunAgent(*dir, line.stop);
     };
   });
+
+  command = app.add_subcommand(
+      "renew", "Get another key and certificate now; the agent does so by itself in time");
+  command->add_option("--dir", *dir, "The hospital's folder")->required();
+  command->callback(
+      [dir, &line] { line.command = [dir, &line] { return Renew(*dir, line.stop); }; });
 
   const auto json = std::make_shared<bool>(false);
   command =

@@ -2,7 +2,7 @@
 
 #include "client/rpc/fetch_authority.h"
 #include "common/base/file.h"
-#include "common/crypto/certificate.h"
+#include "common/crypto/issue.h"
 #include "common/rpc/blob_transfer.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/credentials.h"
@@ -64,10 +64,9 @@ v1::NextTaskRequest NewRequest() {
 
 }  // namespace
 
-StatusOr<std::string> JoinFederation(const std::string& address, const std::string& token,
-                                     const std::string& ca_sha256,
-                                     const std::filesystem::path& folder,
-                                     const std::stop_token& stop) {
+StatusOr<Identity> JoinFederation(const std::string& address, const std::string& token,
+                                  const std::string& ca_sha256, const std::filesystem::path& folder,
+                                  const std::stop_token& stop) {
   if (HasIdentity(folder)) {
     return AlreadyExists("{} holds an identity already; choose another folder", folder.string());
   }
@@ -82,7 +81,7 @@ StatusOr<std::string> JoinFederation(const std::string& address, const std::stri
                        RequestCertificate(endpoint, ca_pem, token, key, stop));
   CSL_ASSIGN_OR_RETURN(const Certificate certificate,
                        Certificate::FromPem(response.certificate_pem()));
-  CSL_ASSIGN_OR_RETURN(const Identity identity, IdentityOf(certificate));
+  CSL_ASSIGN_OR_RETURN(Identity identity, IdentityOf(certificate));
   if (!certificate.Matches(key) || identity.name != response.site()) {
     return DataLoss("the coordinator answered with a certificate that is not this hospital's");
   }
@@ -92,21 +91,40 @@ StatusOr<std::string> JoinFederation(const std::string& address, const std::stri
             .certificate_pem = response.certificate_pem()};
   CSL_ASSIGN_OR_RETURN(home.key_pem, key.ToPem());
   CSL_RETURN_IF_ERROR(WriteHome(folder, home));
-  return identity.name;
+  return identity;
 }
 
-CoordinatorClient::CoordinatorClient(const Home& home, std::stop_token stop)
-    : CoordinatorClient(
-          MakeChannel(home.endpoint,
-                      MutualTlsClient(home.ca_pem, {home.certificate_pem, home.key_pem})),
-          std::move(stop)) {}
+CoordinatorClient::Connection::Connection(const Home& home)
+    : channel(MakeChannel(home.endpoint,
+                          MutualTlsClient(home.ca_pem, {home.certificate_pem, home.key_pem}))),
+      tasks(v1::CoordinatorService::NewStub(channel)),
+      models(v1::ModelService::NewStub(channel)),
+      blobs(v1::BlobService::NewStub(channel)),
+      membership(v1::MembershipService::NewStub(channel)) {}
 
-CoordinatorClient::CoordinatorClient(std::shared_ptr<grpc::Channel> channel, std::stop_token stop)
-    : channel_(std::move(channel)),
-      stop_(std::move(stop)),
-      tasks_(v1::CoordinatorService::NewStub(channel_)),
-      models_(v1::ModelService::NewStub(channel_)),
-      blobs_(v1::BlobService::NewStub(channel_)) {}
+CoordinatorClient::CoordinatorClient(const Home& home, std::stop_token stop)
+    : stop_(std::move(stop)), connection_(std::make_shared<const Connection>(home)) {}
+
+std::shared_ptr<const CoordinatorClient::Connection> CoordinatorClient::connection() const {
+  MutexLock lock(mu_);
+  return connection_;
+}
+
+void CoordinatorClient::UseIdentity(const Home& home) {
+  auto connection = std::make_shared<const Connection>(home);
+  MutexLock lock(mu_);
+  connection_ = std::move(connection);
+}
+
+Status CoordinatorClient::RenewIdentity(const std::filesystem::path& folder) {
+  CSL_ASSIGN_OR_RETURN(HomeRenewal renewal, HomeRenewal::Begin(folder));
+  v1::RenewRequest request;
+  CSL_ASSIGN_OR_RETURN(*request.mutable_request_pem(), SigningRequest::Create(renewal.key()));
+  CallContext context(kTimeout, stop_);
+  v1::RenewResponse response;
+  CSL_RETURN_IF_ERROR(FromGrpc(connection()->membership->Renew(context.get(), request, &response)));
+  return renewal.Finish(response.certificate_pem());
+}
 
 StatusOr<std::optional<v1::Task>> CoordinatorClient::NextTask(std::chrono::seconds wait,
                                                               const std::string& in_hand) {
@@ -115,7 +133,7 @@ StatusOr<std::optional<v1::Task>> CoordinatorClient::NextTask(std::chrono::secon
   if (!in_hand.empty()) request.mutable_in_hand()->set_task_id(in_hand);
   CallContext context(wait + kPollSlack, stop_);
   v1::NextTaskResponse response;
-  CSL_RETURN_IF_ERROR(FromGrpc(tasks_->NextTask(context.get(), request, &response)));
+  CSL_RETURN_IF_ERROR(FromGrpc(connection()->tasks->NextTask(context.get(), request, &response)));
   coordinator_version_ = context.PeerVersion();
   if (!response.has_task()) return std::nullopt;
   return response.task();
@@ -127,14 +145,14 @@ StatusOr<bool> CoordinatorClient::ReportProgress(const v1::TaskProgress& progres
   *request.mutable_in_hand() = progress;
   CallContext context(kTimeout, stop);
   v1::NextTaskResponse response;
-  CSL_RETURN_IF_ERROR(FromGrpc(tasks_->NextTask(context.get(), request, &response)));
+  CSL_RETURN_IF_ERROR(FromGrpc(connection()->tasks->NextTask(context.get(), request, &response)));
   return response.in_hand_ended();
 }
 
 StatusOr<std::string> CoordinatorClient::ReportTask(const v1::ReportTaskRequest& report) {
   CallContext context(kReportTimeout, stop_);
   v1::ReportTaskResponse response;
-  CSL_RETURN_IF_ERROR(FromGrpc(tasks_->ReportTask(context.get(), report, &response)));
+  CSL_RETURN_IF_ERROR(FromGrpc(connection()->tasks->ReportTask(context.get(), report, &response)));
   return response.note();
 }
 
@@ -143,7 +161,8 @@ StatusOr<v1::ListModelsResponse> CoordinatorClient::ListModels(const std::string
   request.set_run_id(run);
   CallContext context(kTimeout, stop_);
   v1::ListModelsResponse response;
-  CSL_RETURN_IF_ERROR(FromGrpc(models_->ListModels(context.get(), request, &response)));
+  CSL_RETURN_IF_ERROR(
+      FromGrpc(connection()->models->ListModels(context.get(), request, &response)));
   return response;
 }
 
@@ -152,7 +171,7 @@ StatusOr<CoordinatorClient::Greeting> CoordinatorClient::Greet() {
   CallContext context(kTimeout, stop_);
   v1::ListModelsResponse response;
   const TimePoint asked = clock.Now();
-  CSL_RETURN_IF_ERROR(FromGrpc(models_->ListModels(context.get(), {}, &response)));
+  CSL_RETURN_IF_ERROR(FromGrpc(connection()->models->ListModels(context.get(), {}, &response)));
   const TimePoint middle = asked + (clock.Now() - asked) / 2;
   return Greeting{.version = context.PeerVersion(),
                   .clock_ahead = context.PeerTime().value_or(middle) - middle};
@@ -161,17 +180,17 @@ StatusOr<CoordinatorClient::Greeting> CoordinatorClient::Greet() {
 Status CoordinatorClient::Upload(std::span<const std::byte> bytes, const std::string& digest,
                                  const std::string& task_id, const std::stop_token& stop,
                                  const TransferCallback& on_chunk) {
-  return UploadBlob(*blobs_, bytes, digest, task_id, stop, on_chunk);
+  return UploadBlob(*connection()->blobs, bytes, digest, task_id, stop, on_chunk);
 }
 
 Status CoordinatorClient::Download(const std::string& digest, const std::filesystem::path& path) {
-  return DownloadBlob(*blobs_, digest, path, stop_);
+  return DownloadBlob(*connection()->blobs, digest, path, stop_);
 }
 
 Status CoordinatorClient::Download(const std::string& digest, std::uint64_t max_bytes,
                                    std::string& bytes, const std::filesystem::path& part,
                                    const std::stop_token& stop, const TransferCallback& on_chunk) {
-  return DownloadBlob(*blobs_, digest, max_bytes, bytes, part, stop, on_chunk);
+  return DownloadBlob(*connection()->blobs, digest, max_bytes, bytes, part, stop, on_chunk);
 }
 
 }  // namespace consilium

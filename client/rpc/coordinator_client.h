@@ -11,21 +11,22 @@
 #include <vector>
 
 #include "certs/home.h"
+#include "common/base/mutex.h"
 #include "common/base/status.h"
 #include "common/rpc/blob_transfer.h"
 #include "consilium/v1/blob.grpc.pb.h"
 #include "consilium/v1/coordinator.grpc.pb.h"
+#include "consilium/v1/membership.grpc.pb.h"
 
 namespace consilium {
 
 // Joins a federation: fetches the CA from the enrolment address ("HOST:PORT", "https://" allowed
 // before it) and compares it with the hash, makes a key in `folder`, has it certified with the
 // token. Nothing is written unless all of it works. PERMISSION_DENIED for a wrong hash or a refused
-// token. Gives the site's name.
-StatusOr<std::string> JoinFederation(const std::string& address, const std::string& token,
-                                     const std::string& ca_sha256,
-                                     const std::filesystem::path& folder,
-                                     const std::stop_token& stop);
+// token. Gives who the invitation was for.
+StatusOr<Identity> JoinFederation(const std::string& address, const std::string& token,
+                                  const std::string& ca_sha256, const std::filesystem::path& folder,
+                                  const std::stop_token& stop);
 
 // Calls of a hospital that has joined. Each is one attempt: IsTransient tells whether another may
 // succeed. Thread-safe but for what is said to be one thread's.
@@ -37,7 +38,9 @@ class CoordinatorClient {
   // a coordinator that does not say. For the thread that calls NextTask.
   const std::string& coordinator_version() const { return coordinator_version_; }
   // What the calls go through.
-  grpc::Channel& channel() const { return *channel_; }
+  std::shared_ptr<grpc::Channel> channel() const { return connection()->channel; }
+  // From now on calls are made with this identity; those under way go on with the former one.
+  void UseIdentity(const Home& home);
 
   // The site's task; none where there was none within the wait. `in_hand`: the task that this
   // hospital was at before, which it is given again if that is open; or empty.
@@ -58,6 +61,10 @@ class CoordinatorClient {
   };
   StatusOr<Greeting> Greet();
 
+  // Another key and certificate for the identity in `folder`, which must be the one that calls, and
+  // goes on to until UseIdentity: the former certificate stays good for some minutes.
+  Status RenewIdentity(const std::filesystem::path& folder);
+
   // See common/rpc/blob_transfer.h. CANCELLED once `stop` is asked for.
   Status Upload(std::span<const std::byte> bytes, const std::string& digest,
                 const std::string& task_id, const std::stop_token& stop = {},
@@ -68,14 +75,20 @@ class CoordinatorClient {
                   const TransferCallback& on_chunk = {});
 
  private:
-  const std::shared_ptr<grpc::Channel> channel_;
+  struct Connection {
+    explicit Connection(const Home& home);
+    const std::shared_ptr<grpc::Channel> channel;
+    const std::unique_ptr<v1::CoordinatorService::Stub> tasks;
+    const std::unique_ptr<v1::ModelService::Stub> models;
+    const std::unique_ptr<v1::BlobService::Stub> blobs;
+    const std::unique_ptr<v1::MembershipService::Stub> membership;
+  };
+  std::shared_ptr<const Connection> connection() const;
+
   const std::stop_token stop_;
   std::string coordinator_version_;
-  const std::unique_ptr<v1::CoordinatorService::Stub> tasks_;
-  const std::unique_ptr<v1::ModelService::Stub> models_;
-  const std::unique_ptr<v1::BlobService::Stub> blobs_;
-
-  CoordinatorClient(std::shared_ptr<grpc::Channel> channel, std::stop_token stop);
+  mutable Mutex mu_;
+  std::shared_ptr<const Connection> connection_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace consilium

@@ -6,7 +6,7 @@
 #include <random>
 
 #include "certs/home.h"
-#include "client/rpc/coordinator_client.h"
+#include "client/session/current_identity.h"
 #include "client/session/task_reporter.h"
 #include "client/session/task_store.h"
 #include "client/session/trainee.h"
@@ -55,7 +55,7 @@ class Agent {
  public:
   Agent(const Home& home, const v1::SiteConfig& site, const fs::path& folder,
         const std::stop_token& stop)
-      : client_(home, stop),
+      : identity_(home, folder, stop),
         site_(site),
         trainee_(site, folder / "cache"),
         store_(folder / "work"),
@@ -66,15 +66,16 @@ class Agent {
     reporter_.reset();
     std::string in_hand = store_.CheckpointedTask();
     while (!stop_.stop_requested()) {
-      const auto task = client_.NextTask(kPoll, in_hand);
+      identity_.KeepCurrent(SystemClock().Now());
+      const auto task = client().NextTask(kPoll, in_hand);
       if (!task.ok()) {
         CSL_RETURN_IF_ERROR(PauseAfter(task.status()));
         continue;
       }
       in_hand.clear();
-      if (std::exchange(known_version_, client_.coordinator_version()) !=
-          client_.coordinator_version()) {
-        spdlog::info("the coordinator is consilium {}", client_.coordinator_version());
+      if (std::exchange(known_version_, client().coordinator_version()) !=
+          client().coordinator_version()) {
+        spdlog::info("the coordinator is consilium {}", client().coordinator_version());
       }
       backoff_.Reset();
       if (!task->has_value()) {
@@ -94,7 +95,7 @@ class Agent {
     if (IsRefusal(status)) return status;
     const auto pause = backoff_.Next();
     spdlog::warn("{}; next attempt in {} ms", std::string(status.message()), pause.count());
-    Pause(client_.channel(), pause, stop_);
+    Pause(*client().channel(), pause, stop_);
     return OkStatus();
   }
 
@@ -120,7 +121,7 @@ class Agent {
     report.set_task_id(finished->task.task_id());
     *report.mutable_result() = std::move(finished->result);
     update_ = std::move(finished->update);
-    reporter_.emplace(client_, report.task_id(), std::chrono::milliseconds(0), stop_);
+    reporter_.emplace(identity_, report.task_id(), std::chrono::milliseconds(0), stop_);
     return Settle(report);
   }
 
@@ -131,7 +132,7 @@ class Agent {
     update_.clear();
     const auto interval = std::clamp(std::chrono::milliseconds(task.progress_interval_ms()),
                                      kMinReportInterval, kMaxReportInterval);
-    reporter_.emplace(client_, task.task_id(),
+    reporter_.emplace(identity_, task.task_id(),
                       task.progress_interval_ms() == 0 ? std::chrono::milliseconds(0) : interval,
                       stop_);
     const Status allowed = CheckPolicy(task);
@@ -168,7 +169,7 @@ class Agent {
       // again.
       spdlog::error("{}: {}", task_id, std::string(note.status().message()));
       report.mutable_failure()->set_reason("the coordinator refused the result");
-      note = Persist([&] { return client_.ReportTask(report); });
+      note = Persist([&] { return client().ReportTask(report); });
     }
     if (stop_.stop_requested()) return OkStatus();
     if (!note.ok()) return PauseAfter(note.status());
@@ -222,12 +223,12 @@ class Agent {
       reporter_->Enter(v1::TASK_STAGE_SENDING_UPDATE);
       const std::string& digest = report.result().blob_digest();
       CSL_RETURN_IF_ERROR(Persist([&] {
-        return client_.Upload(AsBytes(update_), digest, report.task_id(), reporter_->stop_token(),
-                              OnProgress());
+        return client().Upload(AsBytes(update_), digest, report.task_id(), reporter_->stop_token(),
+                               OnProgress());
       }));
       spdlog::info("{}: sent {} bytes, sha256 {}", report.task_id(), update_.size(), digest);
     }
-    return Persist([&] { return client_.ReportTask(report); });
+    return Persist([&] { return client().ReportTask(report); });
   }
 
   StatusOr<v1::TaskResult> Initialise(const v1::Task& task) {
@@ -345,8 +346,8 @@ class Agent {
     std::string bytes;
     const fs::path part = store_.PartOf(digest);
     const auto download = [&] {
-      return client_.Download(digest, task.model().size_bytes(), bytes, part,
-                              reporter_->stop_token(), OnProgress());
+      return client().Download(digest, task.model().size_bytes(), bytes, part,
+                               reporter_->stop_token(), OnProgress());
     };
     Status fetched = Persist(download);
     // What a process before this one had written down may have been harmed since.
@@ -361,7 +362,9 @@ class Agent {
     result.set_blob_digest(Sha256Of(update_));
   }
 
-  CoordinatorClient client_;
+  CoordinatorClient& client() { return identity_.client(); }
+
+  CurrentIdentity identity_;
   const v1::SiteConfig site_;
   Trainee trainee_;
   const TaskStore store_;

@@ -4,7 +4,7 @@
 
 namespace consilium {
 
-TaskReporter::TaskReporter(CoordinatorClient& client, const std::string& task_id,
+TaskReporter::TaskReporter(CurrentIdentity& identity, const std::string& task_id,
                            std::chrono::milliseconds interval, const std::stop_token& stop)
     : on_stop_(stop, RequestStop{&stop_}) {
   {
@@ -12,8 +12,8 @@ TaskReporter::TaskReporter(CoordinatorClient& client, const std::string& task_id
     progress_.set_task_id(task_id);
   }
   if (interval.count() == 0) return;
-  thread_ = std::jthread([this, &client, interval](const std::stop_token& done) {
-    while (SleepFor(interval, done)) Speak(client, done);
+  thread_ = std::jthread([this, &identity, interval](const std::stop_token& done) {
+    while (SleepFor(interval, done)) Speak(identity, done);
   });
 }
 
@@ -30,13 +30,14 @@ void TaskReporter::Advance(std::uint64_t done, std::uint64_t total) {
   progress_.set_total(total);
 }
 
-void TaskReporter::Speak(CoordinatorClient& client, const std::stop_token& stop) {
+void TaskReporter::Speak(CurrentIdentity& identity, const std::stop_token& stop) {
   v1::TaskProgress progress;
   {
     MutexLock lock(mu_);
     progress = progress_;
   }
-  const auto ended = client.ReportProgress(progress, stop);
+  identity.KeepCurrent(SystemClock().Now());
+  const auto ended = identity.client().ReportProgress(progress, stop);
   if (!ended.ok() || !*ended) return;
   has_ended_ = true;
   stop_.request_stop();

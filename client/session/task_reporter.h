@@ -1,6 +1,7 @@
 #pragma once
 
-// Says how far the task in hand is, and hears whether its result is still wanted.
+// Says how far the task in hand is, and hears whether its result is still wanted. A task may take
+// days: meanwhile it keeps the identity current.
 
 #include <atomic>
 #include <chrono>
@@ -9,7 +10,7 @@
 #include <string>
 #include <thread>
 
-#include "client/rpc/coordinator_client.h"
+#include "client/session/current_identity.h"
 #include "common/base/mutex.h"
 
 namespace consilium {
@@ -19,7 +20,7 @@ namespace consilium {
 // Thread-safe.
 class TaskReporter {
  public:
-  TaskReporter(CoordinatorClient& client, const std::string& task_id,
+  TaskReporter(CurrentIdentity& identity, const std::string& task_id,
                std::chrono::milliseconds interval, const std::stop_token& stop);
 
   void Enter(v1::TaskStage stage) { Set(stage, 0, 0); }
@@ -36,7 +37,7 @@ class TaskReporter {
   };
 
   void Set(v1::TaskStage stage, std::uint64_t done, std::uint64_t total);
-  void Speak(CoordinatorClient& client, const std::stop_token& stop);
+  void Speak(CurrentIdentity& identity, const std::stop_token& stop);
 
   Mutex mu_;
   v1::TaskProgress progress_ ABSL_GUARDED_BY(mu_);

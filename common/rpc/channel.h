@@ -28,7 +28,7 @@ class CallContext {
  public:
   CallContext(std::chrono::milliseconds timeout, const std::stop_token& stop);
   grpc::ClientContext* get() { return &context_; }
-  // Once the call is over: "0.2.0, protocol 1.1", as the far end says; empty where it does not.
+  // Once the call is over: "0.3.0, protocol 1.2", as the far end says; empty where it does not.
   std::string PeerVersion() const;
   // What the far end's clock said when it answered.
   std::optional<TimePoint> PeerTime() const;

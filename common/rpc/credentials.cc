@@ -8,8 +8,11 @@
 namespace consilium {
 namespace {
 
+using grpc::experimental::FileWatcherCertificateProvider;
 using grpc::experimental::IdentityKeyCertPair;
 using grpc::experimental::StaticDataCertificateProvider;
+
+constexpr unsigned kWatchSeconds = 1;
 
 void RequireTls13() {
   // A pre-shared-key cipher: unusable, since no pre-shared key is ever set.
@@ -23,21 +26,23 @@ std::vector<IdentityKeyCertPair> ToPairs(const KeyPair& own) {
 
 }  // namespace
 
-std::shared_ptr<grpc::ServerCredentials> MutualTlsServer(const std::string& ca_pem,
-                                                         const KeyPair& own) {
+std::shared_ptr<grpc::ServerCredentials> MutualTlsServer(const std::string& ca_file,
+                                                         const std::string& identity_file) {
   RequireTls13();
   grpc::experimental::TlsServerCredentialsOptions options(
-      std::make_shared<StaticDataCertificateProvider>(ca_pem, ToPairs(own)));
+      std::make_shared<FileWatcherCertificateProvider>(identity_file, identity_file, ca_file,
+                                                       kWatchSeconds));
   options.watch_root_certs();
   options.watch_identity_key_cert_pairs();
   options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
   return grpc::experimental::TlsServerCredentials(options);
 }
 
-std::shared_ptr<grpc::ServerCredentials> EnrolmentTlsServer(const KeyPair& own) {
+std::shared_ptr<grpc::ServerCredentials> EnrolmentTlsServer(const std::string& identity_file) {
   RequireTls13();
   grpc::experimental::TlsServerCredentialsOptions options(
-      std::make_shared<StaticDataCertificateProvider>(ToPairs(own)));
+      std::make_shared<FileWatcherCertificateProvider>(identity_file, identity_file,
+                                                       kWatchSeconds));
   options.watch_identity_key_cert_pairs();
   options.set_cert_request_type(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
   return grpc::experimental::TlsServerCredentials(options);

@@ -20,12 +20,13 @@ struct KeyPair {
   std::string key_pem;
 };
 
-// For the port of hospitals and admins: a call without a certificate of the CA fails in the
-// handshake.
-std::shared_ptr<grpc::ServerCredentials> MutualTlsServer(const std::string& ca_pem,
-                                                         const KeyPair& own);
+// For the port of members: a call without a certificate of the CA fails in the handshake. The files
+// are looked at every second, and connections made after they change use what they then hold;
+// identity_file holds a key and its certificate, then the issuers', in PEM.
+std::shared_ptr<grpc::ServerCredentials> MutualTlsServer(const std::string& ca_file,
+                                                         const std::string& identity_file);
 // For the enrolment port: asks for no client certificate.
-std::shared_ptr<grpc::ServerCredentials> EnrolmentTlsServer(const KeyPair& own);
+std::shared_ptr<grpc::ServerCredentials> EnrolmentTlsServer(const std::string& identity_file);
 
 // For a caller with a certificate; the server must have one of the CA for the host name called.
 std::shared_ptr<grpc::ChannelCredentials> MutualTlsClient(const std::string& ca_pem,

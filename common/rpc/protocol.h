@@ -13,15 +13,15 @@ namespace consilium {
 
 // Raised where an older peer could not go on. (A minor version only adds what it may ignore.)
 inline constexpr int kProtocolMajor = 1;
-inline constexpr int kProtocolMinor = 1;
+inline constexpr int kProtocolMinor = 2;
 
 inline constexpr char kProtocolKey[] = "consilium-protocol";
 inline constexpr char kSoftwareKey[] = "consilium-software";
 inline constexpr char kTimeKey[] = "consilium-time";  // of an answer: milliseconds since 1970
 
-// "1.1"
+// "1.2"
 std::string ProtocolVersion();
-// This build: "0.2.0".
+// This build: "0.3.0".
 std::string_view SoftwareVersion();
 
 // FAILED_PRECONDITION, saying who must install what, unless a caller of that version and build can

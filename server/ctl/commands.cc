@@ -10,6 +10,7 @@
 #include "common/cli/cli.h"
 #include "common/config/plan.h"
 #include "common/crypto/digest.h"
+#include "common/crypto/issue.h"
 #include "common/model/model_file.h"
 #include "common/rpc/blob_transfer.h"
 #include "common/rpc/channel.h"
@@ -17,6 +18,7 @@
 #include "common/rpc/grpc_status.h"
 #include "consilium/v1/admin.grpc.pb.h"
 #include "consilium/v1/coordinator.grpc.pb.h"
+#include "consilium/v1/membership.grpc.pb.h"
 #include "server/ctl/run_view.h"
 
 namespace consilium {
@@ -26,16 +28,27 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::chrono::seconds kTimeout{30};
 constexpr std::chrono::milliseconds kWatchInterval{500};
+constexpr std::chrono::days kSoon{60};  // for a certificate to end
+
+// " (29 days left)", where it is time to think of it.
+std::string EndsSoon(const v1::Site& site, TimePoint now) {
+  const auto left = std::chrono::floor<std::chrono::days>(
+      FromUnixMillis(site.certificate_expires_unix_ms()) - now);
+  if (site.status() == "revoked" || left > kSoon) return "";
+  return left.count() < 0 ? " (ended)" : fmt::format(" ({} days left)", left.count());
+}
 
 bool IsEnded(const v1::RunSummary& run) { return run.ended_unix_ms() != 0; }
 
 }  // namespace
 
 struct Ctl::Parts {
+  std::filesystem::path home;
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::AdminService::Stub> admin;
   std::unique_ptr<v1::ModelService::Stub> models;
   std::unique_ptr<v1::BlobService::Stub> blobs;
+  std::unique_ptr<v1::MembershipService::Stub> membership;
   bool json = false;
   std::stop_token stop;
 
@@ -103,6 +116,8 @@ StatusOr<Ctl> Ctl::Open(const std::filesystem::path& home, bool json, const std:
   parts->admin = v1::AdminService::NewStub(channel);
   parts->models = v1::ModelService::NewStub(channel);
   parts->blobs = v1::BlobService::NewStub(channel);
+  parts->membership = v1::MembershipService::NewStub(channel);
+  parts->home = home;
   parts->json = json;
   parts->stop = stop;
   return Ctl(std::move(parts));
@@ -112,9 +127,10 @@ Ctl::Ctl(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Ctl::Ctl(Ctl&&) noexcept = default;
 Ctl::~Ctl() = default;
 
-Status Ctl::Invite(const std::string& site) {
+Status Ctl::Invite(const std::string& site, const std::string& role) {
   v1::InviteRequest request;
   request.set_site(site);
+  request.set_role(role);
   CSL_ASSIGN_OR_RETURN(const v1::InviteResponse invite,
                        parts_->Call(&v1::AdminService::Stub::Invite, *parts_->admin, request));
   const std::string command =
@@ -140,18 +156,20 @@ Status Ctl::ListSites() {
   CSL_ASSIGN_OR_RETURN(
       const v1::ListSitesResponse response,
       parts_->Ask(&v1::AdminService::Stub::ListSites, *parts_->admin, v1::ListSitesRequest()));
+  const TimePoint now = SystemClock().Now();
   Json list = Json::array();
   std::vector<std::vector<std::string>> rows = {
-      {"site", "status", "joined", "last seen", "certificate until"}};
+      {"site", "role", "status", "joined", "last seen", "certificate until"}};
   for (const v1::Site& site : response.sites()) {
     list.push_back({{"site", site.name()},
+                    {"role", site.role()},
                     {"status", site.status()},
                     {"joined_unix_ms", site.joined_unix_ms()},
                     {"last_seen_unix_ms", site.last_seen_unix_ms()},
                     {"certificate_expires_unix_ms", site.certificate_expires_unix_ms()}});
-    rows.push_back({site.name(), site.status(), FormatTime(site.joined_unix_ms()),
+    rows.push_back({site.name(), site.role(), site.status(), FormatTime(site.joined_unix_ms()),
                     FormatTime(site.last_seen_unix_ms()),
-                    FormatTime(site.certificate_expires_unix_ms())});
+                    FormatTime(site.certificate_expires_unix_ms()) + EndsSoon(site, now)});
   }
   fmt::print("{}", parts_->json ? list.dump(2) + "\n" : FormatTable(rows));
   return OkStatus();
@@ -162,6 +180,18 @@ Status Ctl::RevokeSite(const std::string& site) {
   request.set_site(site);
   CSL_RETURN_IF_ERROR(parts_->Call(&v1::AdminService::Stub::RevokeSite, *parts_->admin, request));
   fmt::print("revoked {}\n", site);
+  return OkStatus();
+}
+
+Status Ctl::Renew() {
+  CSL_ASSIGN_OR_RETURN(HomeRenewal renewal, HomeRenewal::Begin(parts_->home));
+  v1::RenewRequest request;
+  CSL_ASSIGN_OR_RETURN(*request.mutable_request_pem(), SigningRequest::Create(renewal.key()));
+  CSL_ASSIGN_OR_RETURN(
+      const v1::RenewResponse response,
+      parts_->Call(&v1::MembershipService::Stub::Renew, *parts_->membership, request));
+  CSL_RETURN_IF_ERROR(renewal.Finish(response.certificate_pem()));
+  fmt::print("{} has another key and certificate\n", parts_->home.string());
   return OkStatus();
 }
 

@@ -13,15 +13,18 @@ namespace consilium {
 
 class Ctl {
  public:
-  // Connects as the admin whose home is the folder; the connection is made at the first command.
+  // Connects as the one whose home is the folder; the connection is made at the first command.
   static StatusOr<Ctl> Open(const std::filesystem::path& home, bool json,
                             const std::stop_token& stop);
   Ctl(Ctl&&) noexcept;
   ~Ctl();
 
-  Status Invite(const std::string& site);
+  // role empty: hospital.
+  Status Invite(const std::string& site, const std::string& role);
   Status ListSites();
   Status RevokeSite(const std::string& site);
+  // Another key and certificate for the identity that calls.
+  Status Renew();
 
   // Prints the run's id; with watch, its rounds as they end, too. It starts from a model file, from
   // a global model (RUN@ROUND, or RUN for its last), or where both are empty from the plan's seed.

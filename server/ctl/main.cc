@@ -15,10 +15,11 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   std::string dir = ".";
   bool json = false;
-  app.add_option("--dir", dir, "The admin's folder (DIR/admin of the coordinator)")->required();
+  app.add_option("--dir", dir, "The folder of your identity (DIR/admin of the coordinator)")
+      ->required();
   app.add_flag("--json", json, "Print JSON");
 
-  std::string name, plan, init, from, output;
+  std::string name, role, plan, init, from, output;
   bool watch = false;
   std::function<Status(Ctl&)> command;
   const auto add = [&](CLI::App* parent, const char* verb, const char* help,
@@ -29,15 +30,24 @@ int main(int argc, char** argv) {
     return sub;
   };
 
-  add(&app, "invite", "Invite a hospital; prints the line it joins with",
-      [&](Ctl& ctl) { return ctl.Invite(name); })
-      ->add_option("name", name, "The hospital's name: a-z, 0-9, '-', '.'")
-      ->required();
-  add(&app, "sites", "List the hospitals", [](Ctl& ctl) { return ctl.ListSites(); });
-  add(&app, "revoke", "Shut a hospital out, from its next call on",
+  CLI::App* invite = add(&app, "invite", "Invite a hospital; prints the line it joins with",
+                         [&](Ctl& ctl) { return ctl.Invite(name, role); });
+  invite->add_option("name", name, "The hospital's name: a-z, 0-9, '-', '.'")->required();
+  invite
+      ->add_option("--role", role,
+                   "hospital, admin, observer (reads runs and sites) or inference (pulls released "
+                   "models)")
+      ->check(CLI::IsMember({"hospital", "admin", "observer", "inference"}))
+      ->default_val("hospital");
+  add(&app, "sites", "List the hospitals and everybody else who has joined",
+      [](Ctl& ctl) { return ctl.ListSites(); });
+  add(&app, "revoke", "Shut a hospital, or whoever has joined, out at once",
       [&](Ctl& ctl) { return ctl.RevokeSite(name); })
       ->add_option("name", name)
       ->required();
+
+  add(&app, "renew", "Get another key and certificate for this folder's identity",
+      [](Ctl& ctl) { return ctl.Renew(); });
 
   CLI::App* run = app.add_subcommand("run", "Training runs");
   run->require_subcommand(1)->fallthrough();

@@ -4,7 +4,7 @@
 
 #include "common/base/file.h"
 #include "common/doctor/machine.h"
-#include "server/rpc/server.h"
+#include "server/rpc/server_options.h"
 
 namespace consilium {
 namespace {
@@ -15,16 +15,23 @@ constexpr rlim_t kFewFiles = 4096;
 
 std::string Text(const Status& status) { return std::string(status.message()); }
 
-Diagnosis DiagnoseCertificateFile(const std::string& whose, const fs::path& path) {
+Diagnosis DiagnoseCertificateFile(const std::string& whose, const fs::path& path,
+                                  const std::string& renewal) {
   const auto pem = ReadFile(path);
   const auto certificate = pem.ok() ? Certificate::FromPem(*pem) : pem.status();
   if (!certificate.ok()) {
     return Error("CERTIFICATE", fmt::format("{}: {}", path.string(), Text(certificate.status())),
                  "put the file back from a backup");
   }
-  return DiagnoseCertificate(
-      whose, *certificate, SystemClock().Now(),
-      "make a new federation before that day, and invite the hospitals to it");
+  return DiagnoseCertificate(whose, *certificate, SystemClock().Now(), renewal);
+}
+
+Diagnosis DiagnoseRootKey(const fs::path& key) {
+  std::error_code error;
+  if (!fs::exists(key, error)) return Fine("ROOT-KEY", "the root's key is not on this machine");
+  return Warning("ROOT-KEY", key.string() + ": whoever has it is the federation",
+                 fmt::format("move {} to a medium that is kept offline, in two copies",
+                             key.parent_path().string()));
 }
 
 Diagnosis DiagnosePort(const std::string& code, const std::string& host, int port) {
@@ -61,11 +68,18 @@ std::vector<Diagnosis> ExamineCoordinator(const fs::path& folder) {
   }
   found.push_back(Fine("FEDERATION", fmt::format("'{}', called at {}:{}", options->federation,
                                                  options->host, options->port)));
-  for (const char* secret : {"server.key", "ca/ca.key", "admin/identity.key"}) {
+  for (const char* secret : {"server.pem", "ca/issuing.pem", "admin/identity.key"}) {
     found.push_back(DiagnoseSecret(folder / secret));
   }
-  found.push_back(DiagnoseCertificateFile("the coordinator's certificate", folder / "server.crt"));
-  found.push_back(DiagnoseCertificateFile("the CA", folder / "ca/ca.crt"));
+  found.push_back(DiagnoseRootKey(folder / "ca/root/ca.key"));
+  const std::string renew = fmt::format("consilium-server renew --dir {}", folder.string());
+  found.push_back(
+      DiagnoseCertificateFile("the coordinator's certificate", folder / "server.pem", renew));
+  found.push_back(DiagnoseCertificateFile("the issuing CA", folder / "ca/issuing.pem",
+                                          renew + " --root FOLDER-WITH-ca.key"));
+  found.push_back(DiagnoseCertificateFile(
+      "the root CA", folder / "ca/ca.crt",
+      "make a new federation before that day, and invite the hospitals to it"));
   found.push_back(DiagnoseName(options->host));
   if (found.back().level == Level::kOk) {
     found.push_back(DiagnosePort("LISTENING", options->host, options->port));

@@ -12,6 +12,7 @@
 #include "common/cli/cli.h"
 #include "server/check/check.h"
 #include "server/doctor/doctor.h"
+#include "server/rpc/init.h"
 #include "server/rpc/server.h"
 
 namespace {
@@ -23,10 +24,21 @@ Status Init(const std::string& dir, const consilium::ServerOptions& options) {
   if (!made.ok()) return made;
   fmt::print(
       "Federation '{0}' made in {1}.\n"
-      "  {1}/ca       the certificate authority; ca.key is the federation's most precious secret\n"
+      "  {1}/ca/root  the root CA's key, the federation's most precious secret: move this folder "
+      "to\n"
+      "    a medium that is kept offline, in two copies; it is needed every few years\n"
       "  {1}/admin    the first admin's identity: consilium-ctl --dir {1}/admin …\n"
       "Serve it: consilium-server serve --dir {1}\n",
       options.federation, dir);
+  return consilium::OkStatus();
+}
+
+Status Renew(const std::string& dir, const std::string& root) {
+  const Status renewed = consilium::RenewServer(dir, root, consilium::SystemClock().Now());
+  if (!renewed.ok()) return renewed;
+  fmt::print(
+      "The coordinator has another certificate{}; one that serves takes it over by itself.\n",
+      root.empty() ? "" : " and another issuing CA");
   return consilium::OkStatus();
 }
 
@@ -90,6 +102,13 @@ int main(int argc, char** argv) {
   serve->add_option("--listen", listen.address, "HOST:PORT (default: every interface)");
   serve->add_option("--enrol", listen.enrol_address, "HOST:PORT (default: every interface)");
 
+  std::string root;
+  CLI::App* renew = app.add_subcommand(
+      "renew", "Make another certificate for the coordinator now; it does so by itself in time");
+  renew->add_option("--dir", dir, "The coordinator's folder")->required();
+  renew->add_option("--root", root,
+                    "The folder with the root's ca.key: make another issuing CA first");
+
   CLI::App* check = app.add_subcommand(
       "check", "Read everything in a coordinator's folder: database, models, updates");
   check->add_option("--dir", dir, "The coordinator's folder")->required();
@@ -103,6 +122,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   return consilium::ExitCode("consilium-server", [&] {
     if (check->parsed()) return Check(dir);
+    if (renew->parsed()) return Renew(dir, root);
     if (doctor->parsed()) {
       return consilium::PrintDiagnoses(consilium::ExamineCoordinator(dir), json);
     }

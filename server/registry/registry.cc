@@ -1,33 +1,49 @@
 #include "server/registry/registry.h"
 
+#include <algorithm>
+
 #include "common/crypto/digest.h"
 
 namespace consilium {
 namespace {
 
 constexpr std::size_t kTokenBytes = 24;
-// How often, at most, a hospital's calls write when it was last seen.
+// How often, at most, a member's calls write when it was last seen.
 constexpr std::chrono::minutes kLastSeenResolution{1};
 
-// Whether a site's place is taken. One that enrolled but never called may lack the answer: its name
-// can be invited, and joined, again.
-bool IsTaken(const std::optional<SiteRecord>& site) {
-  return site && (site->revoked || site->last_seen != TimePoint());
+bool IsActive(const MemberRecord& member, TimePoint now) {
+  return !member.revoked && now < member.certificate_expires;
+}
+
+// Whether a name is taken. One that enrolled but never called may lack the answer: it can be
+// invited, and joined, again; so can one that was revoked, or whose certificate has ended.
+bool IsTaken(const std::optional<MemberRecord>& member, TimePoint now) {
+  return member && IsActive(*member, now) && member->last_seen != TimePoint();
+}
+
+CertificateRecord RecordOf(const Certificate& certificate, const std::string& member,
+                           TimePoint now) {
+  return {.serial = certificate.Serial(),
+          .member = member,
+          .issued = now,
+          .expires = certificate.NotAfter()};
 }
 
 }  // namespace
 
-StatusOr<Invitation> Registry::Invite(const std::string& site) {
-  CSL_RETURN_IF_ERROR(CheckName("site", site));
-  CSL_ASSIGN_OR_RETURN(const auto existing, store_.FindSite(site));
-  if (IsTaken(existing)) {
-    return AlreadyExists("site '{}' has joined{}", site,
-                         existing->revoked ? " and was revoked" : "");
+StatusOr<Invitation> Registry::Invite(const std::string& name, Role role) {
+  CSL_RETURN_IF_ERROR(CheckName("site", name));
+  if (role == Role::kCoordinator) return InvalidArgument("a coordinator is not invited");
+  CSL_ASSIGN_OR_RETURN(const auto existing, store_.FindMember(name));
+  const TimePoint now = clock_.Now();
+  if (IsTaken(existing, now)) {
+    return AlreadyExists("{} '{}' has joined", RoleName(existing->role), name);
   }
-  Invitation invitation{.token = RandomHex(kTokenBytes),
-                        .expires = clock_.Now() + kInvitationValidity};
-  CSL_RETURN_IF_ERROR(store_.AddToken(
-      {.hash = Sha256Of(invitation.token), .site = site, .expires = invitation.expires}));
+  Invitation invitation{.token = RandomHex(kTokenBytes), .expires = now + kInvitationValidity};
+  CSL_RETURN_IF_ERROR(store_.AddToken({.hash = Sha256Of(invitation.token),
+                                       .member = name,
+                                       .role = role,
+                                       .expires = invitation.expires}));
   return invitation;
 }
 
@@ -39,37 +55,75 @@ StatusOr<Enrolment> Registry::Join(const std::string& token, const std::string& 
   if (record->used) {
     return PermissionDenied("this token was used already; ask for a new invitation");
   }
-  CSL_ASSIGN_OR_RETURN(const auto existing, store_.FindSite(record->site));
-  if (IsTaken(existing)) {
-    return PermissionDenied("site '{}' has joined already", record->site);
-  }
   const TimePoint now = clock_.Now();
+  CSL_ASSIGN_OR_RETURN(const auto existing, store_.FindMember(record->member));
+  if (IsTaken(existing, now)) {
+    return PermissionDenied("site '{}' has joined already", record->member);
+  }
   if (now >= record->expires) {
     return PermissionDenied("this token has expired; ask for a new invitation");
   }
-  Enrolment enrolment{.identity = {federation_, Role::kHospital, record->site}};
+  Enrolment enrolment{.identity = {federation_, record->role, record->member}};
   CSL_ASSIGN_OR_RETURN(enrolment.certificate_pem,
-                       authority_.IssueFromRequest(request_pem, enrolment.identity, now));
+                       authority().IssueFromRequest(request_pem, enrolment.identity, now));
   CSL_ASSIGN_OR_RETURN(const Certificate certificate,
                        Certificate::FromPem(enrolment.certificate_pem));
-  CSL_RETURN_IF_ERROR(store_.Enrol(hash, {.name = record->site,
-                                          .certificate_serial = certificate.Serial(),
-                                          .joined = now,
-                                          .certificate_expires = certificate.NotAfter()}));
+  CSL_RETURN_IF_ERROR(store_.Enrol(hash,
+                                   {.name = record->member, .role = record->role, .joined = now},
+                                   RecordOf(certificate, record->member, now)));
   return enrolment;
 }
 
-Status Registry::Revoke(const std::string& site) {
-  CSL_ASSIGN_OR_RETURN(const auto record, store_.FindSite(site));
-  if (!record) return NotFound("no site '{}' has joined", site);
-  return store_.RevokeSite(site);
+StatusOr<std::string> Registry::Renew(const Identity& member, const std::string& request_pem) {
+  MutexLock lock(join_mu_);
+  const TimePoint now = clock_.Now();
+  CSL_ASSIGN_OR_RETURN(const auto last, store_.LastRenewed(member.name));
+  if (last && now - *last < kMinRenewalInterval) {
+    return Unavailable("'{}' got a certificate a moment ago; try again in {} s", member.name,
+                       kMinRenewalInterval.count());
+  }
+  CSL_ASSIGN_OR_RETURN(std::string pem, authority().IssueFromRequest(request_pem, member, now));
+  CSL_ASSIGN_OR_RETURN(const Certificate certificate, Certificate::FromPem(pem));
+  CSL_RETURN_IF_ERROR(store_.AddCertificate(RecordOf(certificate, member.name, now)));
+  return pem;
+}
+
+Status Registry::Adopt(const std::string& certificate_pem) {
+  CSL_ASSIGN_OR_RETURN(const Certificate certificate, Certificate::FromPem(certificate_pem));
+  CSL_ASSIGN_OR_RETURN(const Identity identity, IdentityOf(certificate));
+  const TimePoint now = clock_.Now();
+  return store_.Enrol("", {.name = identity.name, .role = identity.role, .joined = now},
+                      RecordOf(certificate, identity.name, now));
+}
+
+Status Registry::Revoke(const std::string& name) {
+  CSL_ASSIGN_OR_RETURN(const auto members, store_.ListMembers());
+  const TimePoint now = clock_.Now();
+  const auto member = std::find_if(members.begin(), members.end(),
+                                   [&](const MemberRecord& m) { return m.name == name; });
+  if (member == members.end()) return NotFound("no site '{}' has joined", name);
+  const auto is_other_admin = [&](const MemberRecord& m) {
+    return m.role == Role::kAdmin && m.name != name && IsActive(m, now);
+  };
+  if (member->role == Role::kAdmin &&
+      std::none_of(members.begin(), members.end(), is_other_admin)) {
+    return FailedPrecondition("'{}' is the last admin: invite another one first", name);
+  }
+  return store_.RevokeMember(name, now);
+}
+
+StatusOr<std::string> Registry::RevocationList() {
+  CSL_ASSIGN_OR_RETURN(const auto serials, EndedCertificates());
+  return authority().IssueRevocationList(serials, clock_.Now());
 }
 
 StatusOr<std::vector<std::string>> Registry::ActiveSites() {
-  CSL_ASSIGN_OR_RETURN(const auto sites, store_.ListSites());
+  CSL_ASSIGN_OR_RETURN(const auto members, store_.ListMembers());
   std::vector<std::string> names;
-  for (const SiteRecord& site : sites) {
-    if (!site.revoked) names.push_back(site.name);
+  for (const MemberRecord& member : members) {
+    if (member.role == Role::kHospital && IsActive(member, clock_.Now())) {
+      names.push_back(member.name);
+    }
   }
   return names;
 }
@@ -83,24 +137,45 @@ StatusOr<Identity> Registry::Authenticate(const std::string& certificate_pem) {
     return Unauthenticated("the certificate is of federation '{}', not '{}'", identity->federation,
                            federation_);
   }
-  if (identity->role == Role::kHospital) {
-    CSL_RETURN_IF_ERROR(CheckHospital(identity->name, *certificate));
-  }
+  CSL_RETURN_IF_ERROR(CheckMember(*identity, *certificate));
   return identity;
 }
 
-Status Registry::CheckHospital(const std::string& site, const Certificate& certificate) {
-  CSL_ASSIGN_OR_RETURN(const auto record, store_.FindSite(site));
-  if (!record) return PermissionDenied("site '{}' is not of this federation", site);
-  if (record->revoked) return PermissionDenied("site '{}' was revoked", site);
-  if (record->certificate_serial != certificate.Serial()) {
-    return PermissionDenied("site '{}' has another certificate now", site);
+Status Registry::CheckMember(const Identity& identity, const Certificate& certificate) {
+  CSL_ASSIGN_OR_RETURN(const auto member, store_.FindMember(identity.name));
+  if (!member || member->role != identity.role) {
+    return PermissionDenied("{} '{}' is not of this federation", RoleName(identity.role),
+                            identity.name);
+  }
+  if (member->revoked) {
+    return PermissionDenied("{} '{}' was revoked", RoleName(identity.role), identity.name);
   }
   const TimePoint now = clock_.Now();
-  if (now - record->last_seen < kLastSeenResolution) return OkStatus();
-  // A full disk must not shut a hospital out.
-  (void)store_.SetLastSeen(site, now);
+  CSL_ASSIGN_OR_RETURN(const auto record, store_.FindCertificate(certificate.Serial()));
+  if (!record || record->member != identity.name ||
+      (record->ends != TimePoint() && now >= record->ends)) {
+    return PermissionDenied("{} '{}' has another certificate now", RoleName(identity.role),
+                            identity.name);
+  }
+  if (now >= record->expires) {  // since its connection was made
+    return Unauthenticated("the certificate of '{}' has expired", identity.name);
+  }
+  // A full disk must not shut a member out.
+  if (!record->used) (void)store_.UseCertificate(*record, now + kReplacedValidity);
+  if (now - member->last_seen >= kLastSeenResolution) {
+    (void)store_.SetLastSeen(identity.name, now);
+  }
   return OkStatus();
+}
+
+Authority Registry::authority() const {
+  MutexLock lock(authority_mu_);
+  return authority_;
+}
+
+void Registry::SetAuthority(Authority authority) {
+  MutexLock lock(authority_mu_);
+  authority_ = std::move(authority);
 }
 
 }  // namespace consilium

@@ -1,10 +1,9 @@
 #pragma once
 
-// Who belongs to the federation: invitations, joining, revocation, and whether a caller may call.
+// Who belongs to the federation: invitations, joining, renewal, revocation, and whether a caller
+// may call.
 
-#include <map>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "certs/authority.h"
@@ -21,7 +20,7 @@ struct Invitation {
 };
 
 struct Enrolment {
-  std::string certificate_pem;
+  std::string certificate_pem;  // the certificate, then its issuer's
   Identity identity;
 };
 
@@ -29,47 +28,71 @@ struct Enrolment {
 class Registry {
  public:
   static constexpr std::chrono::hours kInvitationValidity{24};
+  // For how long a certificate stays good once the one that replaces it is in use: for calls that
+  // are under way.
+  static constexpr std::chrono::minutes kReplacedValidity{10};
+  static constexpr std::chrono::seconds kMinRenewalInterval{10};
 
   Registry(Store& store, const Clock& clock, Authority authority, std::string federation)
       : store_(store),
         clock_(clock),
-        authority_(std::move(authority)),
-        federation_(std::move(federation)) {}
+        federation_(std::move(federation)),
+        authority_(std::move(authority)) {}
 
-  // A single-use token with which the site can join once, within kInvitationValidity.
-  // ALREADY_EXISTS for a site that has joined and called since; one that joined and was never seen
-  // may have lost the answer, so it may be invited again, and its first certificate is then void.
-  StatusOr<Invitation> Invite(const std::string& site);
+  // A single-use token with which the member can join once, within kInvitationValidity.
+  // ALREADY_EXISTS for one whose certificate is good and has been used: one that joined and was
+  // never seen may have lost the answer, so it may be invited again, and its first certificate is
+  // then void. INVALID_ARGUMENT for a role that no member has.
+  StatusOr<Invitation> Invite(const std::string& name, Role role = Role::kHospital);
 
   // Trades a token and a signing request for a certificate. PERMISSION_DENIED for a token that is
   // unknown, expired or used: one line that says which.
   StatusOr<Enrolment> Join(const std::string& token, const std::string& request_pem);
 
-  // Takes effect on the site's next call. NOT_FOUND for a site that never joined.
-  Status Revoke(const std::string& site);
+  // Another certificate for a member, for the key in the request. Its other certificates stay good
+  // until kReplacedValidity after the first call with the new one: should someone else have renewed
+  // with a stolen key, the member itself is shut out, and it shows. UNAVAILABLE within
+  // kMinRenewalInterval of the last.
+  StatusOr<std::string> Renew(const Identity& member, const std::string& request_pem);
 
-  StatusOr<std::vector<SiteRecord>> ListSites() { return store_.ListSites(); }
-  // Names of the sites that may take part, in order.
+  // Writes a member down whose certificate was issued without an invitation: the first admin.
+  Status Adopt(const std::string& certificate_pem);
+
+  // Takes effect on the member's next call. NOT_FOUND for a member that never joined,
+  // FAILED_PRECONDITION for the last admin.
+  Status Revoke(const std::string& name);
+  // The serial numbers of the certificates that are not good any more, before their time.
+  StatusOr<std::vector<std::string>> EndedCertificates() {
+    return store_.EndedCertificates(clock_.Now());
+  }
+  // They, as a revocation list in PEM.
+  StatusOr<std::string> RevocationList();
+
+  StatusOr<std::vector<MemberRecord>> ListMembers() { return store_.ListMembers(); }
+  // Names of the hospitals that may take part, in order.
   StatusOr<std::vector<std::string>> ActiveSites();
 
   // The identity behind a certificate that the TLS handshake has accepted. UNAUTHENTICATED for
-  // another federation or no identity; PERMISSION_DENIED for a hospital that is unknown, revoked,
-  // or that shows a certificate other than the one it joined with. Notes when a hospital was last
-  // seen.
+  // another federation, no identity or a certificate that has expired since; PERMISSION_DENIED for
+  // a member that is unknown, revoked, or that shows a certificate which is not its own any more.
+  // Notes when a member was last seen.
   StatusOr<Identity> Authenticate(const std::string& certificate_pem);
 
   const std::string& federation() const { return federation_; }
-  const Authority& authority() const { return authority_; }
+  Authority authority() const;
+  // From now on certificates are issued by this one, of the same root.
+  void SetAuthority(Authority authority);
 
  private:
-  Status CheckHospital(const std::string& site, const Certificate& certificate);
+  Status CheckMember(const Identity& identity, const Certificate& certificate);
 
   Store& store_;
   const Clock& clock_;
-  const Authority authority_;
   const std::string federation_;
   // One token cannot be used twice at the same moment.
   Mutex join_mu_;
+  mutable Mutex authority_mu_;
+  Authority authority_ ABSL_GUARDED_BY(authority_mu_);
 };
 
 }  // namespace consilium

@@ -61,22 +61,24 @@ std::int64_t EndOfRound(const v1::GetRunResponse& run) {
 }  // namespace
 
 template <typename Handler>
-grpc::ServerUnaryReactor* AdminService::AnswerAdmin(grpc::CallbackServerContext* context,
-                                                    Handler&& handler) {
+grpc::ServerUnaryReactor* AdminService::AnswerCaller(grpc::CallbackServerContext* context,
+                                                     std::string_view rpc, Handler&& handler) {
   return Answer(context, [&]() -> Status {
-    CSL_ASSIGN_OR_RETURN(const Identity admin, Authorise(*context, registry_, {Role::kAdmin}));
-    return handler(admin);
+    CSL_ASSIGN_OR_RETURN(const Identity caller, Authorise(*context, registry_, rpc));
+    return handler(caller);
   });
 }
 
 grpc::ServerUnaryReactor* AdminService::Invite(grpc::CallbackServerContext* context,
                                                const v1::InviteRequest* request,
                                                v1::InviteResponse* response) {
-  return AnswerAdmin(context, [&](const Identity& admin) -> Status {
-    CSL_ASSIGN_OR_RETURN(const Invitation invitation, registry_.Invite(request->site()));
-    spdlog::info("{} invited site '{}'", admin.name, request->site());
+  return AnswerCaller(context, "AdminService/Invite", [&](const Identity& admin) -> Status {
+    const std::string role = request->role().empty() ? "hospital" : request->role();
+    CSL_ASSIGN_OR_RETURN(const Role invited, ParseRole(role));
+    CSL_ASSIGN_OR_RETURN(const Invitation invitation, registry_.Invite(request->site(), invited));
+    spdlog::info("{} invited {} '{}'", admin.name, role, request->site());
     response->set_token(invitation.token);
-    response->set_ca_sha256(registry_.authority().certificate().Sha256());
+    response->set_ca_sha256(registry_.authority().root().Sha256());
     response->set_enrol_endpoint(enrol_endpoint_);
     response->set_expires_unix_ms(ToUnixMillis(invitation.expires));
     return OkStatus();
@@ -86,15 +88,16 @@ grpc::ServerUnaryReactor* AdminService::Invite(grpc::CallbackServerContext* cont
 grpc::ServerUnaryReactor* AdminService::ListSites(grpc::CallbackServerContext* context,
                                                   const v1::ListSitesRequest* /*request*/,
                                                   v1::ListSitesResponse* response) {
-  return AnswerAdmin(context, [&](const Identity& /*admin*/) -> Status {
-    CSL_ASSIGN_OR_RETURN(const auto sites, registry_.ListSites());
-    for (const SiteRecord& site : sites) {
+  return AnswerCaller(context, "AdminService/ListSites", [&](const Identity& /*caller*/) -> Status {
+    CSL_ASSIGN_OR_RETURN(const auto members, registry_.ListMembers());
+    for (const MemberRecord& member : members) {
       v1::Site& message = *response->add_sites();
-      message.set_name(site.name);
-      message.set_status(site.revoked ? "revoked" : "active");
-      message.set_joined_unix_ms(ToUnixMillis(site.joined));
-      message.set_last_seen_unix_ms(ToUnixMillis(site.last_seen));
-      message.set_certificate_expires_unix_ms(ToUnixMillis(site.certificate_expires));
+      message.set_name(member.name);
+      message.set_role(std::string(RoleName(member.role)));
+      message.set_status(member.revoked ? "revoked" : "active");
+      message.set_joined_unix_ms(ToUnixMillis(member.joined));
+      message.set_last_seen_unix_ms(ToUnixMillis(member.last_seen));
+      message.set_certificate_expires_unix_ms(ToUnixMillis(member.certificate_expires));
     }
     return OkStatus();
   });
@@ -103,8 +106,9 @@ grpc::ServerUnaryReactor* AdminService::ListSites(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* AdminService::RevokeSite(grpc::CallbackServerContext* context,
                                                    const v1::RevokeSiteRequest* request,
                                                    v1::RevokeSiteResponse* /*response*/) {
-  return AnswerAdmin(context, [&](const Identity& admin) -> Status {
+  return AnswerCaller(context, "AdminService/RevokeSite", [&](const Identity& admin) -> Status {
     CSL_RETURN_IF_ERROR(registry_.Revoke(request->site()));
+    open_calls_.Cut(request->site());
     CSL_RETURN_IF_ERROR(coordinator_.EndTasksOf(request->site()));
     spdlog::info("{} revoked site '{}'", admin.name, request->site());
     return OkStatus();
@@ -114,7 +118,7 @@ grpc::ServerUnaryReactor* AdminService::RevokeSite(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* AdminService::SubmitRun(grpc::CallbackServerContext* context,
                                                   const v1::SubmitRunRequest* request,
                                                   v1::SubmitRunResponse* response) {
-  return AnswerAdmin(context, [&](const Identity& admin) -> Status {
+  return AnswerCaller(context, "AdminService/SubmitRun", [&](const Identity& admin) -> Status {
     CSL_RETURN_IF_ERROR(CheckPlan(request->plan()));
     CSL_ASSIGN_OR_RETURN(
         *response->mutable_run_id(),
@@ -128,7 +132,7 @@ grpc::ServerUnaryReactor* AdminService::SubmitRun(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* AdminService::ListRuns(grpc::CallbackServerContext* context,
                                                  const v1::ListRunsRequest* /*request*/,
                                                  v1::ListRunsResponse* response) {
-  return AnswerAdmin(context, [&](const Identity& /*admin*/) -> Status {
+  return AnswerCaller(context, "AdminService/ListRuns", [&](const Identity& /*caller*/) -> Status {
     for (const RunState& run : coordinator_.Runs()) FillSummary(run, response->add_runs());
     return OkStatus();
   });
@@ -137,7 +141,7 @@ grpc::ServerUnaryReactor* AdminService::ListRuns(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* AdminService::GetRun(grpc::CallbackServerContext* context,
                                                const v1::GetRunRequest* request,
                                                v1::GetRunResponse* response) {
-  return AnswerAdmin(context, [&](const Identity& /*admin*/) -> Status {
+  return AnswerCaller(context, "AdminService/GetRun", [&](const Identity& /*caller*/) -> Status {
     CSL_ASSIGN_OR_RETURN(const RunState run, coordinator_.FindRun(request->run_id()));
     CSL_ASSIGN_OR_RETURN(const auto tasks,
                          store_.LoadTasks(run.id, static_cast<int>(request->from_round())));
@@ -168,7 +172,7 @@ grpc::ServerUnaryReactor* AdminService::GetRun(grpc::CallbackServerContext* cont
 grpc::ServerUnaryReactor* AdminService::CancelRun(grpc::CallbackServerContext* context,
                                                   const v1::CancelRunRequest* request,
                                                   v1::CancelRunResponse* /*response*/) {
-  return AnswerAdmin(context, [&](const Identity& admin) -> Status {
+  return AnswerCaller(context, "AdminService/CancelRun", [&](const Identity& admin) -> Status {
     CSL_RETURN_IF_ERROR(coordinator_.Cancel(request->run_id()));
     spdlog::info("{} cancelled {}", admin.name, request->run_id());
     return OkStatus();
@@ -178,7 +182,7 @@ grpc::ServerUnaryReactor* AdminService::CancelRun(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* AdminService::PauseRun(grpc::CallbackServerContext* context,
                                                  const v1::PauseRunRequest* request,
                                                  v1::PauseRunResponse* /*response*/) {
-  return AnswerAdmin(context, [&](const Identity& admin) -> Status {
+  return AnswerCaller(context, "AdminService/PauseRun", [&](const Identity& admin) -> Status {
     CSL_RETURN_IF_ERROR(coordinator_.Pause(request->run_id()));
     spdlog::info("{} asked {} to pause", admin.name, request->run_id());
     return OkStatus();
@@ -188,7 +192,7 @@ grpc::ServerUnaryReactor* AdminService::PauseRun(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* AdminService::ResumeRun(grpc::CallbackServerContext* context,
                                                   const v1::ResumeRunRequest* request,
                                                   v1::ResumeRunResponse* /*response*/) {
-  return AnswerAdmin(context, [&](const Identity& admin) -> Status {
+  return AnswerCaller(context, "AdminService/ResumeRun", [&](const Identity& admin) -> Status {
     CSL_RETURN_IF_ERROR(coordinator_.Resume(request->run_id()));
     spdlog::info("{} resumed {}", admin.name, request->run_id());
     return OkStatus();

@@ -4,17 +4,19 @@
 
 #include "consilium/v1/admin.grpc.pb.h"
 #include "server/round/coordinator.h"
+#include "server/rpc/open_calls.h"
 
 namespace consilium {
 
-// What consilium-ctl calls. Admins only.
+// What consilium-ctl calls.
 class AdminService final : public v1::AdminService::CallbackService {
  public:
   // enrol_endpoint: where an invited hospital joins, HOST:PORT.
-  AdminService(Coordinator& coordinator, Registry& registry, Store& store,
+  AdminService(Coordinator& coordinator, Registry& registry, OpenCalls& open_calls, Store& store,
                std::string enrol_endpoint)
       : coordinator_(coordinator),
         registry_(registry),
+        open_calls_(open_calls),
         store_(store),
         enrol_endpoint_(std::move(enrol_endpoint)) {}
 
@@ -47,12 +49,14 @@ class AdminService final : public v1::AdminService::CallbackService {
                                       v1::CancelRunResponse* response) override;
 
  private:
-  // Answers an admin's call with what the handler, which gets the admin's identity, says.
+  // Answers a call with what the handler, which gets the caller's identity, says.
   template <typename Handler>
-  grpc::ServerUnaryReactor* AnswerAdmin(grpc::CallbackServerContext* context, Handler&& handler);
+  grpc::ServerUnaryReactor* AnswerCaller(grpc::CallbackServerContext* context, std::string_view rpc,
+                                         Handler&& handler);
 
   Coordinator& coordinator_;
   Registry& registry_;
+  OpenCalls& open_calls_;
   Store& store_;
   const std::string enrol_endpoint_;
 };

@@ -24,7 +24,7 @@ std::string OwnerOf(const Identity& caller, const std::string& task_id) {
 // Writes what a caller sends into the store. Finishes once the sender is done or anything is wrong.
 class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
  public:
-  UploadReactor(BlobService& service, Identity caller, v1::UploadResponse* response)
+  UploadReactor(BlobService& service, OpenCaller caller, v1::UploadResponse* response)
       : service_(service), caller_(std::move(caller)), response_(response) {
     StartRead(&request_);
   }
@@ -56,11 +56,12 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
   Status Begin() {
     if (!request_.has_header()) return InvalidArgument("an upload begins with its header");
     blob_ = request_.header().blob();
-    CSL_RETURN_IF_ERROR(service_.CheckUpload(caller_, blob_, request_.header().task_id()));
-    owner_ = OwnerOf(caller_, request_.header().task_id());
+    CSL_RETURN_IF_ERROR(service_.CheckUpload(caller_.identity, blob_, request_.header().task_id()));
+    owner_ = OwnerOf(caller_.identity, request_.header().task_id());
     claimed_ = service_.Claim(blob_.digest(), owner_);
     if (!claimed_) return absl::AbortedError("this blob is being uploaded on another connection");
-    if (caller_.role == Role::kHospital) service_.blobs().DropOthers(blob_.digest(), owner_);
+    if (caller_.identity.role == Role::kHospital)
+      service_.blobs().DropOthers(blob_.digest(), owner_);
     CSL_ASSIGN_OR_RETURN(upload_, service_.blobs().Continue(blob_.digest(), owner_));
     if (upload_->size() > blob_.size_bytes()) {
       return InvalidArgument("{} bytes are held, more than the {} announced now", upload_->size(),
@@ -85,7 +86,7 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
   }
 
   BlobService& service_;
-  const Identity caller_;
+  const OpenCaller caller_;
   v1::UploadResponse* const response_;
   v1::UploadRequest request_;
   v1::BlobRef blob_;
@@ -118,8 +119,8 @@ grpc::ByteBuffer EncodeChunk(const std::shared_ptr<const MappedFile>& file, std:
 class DownloadReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
   explicit DownloadReactor(const Status& refused) { Finish(ToCaller(refused)); }
-  DownloadReactor(std::shared_ptr<const MappedFile> file, std::size_t offset)
-      : file_(std::move(file)), offset_(offset) {
+  DownloadReactor(OpenCaller caller, std::shared_ptr<const MappedFile> file, std::size_t offset)
+      : caller_(std::move(caller)), file_(std::move(file)), offset_(offset) {
     Next();
   }
 
@@ -144,6 +145,7 @@ class DownloadReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer> 
     StartWrite(&chunk_);
   }
 
+  std::optional<OpenCaller> caller_;
   std::shared_ptr<const MappedFile> file_;
   std::size_t offset_ = 0;
   grpc::ByteBuffer chunk_;
@@ -171,7 +173,7 @@ grpc::ServerUnaryReactor* BlobService::StatUpload(grpc::CallbackServerContext* c
                                                   v1::StatUploadResponse* response) {
   return Answer(context, [&]() -> Status {
     CSL_ASSIGN_OR_RETURN(const Identity caller,
-                         Authorise(*context, registry_, {Role::kHospital, Role::kAdmin}));
+                         Authorise(*context, registry_, "BlobService/StatUpload"));
     CSL_RETURN_IF_ERROR(CheckUpload(caller, request->blob(), request->task_id()));
     const BlobStore::Held held =
         blobs().HeldOf(request->blob().digest(), OwnerOf(caller, request->task_id()));
@@ -183,15 +185,16 @@ grpc::ServerUnaryReactor* BlobService::StatUpload(grpc::CallbackServerContext* c
 
 grpc::ServerReadReactor<v1::UploadRequest>* BlobService::Upload(
     grpc::CallbackServerContext* context, v1::UploadResponse* response) {
-  const auto caller = Authorise(*context, registry_, {Role::kHospital, Role::kAdmin});
+  auto caller = AuthoriseOpen(*context, registry_, open_calls_, "BlobService/Upload");
   if (!caller.ok()) return new RefusedUpload(caller.status());
-  return new UploadReactor(*this, *caller, response);
+  return new UploadReactor(*this, *std::move(caller), response);
 }
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* BlobService::Download(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
   const auto open = [&]() -> StatusOr<grpc::ServerWriteReactor<grpc::ByteBuffer>*> {
-    CSL_RETURN_IF_ERROR(Authorise(*context, registry_, {Role::kHospital, Role::kAdmin}));
+    CSL_ASSIGN_OR_RETURN(OpenCaller caller,
+                         AuthoriseOpen(*context, registry_, open_calls_, "BlobService/Download"));
     CSL_ASSIGN_OR_RETURN(const v1::DownloadRequest download, ParseDownload(*request));
     if (!coordinator_.IsGlobalModel(download.digest())) {
       return NotFound("no model has the digest '{}'", download.digest());
@@ -201,7 +204,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* BlobService::Download(
       return InvalidArgument("offset {} is past the blob's {} bytes", download.offset(),
                              file->bytes().size());
     }
-    return new DownloadReactor(std::move(file), download.offset());
+    return new DownloadReactor(std::move(caller), std::move(file), download.offset());
   };
   const auto reactor = open();
   return reactor.ok() ? *reactor : new DownloadReactor(reactor.status());

@@ -11,6 +11,7 @@
 
 #include "consilium/v1/blob.grpc.pb.h"
 #include "server/round/coordinator.h"
+#include "server/rpc/open_calls.h"
 
 namespace consilium {
 
@@ -18,8 +19,8 @@ namespace consilium {
 class BlobService final
     : public v1::BlobService::WithRawCallbackMethod_Download<v1::BlobService::CallbackService> {
  public:
-  BlobService(Coordinator& coordinator, Registry& registry)
-      : coordinator_(coordinator), registry_(registry) {}
+  BlobService(Coordinator& coordinator, Registry& registry, OpenCalls& open_calls)
+      : coordinator_(coordinator), registry_(registry), open_calls_(open_calls) {}
 
   grpc::ServerUnaryReactor* StatUpload(grpc::CallbackServerContext* context,
                                        const v1::StatUploadRequest* request,
@@ -41,6 +42,7 @@ class BlobService final
  private:
   Coordinator& coordinator_;
   Registry& registry_;
+  OpenCalls& open_calls_;
   Mutex mu_;
   std::set<std::pair<std::string, std::string>> uploads_ ABSL_GUARDED_BY(mu_);
 };

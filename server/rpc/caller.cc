@@ -3,9 +3,8 @@
 #include <grpc/grpc_security_constants.h>
 #include <grpcpp/server_context.h>
 
-#include <algorithm>
-
 #include "common/rpc/protocol.h"
+#include "server/rpc/access.h"
 
 namespace consilium {
 namespace {
@@ -14,6 +13,12 @@ std::string_view MetadataOf(const grpc::CallbackServerContext& context, const ch
   const auto found = context.client_metadata().find(key);
   if (found == context.client_metadata().end()) return "";
   return {found->second.data(), found->second.size()};
+}
+
+StatusOr<Identity> Identify(const grpc::CallbackServerContext& context, Registry& registry) {
+  const auto pem = context.auth_context()->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
+  if (pem.size() != 1) return Unauthenticated("this call needs a client certificate");
+  return registry.Authenticate({pem[0].data(), pem[0].size()});
 }
 
 }  // namespace
@@ -26,16 +31,22 @@ Status CheckProtocol(grpc::CallbackServerContext& context) {
 }
 
 StatusOr<Identity> Authorise(grpc::CallbackServerContext& context, Registry& registry,
-                             std::initializer_list<Role> roles) {
-  const auto pem = context.auth_context()->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
-  if (pem.size() != 1) return Unauthenticated("this call needs a client certificate");
-  CSL_ASSIGN_OR_RETURN(const Identity identity,
-                       registry.Authenticate({pem[0].data(), pem[0].size()}));
-  if (std::find(roles.begin(), roles.end(), identity.role) == roles.end()) {
-    return PermissionDenied("a {} may not make this call", RoleName(identity.role));
+                             std::string_view rpc) {
+  CSL_ASSIGN_OR_RETURN(const Identity identity, Identify(context, registry));
+  if (!MayCall(identity.role, rpc)) {
+    return PermissionDenied("{} '{}' may not call {}", RoleName(identity.role), identity.name, rpc);
   }
   CSL_RETURN_IF_ERROR(CheckProtocol(context));
   return identity;
+}
+
+StatusOr<OpenCaller> AuthoriseOpen(grpc::CallbackServerContext& context, Registry& registry,
+                                   OpenCalls& calls, std::string_view rpc) {
+  CSL_ASSIGN_OR_RETURN(Identity identity, Authorise(context, registry, rpc));
+  OpenCalls::Entry open(calls, identity.name, context);
+  // Who was revoked before the call was to be seen as open is not cut, but refused here.
+  CSL_RETURN_IF_ERROR(Identify(context, registry));
+  return OpenCaller{std::move(identity), std::move(open)};
 }
 
 }  // namespace consilium

@@ -4,23 +4,29 @@
 
 #include <grpcpp/support/status.h>
 
-#include <initializer_list>
+#include <string_view>
 
 #include "certs/identity.h"
 #include "common/base/status.h"
 #include "server/registry/registry.h"
-
-namespace grpc {
-class CallbackServerContext;
-}
+#include "server/rpc/open_calls.h"
 
 namespace consilium {
 
 // The caller's identity, from the certificate of its connection and nothing else. PERMISSION_DENIED
-// unless its role is one of those given; FAILED_PRECONDITION where it speaks another protocol. The
-// answer to a caller who may call says what this coordinator speaks.
+// unless its role may make the call ("BlobService/Upload", see access.h); FAILED_PRECONDITION where
+// it speaks another protocol. The answer to a caller who may call says what this coordinator
+// speaks.
 StatusOr<Identity> Authorise(grpc::CallbackServerContext& context, Registry& registry,
-                             std::initializer_list<Role> roles);
+                             std::string_view rpc);
+
+// The same for a call that lasts. It is cut when its caller is revoked.
+struct OpenCaller {
+  Identity identity;
+  OpenCalls::Entry open;
+};
+StatusOr<OpenCaller> AuthoriseOpen(grpc::CallbackServerContext& context, Registry& registry,
+                                   OpenCalls& calls, std::string_view rpc);
 
 // The last of these for a call that has no certificate yet.
 Status CheckProtocol(grpc::CallbackServerContext& context);

@@ -44,10 +44,10 @@ Status FillTask(const Assignment& assignment, v1::Task* message) {
 // A long poll: lives until the coordinator has a task, the wait is over, or the caller is gone.
 class NextTaskReactor final : public grpc::ServerUnaryReactor {
  public:
-  NextTaskReactor(Coordinator& coordinator, const std::string& site, TimePoint until,
+  NextTaskReactor(Coordinator& coordinator, OpenCaller caller, TimePoint until,
                   v1::NextTaskResponse* response)
-      : coordinator_(coordinator) {
-    wait_ = coordinator_.WaitForTask(site, until, [this, response](auto found) {
+      : coordinator_(coordinator), caller_(std::move(caller)) {
+    wait_ = coordinator_.WaitForTask(caller_.identity.name, until, [this, response](auto found) {
       Status status = found.status();
       if (found.ok() && found->has_value()) status = FillTask(**found, response->mutable_task());
       Finish(ToCaller(status));
@@ -61,6 +61,7 @@ class NextTaskReactor final : public grpc::ServerUnaryReactor {
 
  private:
   Coordinator& coordinator_;
+  const OpenCaller caller_;
   Coordinator::WaitId wait_ = 0;
 };
 
@@ -101,7 +102,7 @@ TaskProgress FromProto(const v1::TaskProgress& message) {
 grpc::ServerUnaryReactor* CoordinatorService::NextTask(grpc::CallbackServerContext* context,
                                                        const v1::NextTaskRequest* request,
                                                        v1::NextTaskResponse* response) {
-  const auto caller = Authorise(*context, registry_, {Role::kHospital});
+  auto caller = AuthoriseOpen(*context, registry_, open_calls_, "CoordinatorService/NextTask");
   if (!caller.ok()) return Answer(context, [&] { return caller.status(); });
   if (request->protocol() != kProtocolMajor) {  // how version 1.0 says it
     return Answer(context, [&] {
@@ -110,7 +111,7 @@ grpc::ServerUnaryReactor* CoordinatorService::NextTask(grpc::CallbackServerConte
   }
   if (request->has_in_hand()) {
     const TaskStanding standing = coordinator_.NoteProgress(
-        caller->name, request->in_hand().task_id(), FromProto(request->in_hand()));
+        caller->identity.name, request->in_hand().task_id(), FromProto(request->in_hand()));
     // Whoever does not wait is at the task, and has it.
     if (standing != TaskStanding::kOpen || request->wait_seconds() == 0) {
       response->set_in_hand_ended(standing == TaskStanding::kEnded);
@@ -118,14 +119,15 @@ grpc::ServerUnaryReactor* CoordinatorService::NextTask(grpc::CallbackServerConte
     }
   }
   const std::chrono::seconds wait(std::min(request->wait_seconds(), kMaxWaitSeconds));
-  return new NextTaskReactor(coordinator_, caller->name, clock_.Now() + wait, response);
+  return new NextTaskReactor(coordinator_, *std::move(caller), clock_.Now() + wait, response);
 }
 
 grpc::ServerUnaryReactor* CoordinatorService::ReportTask(grpc::CallbackServerContext* context,
                                                          const v1::ReportTaskRequest* request,
                                                          v1::ReportTaskResponse* response) {
   return Answer(context, [&]() -> Status {
-    CSL_ASSIGN_OR_RETURN(const Identity caller, Authorise(*context, registry_, {Role::kHospital}));
+    CSL_ASSIGN_OR_RETURN(const Identity caller,
+                         Authorise(*context, registry_, "CoordinatorService/ReportTask"));
     CSL_ASSIGN_OR_RETURN(const TaskReport report, ReadReport(*request));
     CSL_ASSIGN_OR_RETURN(*response->mutable_note(), coordinator_.Report(caller.name, report));
     return OkStatus();
@@ -136,7 +138,7 @@ grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* 
                                                    const v1::ListModelsRequest* request,
                                                    v1::ListModelsResponse* response) {
   return Answer(context, [&]() -> Status {
-    CSL_RETURN_IF_ERROR(Authorise(*context, registry_, {Role::kHospital, Role::kAdmin}));
+    CSL_RETURN_IF_ERROR(Authorise(*context, registry_, "ModelService/ListModels"));
     if (!request->run_id().empty()) {
       CSL_RETURN_IF_ERROR(coordinator_.FindRun(request->run_id()));
     }

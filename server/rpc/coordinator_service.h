@@ -4,14 +4,16 @@
 
 #include "consilium/v1/coordinator.grpc.pb.h"
 #include "server/round/coordinator.h"
+#include "server/rpc/open_calls.h"
 
 namespace consilium {
 
 // A waiting hospital holds a reactor and no thread.
 class CoordinatorService final : public v1::CoordinatorService::CallbackService {
  public:
-  CoordinatorService(Coordinator& coordinator, Registry& registry, const Clock& clock)
-      : coordinator_(coordinator), registry_(registry), clock_(clock) {}
+  CoordinatorService(Coordinator& coordinator, Registry& registry, OpenCalls& open_calls,
+                     const Clock& clock)
+      : coordinator_(coordinator), registry_(registry), open_calls_(open_calls), clock_(clock) {}
 
   grpc::ServerUnaryReactor* NextTask(grpc::CallbackServerContext* context,
                                      const v1::NextTaskRequest* request,
@@ -23,6 +25,7 @@ class CoordinatorService final : public v1::CoordinatorService::CallbackService 
  private:
   Coordinator& coordinator_;
   Registry& registry_;
+  OpenCalls& open_calls_;
   const Clock& clock_;
 };
 

@@ -18,9 +18,10 @@ grpc::ServerUnaryReactor* EnrolmentService::Join(grpc::CallbackServerContext* co
                    std::string(enrolment.status().message()));
       return enrolment.status();
     }
-    spdlog::info("site '{}' joined from {}", enrolment->identity.name, context->peer());
+    spdlog::info("{} '{}' joined from {}", RoleName(enrolment->identity.role),
+                 enrolment->identity.name, context->peer());
     response->set_certificate_pem(enrolment->certificate_pem);
-    response->set_ca_pem(registry_.authority().pem());
+    response->set_ca_pem(registry_.authority().root_pem());
     response->set_federation(enrolment->identity.federation);
     response->set_site(enrolment->identity.name);
     response->set_endpoint(endpoint_);

@@ -3,8 +3,8 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <spdlog/spdlog.h>
-#include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "certs/authority.h"
@@ -19,50 +19,22 @@
 #include "server/rpc/blob_service.h"
 #include "server/rpc/coordinator_service.h"
 #include "server/rpc/enrolment_service.h"
+#include "server/rpc/housekeeping.h"
+#include "server/rpc/membership_service.h"
+#include "server/rpc/server_identity.h"
 #include "server/store/blob_store.h"
 #include "server/store/store.h"
 
 namespace consilium {
 namespace {
 
-constexpr char kServerFile[] = "server.yaml";
-constexpr char kAuthorityFolder[] = "ca";
-constexpr char kCertificateFile[] = "server.crt";
-constexpr char kKeyFile[] = "server.key";
-constexpr char kAdminFolder[] = "admin";
-
 constexpr std::chrono::milliseconds kWorkInterval{250};
+constexpr std::chrono::seconds kHousekeepingInterval{1};
 constexpr std::chrono::minutes kReturnMemoryInterval{1};
 constexpr std::chrono::seconds kShutdownGrace{2};
 constexpr int kMinPingIntervalMs = 10'000;  // below the hospitals' 30 s
 constexpr int kKeepaliveMs = 30'000;        // a caller that vanished is noticed, its upload let go
 constexpr int kKeepaliveTimeoutMs = 20'000;
-
-Status WriteIdentity(const std::filesystem::path& folder, const Authority& authority,
-                     const ServerOptions& options, TimePoint now) {
-  CSL_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::Generate());
-  CSL_ASSIGN_OR_RETURN(const std::string key_pem, key.ToPem());
-  CSL_ASSIGN_OR_RETURN(
-      const std::string pem,
-      authority.IssueServer(key, {options.federation, Role::kCoordinator, "coordinator"},
-                            options.host, now));
-  CSL_RETURN_IF_ERROR(WriteFileAtomically(folder / kKeyFile, key_pem, kPrivateMode));
-  // With its issuer, so that a joining hospital can compare the CA with the hash it was given.
-  return WriteFileAtomically(folder / kCertificateFile, pem + authority.pem());
-}
-
-Status WriteAdmin(const std::filesystem::path& folder, const Authority& authority,
-                  const ServerOptions& options, TimePoint now) {
-  CSL_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::Generate());
-  Home home{.federation = options.federation,
-            .endpoint = fmt::format("{}:{}", options.host, options.port),
-            .ca_pem = authority.pem()};
-  CSL_ASSIGN_OR_RETURN(home.key_pem, key.ToPem());
-  CSL_ASSIGN_OR_RETURN(
-      home.certificate_pem,
-      authority.IssueClient(key, {options.federation, Role::kAdmin, "admin"}, now));
-  return WriteHome(folder, home);
-}
 
 void Limit(grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
@@ -73,6 +45,16 @@ void Limit(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   // Two coordinators on one port would each see half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+}
+
+// `init` leaves it to the first start to write its admin down, where there is a registry.
+Status AdoptFirstAdmin(const std::filesystem::path& folder, Registry& registry) {
+  CSL_ASSIGN_OR_RETURN(const auto members, registry.ListMembers());
+  const bool has_admin = std::any_of(members.begin(), members.end(),
+                                     [](const MemberRecord& m) { return m.role == Role::kAdmin; });
+  if (has_admin || !HasIdentity(folder)) return OkStatus();
+  CSL_ASSIGN_OR_RETURN(const Home admin, ReadHome(folder));
+  return registry.Adopt(admin.certificate_pem);
 }
 
 std::string Or(const std::string& address, int port) {
@@ -88,12 +70,16 @@ struct Server::Parts {
   FileDescriptor lock;
   std::unique_ptr<Store> store;
   std::unique_ptr<Registry> registry;
+  std::unique_ptr<ServerIdentity> identity;
+  std::unique_ptr<Housekeeping> housekeeping;
   std::unique_ptr<Coordinator> coordinator;
+  OpenCalls open_calls;
   std::unique_ptr<CoordinatorService> coordinator_service;
   std::unique_ptr<ModelService> model_service;
   std::unique_ptr<BlobService> blob_service;
   std::unique_ptr<AdminService> admin_service;
   std::unique_ptr<EnrolmentService> enrolment_service;
+  std::unique_ptr<MembershipService> membership_service;
   int port = 0;
   int enrol_port = 0;
   std::jthread worker;
@@ -101,7 +87,8 @@ struct Server::Parts {
   std::unique_ptr<grpc::Server> enrol_server;
 
   Status Open(const std::filesystem::path& folder);
-  Status Serve(const std::filesystem::path& folder, const Listen& listen);
+  Status Serve(const Listen& listen);
+  void Work(const std::stop_token& stop);
 };
 
 Status Server::Parts::Open(const std::filesystem::path& folder) {
@@ -111,22 +98,21 @@ Status Server::Parts::Open(const std::filesystem::path& folder) {
   CSL_ASSIGN_OR_RETURN(store, Store::Open(folder / kDatabaseFile));
   CSL_ASSIGN_OR_RETURN(BlobStore blobs, BlobStore::Open(folder));
   registry = std::make_unique<Registry>(*store, clock, std::move(authority), options.federation);
+  CSL_RETURN_IF_ERROR(AdoptFirstAdmin(folder / kAdminFolder, *registry));
+  CSL_ASSIGN_OR_RETURN(identity, ServerIdentity::Open(folder, options, *registry, clock.Now()));
+  housekeeping = std::make_unique<Housekeeping>(folder, *registry, *identity);
   CSL_ASSIGN_OR_RETURN(coordinator,
                        Coordinator::Create(*store, std::move(blobs), *registry, clock));
   return OkStatus();
 }
 
-Status Server::Parts::Serve(const std::filesystem::path& folder, const Listen& listen) {
-  CSL_ASSIGN_OR_RETURN(const std::string certificate, ReadFile(folder / kCertificateFile));
-  CSL_ASSIGN_OR_RETURN(const std::string key, ReadFile(folder / kKeyFile));
-  const KeyPair own{certificate, key};
-
+Status Server::Parts::Serve(const Listen& listen) {
   enrolment_service = std::make_unique<EnrolmentService>(
       *registry, fmt::format("{}:{}", options.host, options.port));
   grpc::ServerBuilder enrol_builder;
   Limit(enrol_builder);
   enrol_builder.AddListeningPort(Or(listen.enrol_address, options.enrol_port),
-                                 EnrolmentTlsServer(own), &enrol_port);
+                                 EnrolmentTlsServer(identity->identity_file()), &enrol_port);
   enrol_builder.RegisterService(enrolment_service.get());
   enrol_server = enrol_builder.BuildAndStart();
   if (enrol_server == nullptr || enrol_port == 0) {
@@ -134,83 +120,54 @@ Status Server::Parts::Serve(const std::filesystem::path& folder, const Listen& l
                        Or(listen.enrol_address, options.enrol_port));
   }
 
-  coordinator_service = std::make_unique<CoordinatorService>(*coordinator, *registry, clock);
+  coordinator_service =
+      std::make_unique<CoordinatorService>(*coordinator, *registry, open_calls, clock);
   model_service = std::make_unique<ModelService>(*coordinator, *registry);
-  blob_service = std::make_unique<BlobService>(*coordinator, *registry);
-  admin_service = std::make_unique<AdminService>(
-      *coordinator, *registry, *store, fmt::format("{}:{}", options.host, options.enrol_port));
+  blob_service = std::make_unique<BlobService>(*coordinator, *registry, open_calls);
+  admin_service =
+      std::make_unique<AdminService>(*coordinator, *registry, open_calls, *store,
+                                     fmt::format("{}:{}", options.host, options.enrol_port));
+  membership_service = std::make_unique<MembershipService>(*registry);
   grpc::ServerBuilder builder;
   Limit(builder);
   builder.AddListeningPort(Or(listen.address, options.port),
-                           MutualTlsServer(registry->authority().pem(), own), &port);
+                           MutualTlsServer(identity->ca_file(), identity->identity_file()), &port);
   builder.RegisterService(coordinator_service.get());
   builder.RegisterService(model_service.get());
   builder.RegisterService(blob_service.get());
   builder.RegisterService(admin_service.get());
+  builder.RegisterService(membership_service.get());
   server = builder.BuildAndStart();
   if (server == nullptr || port == 0) {
     return Unavailable("cannot listen on {}: is the port taken?", Or(listen.address, options.port));
   }
-  worker = std::jthread([this](const std::stop_token& stop) {
-    TimePoint returned = clock.Now();
-    while (!stop.stop_requested()) {
-      coordinator->Work();
-      coordinator->WaitForWork(kWorkInterval);
-      if (clock.Now() - returned < kReturnMemoryInterval) continue;
-      returned = clock.Now();
-      ReturnFreedMemory();
-    }
-  });
+  worker = std::jthread([this](const std::stop_token& stop) { Work(stop); });
   return OkStatus();
 }
 
-Status InitServer(const std::filesystem::path& folder, const ServerOptions& options,
-                  TimePoint now) {
-  if (std::filesystem::exists(folder / kServerFile)) {
-    return AlreadyExists("{} holds a federation already", folder.string());
+void Server::Parts::Work(const std::stop_token& stop) {
+  TimePoint kept_house;
+  TimePoint returned = clock.Now();
+  while (!stop.stop_requested()) {
+    coordinator->Work();
+    coordinator->WaitForWork(kWorkInterval);
+    const TimePoint now = clock.Now();
+    if (now - kept_house >= kHousekeepingInterval) {
+      kept_house = now;
+      housekeeping->Work(now);
+    }
+    if (now - returned >= kReturnMemoryInterval) {
+      returned = now;
+      ReturnFreedMemory();
+    }
   }
-  // Nothing of it is removed here: what looks half-made may be the only copy of a CA.
-  std::error_code error;
-  if (std::filesystem::exists(folder) && !std::filesystem::is_empty(folder, error)) {
-    return FailedPrecondition(
-        "{} is not empty: if an earlier init was interrupted there, remove the folder; if {} was "
-        "lost, put it back",
-        folder.string(), kServerFile);
-  }
-  CSL_RETURN_IF_ERROR(CheckName("federation", options.federation));
-  CSL_RETURN_IF_ERROR(CheckHost(options.host));
-  CSL_ASSIGN_OR_RETURN(const Authority authority,
-                       Authority::Create(folder / kAuthorityFolder, options.federation, now));
-  CSL_RETURN_IF_ERROR(WriteIdentity(folder, authority, options, now));
-  CSL_RETURN_IF_ERROR(WriteAdmin(folder / kAdminFolder, authority, options, now));
-  CSL_RETURN_IF_ERROR(Store::Open(folder / kDatabaseFile));
-  CSL_RETURN_IF_ERROR(BlobStore::Open(folder));
-  return WriteFileAtomically(
-      folder / kServerFile,
-      fmt::format("federation: {}\nhost: {}\nport: {}\nenrol_port: {}\n", options.federation,
-                  options.host, options.port, options.enrol_port));
-}
-
-StatusOr<ServerOptions> ReadServerOptions(const std::filesystem::path& folder) {
-  const auto text = ReadFile(folder / kServerFile);
-  if (!text.ok()) {
-    return FailedPrecondition("{} holds no federation: run `consilium-server init` first",
-                              folder.string());
-  }
-  return CatchAsStatus((folder / kServerFile).string(), [&] {
-    const YAML::Node node = YAML::Load(*text);
-    return ServerOptions{.federation = node["federation"].as<std::string>(),
-                         .host = node["host"].as<std::string>(),
-                         .port = node["port"].as<int>(),
-                         .enrol_port = node["enrol_port"].as<int>()};
-  });
 }
 
 StatusOr<std::unique_ptr<Server>> Server::Start(const std::filesystem::path& folder,
                                                 const Listen& listen) {
   std::unique_ptr<Server> server(new Server(std::make_unique<Parts>()));
   CSL_RETURN_IF_ERROR(server->parts_->Open(folder));
-  CSL_RETURN_IF_ERROR(server->parts_->Serve(folder, listen));
+  CSL_RETURN_IF_ERROR(server->parts_->Serve(listen));
   spdlog::info("federation '{}': listening on port {}, joining on port {}",
                server->parts_->options.federation, server->port(), server->enrol_port());
   return server;

@@ -6,25 +6,10 @@
 #include <memory>
 #include <string>
 
-#include "common/base/clock.h"
 #include "common/base/status.h"
+#include "server/rpc/server_options.h"
 
 namespace consilium {
-
-// What `init` decides once; server.yaml in the coordinator's folder.
-struct ServerOptions {
-  std::string federation;
-  std::string host;  // how hospitals call the coordinator: a name or an address
-  int port = 8443;
-  int enrol_port = 8444;
-};
-
-// Makes a federation in an empty or new folder: CA, server certificate, database, and an admin's
-// home in FOLDER/admin. ALREADY_EXISTS, with nothing changed, where the folder holds one;
-// FAILED_PRECONDITION where it holds anything else.
-Status InitServer(const std::filesystem::path& folder, const ServerOptions& options, TimePoint now);
-
-StatusOr<ServerOptions> ReadServerOptions(const std::filesystem::path& folder);
 
 // Serves from construction to destruction. Thread-safe.
 class Server {

@@ -44,6 +44,13 @@ class Statement {
   int bound_ = 0;
 };
 
+// A number of the file as one of an enumeration, whose last value is `last`.
+template <typename Enum>
+StatusOr<Enum> ToEnum(std::int64_t number, Enum last, std::string_view what) {
+  if (number >= 0 && number <= static_cast<std::int64_t>(last)) return static_cast<Enum>(number);
+  return DataLoss("database: {} has the unknown code {}", what, number);
+}
+
 class Database {
  public:
   // Opens or makes the file: write-ahead log, full sync (a commit survives a power cut), foreign

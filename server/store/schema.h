@@ -6,7 +6,7 @@ namespace consilium {
 
 // From an empty database to today's, one step a version; how many were taken is in user_version. A
 // step that was released is never changed. Times are milliseconds since 1970. Portable SQL.
-inline constexpr std::array<const char*, 2> kSchemaSteps = {
+inline constexpr std::array<const char*, 3> kSchemaSteps = {
     R"sql(
 CREATE TABLE sites (
   name TEXT PRIMARY KEY,
@@ -67,6 +67,26 @@ CREATE TABLE misses (
   reason TEXT NOT NULL,
   PRIMARY KEY (run, round, site)
 );
+)sql",
+    R"sql(
+ALTER TABLE sites RENAME TO members;
+ALTER TABLE members ADD COLUMN role INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tokens RENAME COLUMN site TO member;
+ALTER TABLE tokens ADD COLUMN role INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE certificates (
+  serial TEXT PRIMARY KEY,
+  member TEXT NOT NULL REFERENCES members(name),
+  issued INTEGER NOT NULL,
+  expires INTEGER NOT NULL,
+  used INTEGER NOT NULL,
+  ends INTEGER NOT NULL
+);
+CREATE INDEX certificates_by_member ON certificates(member);
+INSERT INTO certificates (serial, member, issued, expires, used, ends)
+  SELECT certificate_serial, name, joined, certificate_expires, last_seen > 0,
+         CASE WHEN revoked = 1 THEN joined ELSE 0 END FROM members;
+ALTER TABLE members DROP COLUMN certificate_serial;
+ALTER TABLE members DROP COLUMN certificate_expires;
 )sql"};
 
 }  // namespace consilium

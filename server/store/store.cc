@@ -7,8 +7,6 @@
 namespace consilium {
 namespace {
 
-constexpr char kSiteColumns[] =
-    "SELECT name, certificate_serial, revoked, joined, last_seen, certificate_expires FROM sites";
 constexpr char kRunColumns[] =
     "SELECT id, plan, status, reason, round, attempt, pausing, initialisations, deadline, created, "
     "ended FROM runs "
@@ -16,22 +14,6 @@ constexpr char kRunColumns[] =
 constexpr char kTaskColumns[] =
     "SELECT id, site, round, kind, status, reason, blob_digest, blob_bytes, train_examples, "
     "train_loss, train_seconds, evaluation FROM tasks WHERE run = ? AND round >= ? ORDER BY rowid";
-
-SiteRecord ReadSiteRow(const Statement& row) {
-  return {.name = row.Text(0),
-          .certificate_serial = row.Text(1),
-          .revoked = row.Int(2) != 0,
-          .joined = FromUnixMillis(row.Int(3)),
-          .last_seen = FromUnixMillis(row.Int(4)),
-          .certificate_expires = FromUnixMillis(row.Int(5))};
-}
-
-// A number of the file as one of an enumeration, whose last value is `last`.
-template <typename Enum>
-StatusOr<Enum> ToEnum(std::int64_t number, Enum last, std::string_view what) {
-  if (number >= 0 && number <= static_cast<std::int64_t>(last)) return static_cast<Enum>(number);
-  return DataLoss("database: {} has the unknown code {}", what, number);
-}
 
 StatusOr<RunState> ReadRunRow(const Statement& row) {
   RunState run;
@@ -114,79 +96,8 @@ Status Store::CheckIntegrity() {
   Statement reference = db_.Prepare("PRAGMA foreign_key_check");
   CSL_ASSIGN_OR_RETURN(const bool broken, reference.Step());
   if (broken)
-    return DataLoss("database: table {} speaks of a run that is not there", reference.Text(0));
+    return DataLoss("database: table {} speaks of a row that is not there", reference.Text(0));
   return OkStatus();
-}
-
-Status Store::AddToken(const TokenRecord& token) {
-  MutexLock lock(mu_);
-  return db_.Prepare("INSERT INTO tokens (hash, site, expires, used) VALUES (?, ?, ?, ?)")
-      .Bind(token.hash)
-      .Bind(token.site)
-      .Bind(ToUnixMillis(token.expires))
-      .Bind(std::int64_t{token.used})
-      .Run();
-}
-
-StatusOr<std::optional<TokenRecord>> Store::FindToken(const std::string& hash) {
-  MutexLock lock(mu_);
-  Statement row = db_.Prepare("SELECT hash, site, expires, used FROM tokens WHERE hash = ?");
-  CSL_ASSIGN_OR_RETURN(const bool found, row.Bind(hash).Step());
-  if (!found) return std::nullopt;
-  return TokenRecord{.hash = row.Text(0),
-                     .site = row.Text(1),
-                     .expires = FromUnixMillis(row.Int(2)),
-                     .used = row.Int(3) != 0};
-}
-
-Status Store::Enrol(const std::string& token_hash, const SiteRecord& site) {
-  MutexLock lock(mu_);
-  return db_.Transact([&]() -> Status {
-    mu_.AssertHeld();
-    CSL_RETURN_IF_ERROR(
-        db_.Prepare("UPDATE tokens SET used = 1 WHERE hash = ?").Bind(token_hash).Run());
-    return db_
-        .Prepare(
-            "INSERT OR REPLACE INTO sites (name, certificate_serial, revoked, joined, last_seen, "
-            "certificate_expires) VALUES (?, ?, 0, ?, 0, ?)")
-        .Bind(site.name)
-        .Bind(site.certificate_serial)
-        .Bind(ToUnixMillis(site.joined))
-        .Bind(ToUnixMillis(site.certificate_expires))
-        .Run();
-  });
-}
-
-StatusOr<std::vector<SiteRecord>> Store::ListSites() {
-  MutexLock lock(mu_);
-  Statement row = db_.Prepare(std::string(kSiteColumns) + " ORDER BY name");
-  std::vector<SiteRecord> sites;
-  while (true) {
-    CSL_ASSIGN_OR_RETURN(const bool more, row.Step());
-    if (!more) return sites;
-    sites.push_back(ReadSiteRow(row));
-  }
-}
-
-StatusOr<std::optional<SiteRecord>> Store::FindSite(const std::string& name) {
-  MutexLock lock(mu_);
-  Statement row = db_.Prepare(std::string(kSiteColumns) + " WHERE name = ?");
-  CSL_ASSIGN_OR_RETURN(const bool found, row.Bind(name).Step());
-  if (!found) return std::nullopt;
-  return ReadSiteRow(row);
-}
-
-Status Store::RevokeSite(const std::string& name) {
-  MutexLock lock(mu_);
-  return db_.Prepare("UPDATE sites SET revoked = 1 WHERE name = ?").Bind(name).Run();
-}
-
-Status Store::SetLastSeen(const std::string& name, TimePoint when) {
-  MutexLock lock(mu_);
-  return db_.Prepare("UPDATE sites SET last_seen = ? WHERE name = ?")
-      .Bind(ToUnixMillis(when))
-      .Bind(name)
-      .Run();
 }
 
 Status Store::SaveRun(const RunState& run) {

@@ -1,7 +1,8 @@
 #pragma once
 
-// The coordinator's memory: sites, invitations, runs, tasks and models in one SQLite file. Each
-// call is one transaction, durable when it returns.
+// The coordinator's memory: members, invitations, runs, tasks and models in one SQLite file. Each
+// call is one transaction, durable when it returns. store_members.cc has who belongs to the
+// federation, store.cc the rest.
 
 #include <filesystem>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "certs/identity.h"
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/base/status.h"
@@ -20,19 +22,31 @@ namespace consilium {
 // In a coordinator's folder.
 inline constexpr char kDatabaseFile[] = "consilium.db";
 
-struct SiteRecord {
+// Whoever has a certificate of the federation.
+struct MemberRecord {
   std::string name;
-  std::string certificate_serial;
+  Role role = Role::kHospital;
   bool revoked = false;
   TimePoint joined;
-  TimePoint last_seen;  // 1970: never
-  TimePoint certificate_expires;
+  TimePoint last_seen;            // 1970: never
+  TimePoint certificate_expires;  // the last of its certificates; 1970: it has none that is good
+};
+
+// A certificate that was issued to a member.
+struct CertificateRecord {
+  std::string serial;
+  std::string member;
+  TimePoint issued;
+  TimePoint expires;
+  bool used = false;  // a call was made with it
+  TimePoint ends;     // it was revoked or replaced, and is good until then; 1970: neither
 };
 
 // An invitation. The token itself is nowhere: only its SHA-256.
 struct TokenRecord {
   std::string hash;
-  std::string site;
+  std::string member;
+  Role role = Role::kHospital;
   TimePoint expires;
   bool used = false;
 };
@@ -49,13 +63,26 @@ class Store {
 
   Status AddToken(const TokenRecord& token);
   StatusOr<std::optional<TokenRecord>> FindToken(const std::string& hash);
-  // Uses the token up and adds the site, or replaces the one of that name.
-  Status Enrol(const std::string& token_hash, const SiteRecord& site);
+  // Uses the token up (empty: none is needed) and adds the member, or replaces the one of that
+  // name, whose certificates end; the given one is its first.
+  Status Enrol(const std::string& token_hash, const MemberRecord& member,
+               const CertificateRecord& certificate);
 
-  StatusOr<std::vector<SiteRecord>> ListSites();  // by name
-  StatusOr<std::optional<SiteRecord>> FindSite(const std::string& name);
-  Status RevokeSite(const std::string& name);
+  StatusOr<std::vector<MemberRecord>> ListMembers();  // by name
+  StatusOr<std::optional<MemberRecord>> FindMember(const std::string& name);
+  // Its certificates end at `when`.
+  Status RevokeMember(const std::string& name, TimePoint when);
   Status SetLastSeen(const std::string& name, TimePoint when);
+
+  // Adds one to the member's, in the place of any that was never used.
+  Status AddCertificate(const CertificateRecord& certificate);
+  StatusOr<std::optional<CertificateRecord>> FindCertificate(const std::string& serial);
+  // When the member last got another one than its first; none: never.
+  StatusOr<std::optional<TimePoint>> LastRenewed(const std::string& member);
+  // The first call was made with the certificate: the member's others are good until `others_end`.
+  Status UseCertificate(const CertificateRecord& certificate, TimePoint others_end);
+  // The serial numbers of those that ended before `now` and have not expired.
+  StatusOr<std::vector<std::string>> EndedCertificates(TimePoint now);
 
   // Writes a run's state; of its models and misses the newest, as no transition adds more.
   Status SaveRun(const RunState& run);
@@ -68,6 +95,9 @@ class Store {
   explicit Store(Database database) : db_(std::move(database)) {}
 
   Status CreateSchema();
+  Status InsertCertificate(const CertificateRecord& certificate) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Status EndCertificates(const std::string& member, TimePoint when)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status SaveTask(const std::string& run_id, const TaskState& task)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status SaveModel(const std::string& run_id, const ModelVersion& model)

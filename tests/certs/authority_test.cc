@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
-#include "certs/home.h"
 #include "common/base/file.h"
 #include "tests/testing/fake_clock.h"
 #include "tests/testing/status_matchers.h"
@@ -17,6 +16,8 @@ using testing::IsOk;
 using testing::kInvalid;
 using testing::StatusIs;
 
+constexpr auto kDenied = absl::StatusCode::kPermissionDenied;
+
 const Identity kNorth = {"lungs", Role::kHospital, "north"};
 
 class AuthorityTest : public ::testing::Test {
@@ -28,15 +29,74 @@ class AuthorityTest : public ::testing::Test {
 
 TEST_F(AuthorityTest, KeyIsPrivate) {
   struct stat info {};
-  ASSERT_EQ(::stat((folder_ / "ca/ca.key").c_str(), &info), 0);
+  ASSERT_EQ(::stat((folder_ / "ca/issuing.pem").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600U);
+}
+
+TEST_F(AuthorityTest, CertificatesLeadToTheRootByTheIssuingCa) {
+  ASSERT_OK_AND_ASSIGN(const PrivateKey key, PrivateKey::Generate());
+  ASSERT_OK_AND_ASSIGN(const std::string pem, authority_.IssueClient(key, kNorth, clock_.Now()));
+  ASSERT_OK_AND_ASSIGN(const auto chain, Certificate::ChainFromPem(pem));
+  ASSERT_EQ(chain.size(), 2U);
+  EXPECT_THAT(VerifyChain(chain, authority_.root(), Purpose::kClient, clock_.Now()), IsOk());
+  EXPECT_THAT(VerifyChain(chain, authority_.root(), Purpose::kServer, clock_.Now()),
+              StatusIs(kDenied, HasSubstr("purpose")));
+  EXPECT_THAT(VerifyChain({chain.front()}, authority_.root(), Purpose::kClient, clock_.Now()),
+              StatusIs(kDenied));
+}
+
+TEST_F(AuthorityTest, WorksWithTheRootsKeyTakenAway) {
+  std::filesystem::rename(folder_ / "ca/root", folder_ / "vault");
+  ASSERT_OK_AND_ASSIGN(const Authority loaded, Authority::Load(folder_ / "ca"));
+  ASSERT_OK_AND_ASSIGN(const PrivateKey key, PrivateKey::Generate());
+  EXPECT_THAT(loaded.IssueClient(key, kNorth, clock_.Now()), IsOk());
+}
+
+TEST_F(AuthorityTest, AnotherIssuingCaLeavesEarlierCertificatesGood) {
+  ASSERT_OK_AND_ASSIGN(const PrivateKey key, PrivateKey::Generate());
+  ASSERT_OK_AND_ASSIGN(const std::string before, authority_.IssueClient(key, kNorth, clock_.Now()));
+  std::filesystem::rename(folder_ / "ca/root", folder_ / "vault");
+  ASSERT_THAT(Authority::RenewIssuing(folder_ / "ca", folder_ / "vault", clock_.Now()), IsOk());
+  ASSERT_OK_AND_ASSIGN(const Authority renewed, Authority::Load(folder_ / "ca"));
+  EXPECT_NE(renewed.issuing().Serial(), authority_.issuing().Serial());
+  ASSERT_OK_AND_ASSIGN(const std::string after, renewed.IssueClient(key, kNorth, clock_.Now()));
+  for (const std::string& pem : {before, after}) {
+    EXPECT_THAT(VerifyChain(*Certificate::ChainFromPem(pem), authority_.root(), Purpose::kClient,
+                            clock_.Now()),
+                IsOk());
+  }
+}
+
+TEST_F(AuthorityTest, AnotherFederationsRootMakesNoIssuingCa) {
+  ASSERT_THAT(Authority::Create(folder_ / "other", "lungs", clock_.Now()), IsOk());
+  EXPECT_THAT(Authority::RenewIssuing(folder_ / "ca", folder_ / "other/root", clock_.Now()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("not the key")));
+}
+
+TEST_F(AuthorityTest, FolderFromBeforeIssuingCasStillIssues) {
+  std::filesystem::rename(folder_ / "ca/root", folder_ / "old");  // ca.crt and ca.key, side by side
+  ASSERT_OK_AND_ASSIGN(const Authority old, Authority::Load(folder_ / "old"));
+  ASSERT_OK_AND_ASSIGN(const PrivateKey key, PrivateKey::Generate());
+  ASSERT_OK_AND_ASSIGN(const std::string pem, old.IssueClient(key, kNorth, clock_.Now()));
+  EXPECT_THAT(
+      VerifyChain(*Certificate::ChainFromPem(pem), old.root(), Purpose::kClient, clock_.Now()),
+      IsOk());
+}
+
+TEST_F(AuthorityTest, RevocationListNamesWhatItWasTold) {
+  const std::vector<std::string> serials = {"0A", "7FFF"};
+  ASSERT_OK_AND_ASSIGN(const std::string list,
+                       authority_.IssueRevocationList(serials, clock_.Now()));
+  EXPECT_EQ(*ReadRevocationList(list, authority_.issuing()), serials);
+  EXPECT_THAT(ReadRevocationList(list, authority_.root()), StatusIs(kDenied));
+  EXPECT_THAT(ReadRevocationList("junk", authority_.issuing()), StatusIs(kInvalid));
 }
 
 TEST_F(AuthorityTest, ASecondOneIsNotMadeOverTheFirst) {
   EXPECT_THAT(Authority::Create(folder_ / "ca", "lungs", clock_.Now()),
               StatusIs(absl::StatusCode::kAlreadyExists));
   ASSERT_OK_AND_ASSIGN(const Authority loaded, Authority::Load(folder_ / "ca"));
-  EXPECT_EQ(loaded.certificate().Sha256(), authority_.certificate().Sha256());
+  EXPECT_EQ(loaded.root().Sha256(), authority_.root().Sha256());
 }
 
 TEST_F(AuthorityTest, CertificateNamesWhoTheAuthoritySays) {
@@ -89,29 +149,6 @@ TEST(Identity, RoundTripsAndRefusesOtherForms) {
         "spiffe://lungs/hospital/a..b", "spiffe://lungs/hospital/-a"}) {
     EXPECT_THAT(ParseIdentity(bad), StatusIs(kInvalid)) << bad;
   }
-}
-
-TEST(Home, ComesBackAndIsNotOverwritten) {
-  const testing::TempFolder folder;
-  const testing::FakeClock clock;
-  const Authority authority = *Authority::Create(folder / "ca", "lungs", clock.Now());
-  const PrivateKey key = *PrivateKey::Generate();
-  const Home home = {.federation = "lungs",
-                     .endpoint = "localhost:8443",
-                     .ca_pem = authority.pem(),
-                     .certificate_pem = *authority.IssueClient(key, kNorth, clock.Now()),
-                     .key_pem = *key.ToPem()};
-  EXPECT_THAT(ReadHome(folder / "north"), StatusIs(absl::StatusCode::kFailedPrecondition));
-  ASSERT_THAT(WriteHome(folder / "north", home), IsOk());
-  ASSERT_OK_AND_ASSIGN(const Home read, ReadHome(folder / "north"));
-  EXPECT_EQ(read.endpoint, home.endpoint);
-  EXPECT_EQ(read.certificate_pem, home.certificate_pem);
-  EXPECT_THAT(WriteHome(folder / "north", home), StatusIs(absl::StatusCode::kAlreadyExists));
-
-  ASSERT_THAT(WriteFileAtomically(folder / "north/identity.key", *PrivateKey::Generate()->ToPem(),
-                                  kPrivateMode),
-              IsOk());
-  EXPECT_THAT(ReadHome(folder / "north"), StatusIs(absl::StatusCode::kFailedPrecondition));
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -14,21 +13,10 @@ import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
-from tests.e2e.support import cohort  # noqa: E402
+from tests.e2e.support import cohort, environment  # noqa: E402
 from tests.testing.crash import small_disk  # noqa: E402
 from tests.testing.federation import BIN, Federation, free_port, run  # noqa: E402
 from tests.testing.tcp_proxy import TcpProxy  # noqa: E402
-
-
-@contextlib.contextmanager
-def environment(**variables):
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 class DoctorTest(unittest.TestCase):
@@ -93,11 +81,12 @@ class DoctorTest(unittest.TestCase):
         found = self.examine("consilium-server", folder)
         self.assertEqual([c for c, one in found.items() if one["level"] == "error"], [])
         self.assertEqual(found["LISTENING"]["level"], "ok")
+        self.assertIn("kept offline", found["ROOT-KEY"]["fix"])
         other = self.folder / "other"
         run("consilium-server", "init", "--dir", other, "--federation", "test", "--host", "127.0.0.1",
             "--port", free_port(), "--enrol-port", free_port())
         self.says("LISTENING", "warning", "refused", program="consilium-server", folder=other)
-        (other / "ca/ca.key").chmod(0o640)
+        (other / "ca/issuing.pem").chmod(0o640)
         found = run("consilium-server", "doctor", "--dir", other, check=False)
         self.assertEqual(found.returncode, 1)
         self.assertIn("chmod 600", found.stdout)

@@ -113,7 +113,7 @@ class ErrorsTest(unittest.TestCase):
 
             late = federation.invite("south")
             with sqlite3.connect(federation.server_dir / "consilium.db") as database:
-                database.execute("UPDATE tokens SET expires = 1 WHERE site = 'south'")
+                database.execute("UPDATE tokens SET expires = 1 WHERE member = 'south'")
             self.refused("has expired", "consilium-client", *late, "--dir", self.folder / "south")
             self.assertFalse((self.folder / "south").exists())
             run("consilium-client", "pull", "--dir", home, check=False)  # it has called
@@ -152,7 +152,7 @@ class ErrorsTest(unittest.TestCase):
         with Federation(self.folder / "f") as federation:
             federation.join("north", self.folder)
             federation.ctl("revoke", "north")
-            self.refused("site 'north' was revoked", "consilium-client", "start", "--dir",
+            self.refused("hospital 'north' was revoked", "consilium-client", "start", "--dir",
                          federation.home("north"))
 
     def test_unsound_data_are_found(self):

@@ -1,7 +1,11 @@
 """What the end-to-end tests share: synthetic hospitals, small plans."""
 
+import contextlib
+import os
 import pathlib
 import sys
+import tempfile
+import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 from tests.testing.federation import run, write_plan  # noqa: E402
@@ -19,3 +23,32 @@ def small_plan(path, rounds=2, **fields):
         "name": "e2e", "rounds": rounds, "quorum": {"fraction": 1.0}, "round_deadline_seconds": 120,
         "model": {"architecture": "simple_cnn", "input_size": 32},
         "training": {"batch_size": 8, "learning_rate": 0.02}, **fields})
+
+
+@contextlib.contextmanager
+def environment(**variables):
+    """The variables of the programs that are started meanwhile; None takes one away."""
+    before = dict(os.environ)
+    for name, value in variables.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+class CohortTest(unittest.TestCase):
+    """Tests with a folder of their own and the images of three synthetic hospitals."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory(prefix="consilium-e2e-")
+        cls.folder = pathlib.Path(cls.temporary.name)
+        cls.cohorts = [cohort(cls.folder, site) for site in range(3)]
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.temporary.cleanup()

@@ -11,6 +11,7 @@
 #include "common/rpc/channel.h"
 #include "common/rpc/credentials.h"
 #include "consilium/v1/admin.grpc.pb.h"
+#include "server/rpc/init.h"
 #include "server/rpc/server.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"
@@ -52,18 +53,19 @@ class LiveServer {
     return v1::AdminService::NewStub(Channel(AdminHome()));
   }
 
-  v1::InviteResponse Invite(const std::string& site) const {
+  v1::InviteResponse Invite(const std::string& site, const std::string& role = "hospital") const {
     CallContext context(std::chrono::seconds(10), {});
     v1::InviteRequest request;
     request.set_site(site);
+    request.set_role(role);
     v1::InviteResponse response;
     EXPECT_TRUE(Admin()->Invite(context.get(), request, &response).ok());
     return response;
   }
 
   // A site that has joined.
-  Home Join(const std::string& site) const {
-    const v1::InviteResponse invite = Invite(site);
+  Home Join(const std::string& site, const std::string& role = "hospital") const {
+    const v1::InviteResponse invite = Invite(site, role);
     const auto joined =
         JoinFederation(enrol_endpoint(), invite.token(), invite.ca_sha256(), folder_ / site, {});
     EXPECT_THAT(joined, IsOk());

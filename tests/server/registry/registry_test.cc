@@ -89,8 +89,72 @@ TEST_F(RegistryTest, RevokedSiteIsShutOutAtItsNextCall) {
   ASSERT_THAT(registry_.Revoke("north"), IsOk());
   EXPECT_THAT(registry_.Authenticate(pem), StatusIs(kDenied, HasSubstr("revoked")));
   EXPECT_TRUE(registry_.ActiveSites()->empty());
-  EXPECT_THAT(registry_.Invite("north"), StatusIs(absl::StatusCode::kAlreadyExists));
   EXPECT_THAT(registry_.Revoke("south"), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(*registry_.EndedCertificates(), ElementsAre(Certificate::FromPem(pem)->Serial()));
+}
+
+TEST_F(RegistryTest, RevokedSiteMayBeInvitedAgainAndItsOldCertificateStaysVoid) {
+  const std::string former = Joined("north");
+  ASSERT_THAT(registry_.Authenticate(former), IsOk());
+  ASSERT_THAT(registry_.Revoke("north"), IsOk());
+  clock_.Advance(std::chrono::minutes(1));
+  const std::string pem = Joined("north");
+  EXPECT_THAT(registry_.Authenticate(pem), IsOk());
+  EXPECT_THAT(registry_.Authenticate(former), StatusIs(kDenied));
+}
+
+TEST_F(RegistryTest, RenewedCertificateReplacesTheFormerOneOnceItIsUsed) {
+  const std::string former = Joined("north");
+  ASSERT_OK_AND_ASSIGN(const Identity north, registry_.Authenticate(former));
+  clock_.Advance(std::chrono::hours(1));
+  ASSERT_OK_AND_ASSIGN(const std::string pem, registry_.Renew(north, Request()));
+  clock_.Advance(std::chrono::hours(1));
+  EXPECT_THAT(registry_.Authenticate(former), IsOk());  // the answer may have been lost
+  EXPECT_THAT(registry_.Authenticate(pem), IsOk());
+  EXPECT_THAT(registry_.Authenticate(former), IsOk());  // calls may be under way
+  clock_.Advance(Registry::kReplacedValidity);
+  EXPECT_THAT(registry_.Authenticate(former), StatusIs(kDenied, HasSubstr("another certificate")));
+  EXPECT_THAT(registry_.Authenticate(pem), IsOk());
+}
+
+TEST_F(RegistryTest, RenewalIsNotRepeatedAtOnce) {
+  ASSERT_OK_AND_ASSIGN(const Identity north, registry_.Authenticate(Joined("north")));
+  clock_.Advance(std::chrono::seconds(1));
+  ASSERT_THAT(registry_.Renew(north, Request()), IsOk());
+  EXPECT_THAT(registry_.Renew(north, Request()), StatusIs(absl::StatusCode::kUnavailable));
+  clock_.Advance(Registry::kMinRenewalInterval);
+  EXPECT_THAT(registry_.Renew(north, Request()), IsOk());
+}
+
+TEST_F(RegistryTest, CertificateThatExpiredDuringItsConnectionIsRefused) {
+  const std::string pem = Joined("north");
+  ASSERT_THAT(registry_.Authenticate(pem), IsOk());
+  clock_.Advance(Authority::kCertificateValidity);
+  EXPECT_THAT(registry_.Authenticate(pem),
+              StatusIs(absl::StatusCode::kUnauthenticated, HasSubstr("expired")));
+  EXPECT_TRUE(registry_.ActiveSites()->empty());
+  Joined("north");  // it may be invited again
+}
+
+TEST_F(RegistryTest, MembersOfOtherRolesTakeNoPartInRuns) {
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("eye", Role::kObserver));
+  ASSERT_OK_AND_ASSIGN(const Enrolment enrolment, registry_.Join(invitation.token, Request()));
+  EXPECT_EQ(registry_.Authenticate(enrolment.certificate_pem)->role, Role::kObserver);
+  EXPECT_TRUE(registry_.ActiveSites()->empty());
+  EXPECT_THAT(registry_.Invite("boss", Role::kCoordinator), StatusIs(testing::kInvalid));
+}
+
+TEST_F(RegistryTest, LastAdminIsNotRevoked) {
+  ASSERT_OK_AND_ASSIGN(
+      const std::string pem,
+      authority_.IssueClient(key_, {"lungs", Role::kAdmin, "admin"}, clock_.Now()));
+  EXPECT_THAT(registry_.Authenticate(pem), StatusIs(kDenied));
+  ASSERT_THAT(registry_.Adopt(pem), IsOk());
+  EXPECT_THAT(registry_.Authenticate(pem), IsOk());
+  EXPECT_THAT(registry_.Revoke("admin"), StatusIs(absl::StatusCode::kFailedPrecondition));
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("second", Role::kAdmin));
+  ASSERT_THAT(registry_.Join(invitation.token, Request()), IsOk());
+  EXPECT_THAT(registry_.Revoke("admin"), IsOk());
 }
 
 TEST_F(RegistryTest, OnlyTheCertificateOfTheJoinCounts) {

@@ -33,9 +33,12 @@ class CoordinatorTest : public ::testing::Test {
   }
 
   void Enrol(const std::string& site) {
-    ASSERT_THAT(store_->AddToken({.hash = site, .site = site, .expires = clock_.Now()}),
+    ASSERT_THAT(store_->Enrol("", {.name = site, .joined = clock_.Now()},
+                              {.serial = site,
+                               .member = site,
+                               .issued = clock_.Now(),
+                               .expires = clock_.Now() + std::chrono::days(365)}),
                 testing::IsOk());
-    ASSERT_THAT(store_->Enrol(site, {.name = site, .joined = clock_.Now()}), testing::IsOk());
   }
 
   static v1::RunPlan SmallPlan() {

@@ -90,7 +90,7 @@ TEST_F(ServerTest, RolesAreKeptApart) {
 TEST_F(ServerTest, ClientRefusesACoordinatorOfAnotherCa) {
   const testing::TempFolder other;
   Home home = server_.AdminHome();
-  home.ca_pem = Authority::Create(other.path(), "lungs", SystemClock().Now())->pem();
+  home.ca_pem = Authority::Create(other.path(), "lungs", SystemClock().Now())->root_pem();
   EXPECT_THAT(ListSites(LiveServer::Channel(home)), StatusIs(absl::StatusCode::kUnavailable));
 }
 
@@ -294,11 +294,14 @@ TEST(InitServer, KeysAreTheOwnersAlone) {
       IsOk());
   int keys = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder / "s")) {
-    if (entry.path().extension() != ".key") continue;
+    if (!entry.is_regular_file() ||
+        ReadFile(entry.path())->find("PRIVATE KEY") == std::string::npos) {
+      continue;
+    }
     ++keys;
     EXPECT_EQ(entry.status().permissions(), std::filesystem::perms(0600)) << entry.path();
   }
-  EXPECT_EQ(keys, 3);  // the authority's, the server's, the admin's
+  EXPECT_EQ(keys, 4);  // the root's, the issuing CA's, the server's, the admin's
 }
 
 TEST(InitServer, DoesNotTouchAFolderThatHoldsAFederation) {

@@ -12,7 +12,9 @@
 namespace consilium {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using testing::IsOk;
 using ::testing::SizeIs;
 using testing::StatusIs;
@@ -55,6 +57,19 @@ class StoreTest : public ::testing::Test {
   }
   void SetUp() override { Reopen(); }
 
+  static CertificateRecord CertificateOfA(const std::string& serial) {
+    return {.serial = serial,
+            .member = "a",
+            .issued = FromUnixMillis(3),
+            .expires = FromUnixMillis(30)};
+  }
+  void EnrolA(const std::string& token, const std::string& serial) {
+    ASSERT_THAT(
+        store_->Enrol(token, {.name = "a", .role = Role::kObserver, .joined = FromUnixMillis(3)},
+                      CertificateOfA(serial)),
+        IsOk());
+  }
+
   testing::TempFolder folder_;
   std::unique_ptr<Store> store_;
 };
@@ -91,20 +106,43 @@ TEST_F(StoreTest, SavingAgainUpdatesAndKeepsEarlierRounds) {
   EXPECT_THAT(*store_->LoadTasks("run-1", 0), SizeIs(3));
 }
 
-TEST_F(StoreTest, TokenIsUsedUpWithTheSiteItMade) {
-  ASSERT_THAT(store_->AddToken({.hash = "h", .site = "a", .expires = FromUnixMillis(9)}), IsOk());
-  const SiteRecord site{.name = "a",
-                        .certificate_serial = "01",
-                        .joined = FromUnixMillis(3),
-                        .certificate_expires = FromUnixMillis(30)};
-  ASSERT_THAT(store_->Enrol("h", site), IsOk());
+TEST_F(StoreTest, TokenIsUsedUpWithTheMemberItMade) {
+  ASSERT_THAT(store_->AddToken({.hash = "h", .member = "a", .expires = FromUnixMillis(9)}), IsOk());
+  EnrolA("h", "01");
   EXPECT_TRUE((*store_->FindToken("h"))->used);
-  EXPECT_EQ((*store_->FindSite("a"))->certificate_serial, "01");
+  EXPECT_EQ((*store_->FindMember("a"))->role, Role::kObserver);
+  EXPECT_EQ((*store_->FindMember("a"))->certificate_expires, FromUnixMillis(30));
+  EXPECT_EQ((*store_->FindCertificate("01"))->member, "a");
   EXPECT_FALSE(store_->FindToken("other")->has_value());
 }
 
+TEST_F(StoreTest, CertificateThatIsUsedEndsTheOthersLater) {
+  EnrolA("", "01");
+  ASSERT_THAT(store_->UseCertificate(CertificateOfA("01"), {}), IsOk());
+  ASSERT_THAT(store_->AddCertificate(CertificateOfA("02")), IsOk());
+  ASSERT_THAT(store_->AddCertificate(CertificateOfA("03")), IsOk());  // in the place of 02
+  EXPECT_EQ((*store_->FindCertificate("01"))->ends, TimePoint());
+  EXPECT_EQ((*store_->FindCertificate("02"))->ends, FromUnixMillis(3));
+  ASSERT_THAT(store_->UseCertificate(CertificateOfA("03"), FromUnixMillis(20)), IsOk());
+  EXPECT_EQ((*store_->FindCertificate("01"))->ends, FromUnixMillis(20));
+  EXPECT_EQ((*store_->FindCertificate("03"))->ends, TimePoint());
+  EXPECT_THAT(*store_->EndedCertificates(FromUnixMillis(10)), ElementsAre("02"));
+  EXPECT_THAT(*store_->EndedCertificates(FromUnixMillis(20)), ElementsAre("01", "02"));
+  EXPECT_THAT(*store_->EndedCertificates(FromUnixMillis(30)), IsEmpty());  // expired by then
+}
+
+TEST_F(StoreTest, CertificatesOfARevokedMemberEnd) {
+  EnrolA("", "01");
+  ASSERT_THAT(store_->RevokeMember("a", FromUnixMillis(5)), IsOk());
+  EXPECT_TRUE((*store_->FindMember("a"))->revoked);
+  EXPECT_EQ((*store_->FindMember("a"))->certificate_expires, TimePoint());
+  EXPECT_EQ((*store_->FindCertificate("01"))->ends, FromUnixMillis(5));
+  EnrolA("", "02");  // it was invited again
+  EXPECT_FALSE((*store_->FindMember("a"))->revoked);
+}
+
 TEST_F(StoreTest, TextCannotBecomeSql) {
-  ASSERT_THAT(store_->AddToken({.hash = "x'); DROP TABLE tokens; --", .site = "a"}), IsOk());
+  ASSERT_THAT(store_->AddToken({.hash = "x'); DROP TABLE tokens; --", .member = "a"}), IsOk());
   EXPECT_TRUE(store_->FindToken("x'); DROP TABLE tokens; --")->has_value());
 }
 
@@ -125,6 +163,11 @@ TEST_F(StoreTest, DatabaseOfTheFirstVersionIsBroughtUpToDate) {
             .Bind(old_plan.SerializeAsString())
             .Run(),
         IsOk());
+    ASSERT_THAT(
+        database.Execute("INSERT INTO sites (name, certificate_serial, revoked, joined, last_seen, "
+                         "certificate_expires) VALUES ('a', '01', 0, 3, 4, 30), "
+                         "('b', '02', 1, 3, 0, 30)"),
+        IsOk());
     ASSERT_THAT(database.Execute("PRAGMA user_version = 1"), IsOk());
   }
   Reopen();
@@ -133,6 +176,11 @@ TEST_F(StoreTest, DatabaseOfTheFirstVersionIsBroughtUpToDate) {
   EXPECT_EQ(runs[0].round, 3);
   EXPECT_EQ(runs[0].attempt, 1);
   EXPECT_EQ(runs[0].config.round_attempts, 1);
+  EXPECT_EQ((*store_->FindMember("a"))->role, Role::kHospital);
+  EXPECT_EQ((*store_->FindMember("a"))->certificate_expires, FromUnixMillis(30));
+  EXPECT_TRUE((*store_->FindCertificate("01"))->used);
+  EXPECT_TRUE((*store_->FindMember("b"))->revoked);
+  EXPECT_EQ((*store_->FindCertificate("02"))->ends, FromUnixMillis(3));
   Reopen();  // and stays so
   EXPECT_THAT(*store_->LoadRuns(), SizeIs(1));
 }

@@ -1,0 +1,23 @@
+#pragma once
+
+// When to speak of a certificate that ends soon.
+
+#include <map>
+#include <string>
+
+#include "common/base/clock.h"
+
+namespace consilium {
+
+// Says of each certificate that it ends soon 60, 30 and 7 days before, and then once a day. Not
+// thread-safe.
+class ExpiryWarnings {
+ public:
+  // "the certificate of hospital 'north' ends in 29 days"; empty where there is nothing new to say.
+  std::string Next(const std::string& whose, TimePoint ends, TimePoint now);
+
+ private:
+  std::map<std::string, std::chrono::days> said_;  // with how many days left
+};
+
+}  // namespace consilium

@@ -1,0 +1,102 @@
+#include "server/rpc/server_identity.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "certs/passphrase.h"
+
+namespace consilium {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kIdentityFile[] = "server.pem";
+
+fs::file_time_type TimeOf(const fs::path& path) {
+  std::error_code error;
+  return fs::last_write_time(path, error);
+}
+
+}  // namespace
+
+Status RenewServerIdentity(const fs::path& folder, const ServerOptions& options,
+                           const Authority& authority, TimePoint now) {
+  CSL_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::Generate());
+  CSL_ASSIGN_OR_RETURN(const std::string passphrase, KeyPassphrase());
+  CSL_ASSIGN_OR_RETURN(const std::string key_pem, key.ToPem(passphrase));
+  CSL_ASSIGN_OR_RETURN(
+      const std::string chain_pem,
+      authority.IssueServer(key, {options.federation, Role::kCoordinator, "coordinator"},
+                            options.host, now));
+  return WriteFileAtomically(folder / kIdentityFile, key_pem + chain_pem + authority.root_pem(),
+                             kPrivateMode);
+}
+
+StatusOr<std::unique_ptr<ServerIdentity>> ServerIdentity::Open(const fs::path& folder,
+                                                               const ServerOptions& options,
+                                                               Registry& registry, TimePoint now) {
+  FileDescriptor memory(::memfd_create("consilium-identity", MFD_CLOEXEC));
+  if (memory.get() < 0) return ErrnoStatus(errno, "cannot make", "a file in memory");
+  if (!fs::exists(folder / kIdentityFile)) {
+    CSL_RETURN_IF_ERROR(RenewServerIdentity(folder, options, registry.authority(), now));
+  }
+  std::unique_ptr<ServerIdentity> identity(
+      new ServerIdentity(folder, options, registry, std::move(memory)));
+  identity->issuing_ = TimeOf(folder / kAuthorityFolder / Authority::kIssuingFile);
+  CSL_RETURN_IF_ERROR(identity->Load());
+  CSL_RETURN_IF_ERROR(identity->Refresh(now));  // it may be due
+  return identity;
+}
+
+Status ServerIdentity::Refresh(TimePoint now) {
+  const fs::path authority_folder = folder_ / kAuthorityFolder;
+  const auto issuing = TimeOf(authority_folder / Authority::kIssuingFile);
+  if (issuing != issuing_) {
+    CSL_ASSIGN_OR_RETURN(Authority authority, Authority::Load(authority_folder));
+    registry_.SetAuthority(std::move(authority));
+    issuing_ = issuing;
+    spdlog::info("certificates are issued by another issuing CA from now on");
+  }
+  if (now >= renew_at_) {
+    CSL_RETURN_IF_ERROR(RenewServerIdentity(folder_, options_, registry_.authority(), now));
+  }
+  return TimeOf(folder_ / kIdentityFile) == loaded_ ? OkStatus() : Load();
+}
+
+std::string ServerIdentity::identity_file() const {
+  return fmt::format("/proc/self/fd/{}", memory_.get());
+}
+
+Status ServerIdentity::Load() {
+  const fs::path file = folder_ / kIdentityFile;
+  const auto time = TimeOf(file);
+  CSL_ASSIGN_OR_RETURN(const std::string pem, ReadFile(file));
+  CSL_ASSIGN_OR_RETURN(const std::string passphrase, KeyPassphrase());
+  const auto key = PrivateKey::FromPem(pem, passphrase);
+  if (!key.ok()) return Annotate(key.status(), file.string());
+  CSL_ASSIGN_OR_RETURN(const auto chain, Certificate::ChainFromPem(pem));
+  if (!chain.front().Matches(*key)) {
+    return FailedPrecondition(
+        "{}: the key is not the certificate's; remove the file, and another "
+        "is made",
+        file.string());
+  }
+  CSL_ASSIGN_OR_RETURN(std::string text, key->ToPem());
+  for (const Certificate& certificate : chain) {
+    CSL_ASSIGN_OR_RETURN(const std::string certificate_pem, certificate.ToPem());
+    text += certificate_pem;
+  }
+  // A reader never finds less than a whole key and certificate: of the old text or of the new one.
+  const auto size = static_cast<::off_t>(text.size());
+  if (::pwrite(memory_.get(), text.data(), text.size(), 0) != size ||
+      ::ftruncate(memory_.get(), size) != 0) {
+    return ErrnoStatus(errno, "cannot write", "the identity in memory");
+  }
+  loaded_ = time;
+  const auto validity = chain.front().NotAfter() - chain.front().NotBefore();
+  renew_at_ = chain.front().NotAfter() - validity / 3;
+  return OkStatus();
+}
+
+}  // namespace consilium
