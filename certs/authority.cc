@@ -1,6 +1,7 @@
 #include "certs/authority.h"
 
 #include <arpa/inet.h>
+#include <fmt/chrono.h>
 
 #include "certs/passphrase.h"
 #include "common/base/file.h"
@@ -13,6 +14,7 @@ namespace fs = std::filesystem;
 constexpr char kRootCertificate[] = "ca.crt";
 constexpr char kRootKey[] = "ca.key";
 constexpr char kRootFolder[] = "root";
+constexpr std::size_t kMaxFederationName = 40;  // a CA's common name has 64
 
 CertificateOptions ClientOptions(const Identity& identity, TimePoint now) {
   return {.common_name = identity.name,
@@ -53,7 +55,10 @@ StatusOr<Issuer> ReadIssuer(const fs::path& certificate_file, const fs::path& ke
 // Makes an issuing CA below the root and puts it into the folder.
 Status WriteIssuing(const fs::path& folder, const Issuer& root, TimePoint now) {
   CSL_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::Generate());
-  const std::string name = fmt::format("{} issuing", root.certificate.Subject());
+  // "lungs federation CA" has "lungs issuing CA 2026-11-22" below it.
+  const std::string root_name = root.certificate.Subject();
+  const std::string name =
+      fmt::format("{} issuing CA {:%Y-%m-%d}", root_name.substr(0, root_name.find(' ')), now);
   CSL_ASSIGN_OR_RETURN(const Certificate certificate,
                        IssueAuthority(root, key, name, now, Authority::kIssuingValidity));
   const CertificateOptions options{
@@ -76,6 +81,10 @@ Status CheckHost(std::string_view host) { return HostName(host).status(); }
 StatusOr<Authority> Authority::Create(const fs::path& folder, std::string_view federation,
                                       TimePoint now) {
   CSL_RETURN_IF_ERROR(CheckName("federation", federation));
+  if (federation.size() > kMaxFederationName) {
+    return InvalidArgument("federation '{}': want at most {} characters", federation,
+                           kMaxFederationName);
+  }
   if (fs::exists(folder / kRootCertificate)) {
     return AlreadyExists("{} holds a certificate authority already", folder.string());
   }
@@ -143,9 +152,9 @@ StatusOr<std::string> Authority::IssueServer(const PrivateKey& key, const Identi
   return ToChain(IssueCertificate(issuer_, key, options));
 }
 
-StatusOr<std::string> Authority::IssueRevocationList(const std::vector<std::string>& serials,
+StatusOr<std::string> Authority::IssueRevocationList(const std::vector<Revocation>& revocations,
                                                      TimePoint now) const {
-  return consilium::IssueRevocationList(issuer_, serials, now, now + kRevocationListValidity);
+  return consilium::IssueRevocationList(issuer_, revocations, now, now + kRevocationListValidity);
 }
 
 }  // namespace consilium

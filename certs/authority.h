@@ -37,8 +37,8 @@ class Authority {
                                     std::string_view federation, TimePoint now);
   static StatusOr<Authority> Load(const std::filesystem::path& folder);
   // Puts another issuing CA in the place of the folder's, signed by the root whose ca.key lies in
-  // `root_folder`. Certificates of the former one stay good. FAILED_PRECONDITION where the root is
-  // another one's, or may have none below it.
+  // `root_folder`. Certificates of the former one stay good until it ends. FAILED_PRECONDITION
+  // where the root is another one's, or may have none below it.
   static Status RenewIssuing(const std::filesystem::path& folder,
                              const std::filesystem::path& root_folder, TimePoint now);
   // The file that changes when the issuing CA does.
@@ -58,7 +58,7 @@ class Authority {
                                     std::string_view host, TimePoint now) const;
   // A list, due again after kRevocationListValidity.
   static constexpr std::chrono::days kRevocationListValidity{7};
-  StatusOr<std::string> IssueRevocationList(const std::vector<std::string>& serials,
+  StatusOr<std::string> IssueRevocationList(const std::vector<Revocation>& revocations,
                                             TimePoint now) const;
 
   const Certificate& root() const { return root_; }

@@ -12,7 +12,6 @@ namespace fs = std::filesystem;
 
 constexpr char kFederationFile[] = "federation.yaml";
 constexpr char kAuthorityFile[] = "ca.crt";
-constexpr char kCertificateFile[] = "identity.crt";
 constexpr char kKeyFile[] = "identity.key";
 constexpr char kRenewalFolder[] = "renewal";
 
@@ -81,12 +80,13 @@ StatusOr<Home> ReadHome(const fs::path& folder) {
   CSL_ASSIGN_OR_RETURN(home.ca_pem, ReadFile(folder / kAuthorityFile));
   Status whole = ReadPair(folder, home);
   // Once more: a renewal may have changed one file between the readings of the two.
-  if (absl::IsFailedPrecondition(whole)) whole = ReadPair(folder, home);
+  if (!whole.ok()) whole = ReadPair(folder, home);
   CSL_RETURN_IF_ERROR(whole);
   return home;
 }
 
 StatusOr<HomeRenewal> HomeRenewal::Begin(const fs::path& folder) {
+  CSL_RETURN_IF_ERROR(CheckOwner(folder));
   CSL_RETURN_IF_ERROR(MakeFolders(folder / kRenewalFolder));
   CSL_ASSIGN_OR_RETURN(FileDescriptor lock, LockFolder(folder / kRenewalFolder));
   const fs::path fresh = folder / kRenewalFolder / kKeyFile;

@@ -16,6 +16,8 @@
 
 namespace consilium {
 
+inline constexpr char kCertificateFile[] = "identity.crt";
+
 struct Home {
   std::string federation;
   std::string endpoint;  // HOST:PORT of the coordinator

@@ -17,9 +17,8 @@ enum class Role {
   kCoordinator,  // the server itself: answers, and calls nothing
   kAdmin,        // invites, revokes, launches runs
   kObserver,     // reads what admins read: who takes part, runs and their results
-  kInference,    // pulls released models
 };
-inline constexpr std::size_t kRoles = 5;
+inline constexpr std::size_t kRoles = 4;
 
 std::string_view RoleName(Role role);
 // INVALID_ARGUMENT with the names there are.

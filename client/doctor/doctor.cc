@@ -32,7 +32,10 @@ std::string Text(const Status& status) { return std::string(status.message()); }
 std::optional<Home> ExamineIdentity(const fs::path& folder, std::vector<Diagnosis>& found) {
   auto home = ReadHome(folder);
   if (!home.ok()) {
-    found.push_back(Error("IDENTITY", Text(home.status()), kAskForInvitation));
+    const bool encrypted = Text(home.status()).find("passphrase") != std::string::npos;
+    found.push_back(Error("IDENTITY", Text(home.status()),
+                          encrypted ? "name its file in CONSILIUM_PASSPHRASE_FILE, as for the agent"
+                                    : kAskForInvitation));
     return std::nullopt;
   }
   const auto certificate = Certificate::FromPem(home->certificate_pem);

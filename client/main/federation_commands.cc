@@ -46,16 +46,9 @@ Status Join(const JoinOptions& options, const std::stop_token& stop) {
       JoinFederation(options.address, options.token, options.ca_sha256, options.dir, stop));
   fmt::print("Joined as {} '{}'. Key and certificate are in {}.\n", RoleName(identity.role),
              identity.name, options.dir);
-  switch (identity.role) {
-    case Role::kHospital:
-      return PrepareHospital(options);
-    case Role::kInference:
-      fmt::print("Fetch the model: consilium-client pull --dir {}\n", options.dir);
-      return OkStatus();
-    default:
-      fmt::print("See what runs: consilium-ctl --dir {} run list\n", options.dir);
-      return OkStatus();
-  }
+  if (identity.role == Role::kHospital) return PrepareHospital(options);
+  fmt::print("See what runs: consilium-ctl --dir {} run list\n", options.dir);
+  return OkStatus();
 }
 
 struct PullOptions {

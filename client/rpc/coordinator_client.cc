@@ -1,5 +1,6 @@
 #include "client/rpc/coordinator_client.h"
 
+#include "certs/passphrase.h"
 #include "client/rpc/fetch_authority.h"
 #include "common/base/file.h"
 #include "common/crypto/issue.h"
@@ -76,6 +77,7 @@ StatusOr<Identity> JoinFederation(const std::string& address, const std::string&
   }
   CSL_ASSIGN_OR_RETURN(const std::string ca_pem, FetchAuthority(endpoint, ca_sha256));
   CSL_RETURN_IF_ERROR(CheckWritable(folder));
+  CSL_RETURN_IF_ERROR(KeyPassphrase());  // before the token is used up
   CSL_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::Generate());
   CSL_ASSIGN_OR_RETURN(const v1::JoinResponse response,
                        RequestCertificate(endpoint, ca_pem, token, key, stop));

@@ -93,6 +93,7 @@ class Agent {
   Status PauseAfter(const Status& status) {
     if (stop_.stop_requested()) return OkStatus();
     if (IsRefusal(status)) return status;
+    identity_.KeepCurrent(SystemClock().Now());
     const auto pause = backoff_.Next();
     spdlog::warn("{}; next attempt in {} ms", std::string(status.message()), pause.count());
     Pause(*client().channel(), pause, stop_);

@@ -98,6 +98,14 @@ StatusOr<FileDescriptor> LockFolder(const fs::path& path) {
   return FailedPrecondition("{} is in use by another process", path.string());
 }
 
+Status CheckOwner(const fs::path& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return ErrnoStatus(errno, "cannot read", path);
+  if (info.st_uid == ::geteuid()) return OkStatus();
+  return FailedPrecondition("{} belongs to another user (uid {}): run this as that user",
+                            path.string(), info.st_uid);
+}
+
 Status SyncFolder(const fs::path& path) {
   const fs::path folder = path.empty() ? fs::path(".") : path;
   const FileDescriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -39,6 +39,10 @@ inline constexpr char kTemporaryExtension[] = ".tmp";
 // Makes the folder and its parents.
 Status MakeFolders(const std::filesystem::path& path);
 
+// FAILED_PRECONDITION where the folder is another user's: what this process writes there could then
+// not be read by the process that is to.
+Status CheckOwner(const std::filesystem::path& path);
+
 // Makes the entries of a folder durable: after a rename or unlink in it.
 Status SyncFolder(const std::filesystem::path& path);
 

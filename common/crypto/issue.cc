@@ -7,6 +7,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 
@@ -50,6 +51,12 @@ StatusOr<SigningRequest> SigningRequest::FromPem(std::string_view pem) {
 
 namespace {
 
+// Another owner of it.
+std::shared_ptr<X509> Shared(X509* certificate) {
+  X509_up_ref(certificate);
+  return {certificate, X509_free};
+}
+
 // Fills in a certificate step by step; the first step that fails decides Sign's answer.
 class CertificateBuilder {
  public:
@@ -57,8 +64,12 @@ class CertificateBuilder {
   CertificateBuilder(std::string_view common_name, EVP_PKEY* key, X509* issuer, TimePoint now,
                      std::chrono::days validity)
       : certificate_(X509_new(), X509_free), issuer_(issuer == nullptr ? x509() : issuer) {
+    // Nothing outlives its issuer, or it would end without a warning.
+    const TimePoint last =
+        issuer == nullptr ? TimePoint::max() : Certificate(Shared(issuer)).NotAfter();
     const std::time_t start = std::chrono::system_clock::to_time_t(now - kBackdate);
-    const std::time_t end = std::chrono::system_clock::to_time_t(now + validity);
+    const std::time_t end =
+        std::chrono::system_clock::to_time_t(std::min<TimePoint>(now + validity, last));
     X509_NAME* name = X509_get_subject_name(x509());
     Step(certificate_ != nullptr && X509_set_version(x509(), X509_VERSION_3) == 1 && SetSerial() &&
          ASN1_TIME_set(X509_getm_notBefore(x509()), start) != nullptr &&
@@ -100,6 +111,24 @@ class CertificateBuilder {
   X509* issuer_ = nullptr;
   bool ok_ = true;
 };
+
+std::shared_ptr<ASN1_TIME> ToAsn1(TimePoint time) {
+  return {ASN1_TIME_set(nullptr, std::chrono::system_clock::to_time_t(time)), ASN1_TIME_free};
+}
+
+// What RFC 5280 asks of each list: whose key signed it, and a number that grows.
+bool AddRevocationListExtensions(X509_CRL* list, X509* issuer, TimePoint now) {
+  X509V3_CTX context;
+  X509V3_set_ctx_nodb(&context);
+  X509V3_set_ctx(&context, issuer, nullptr, nullptr, list, 0);
+  const std::shared_ptr<X509_EXTENSION> key(
+      X509V3_EXT_conf_nid(nullptr, &context, NID_authority_key_identifier, "keyid"),
+      X509_EXTENSION_free);
+  const std::shared_ptr<ASN1_INTEGER> number(ASN1_INTEGER_new(), ASN1_INTEGER_free);
+  return key && number && X509_CRL_add_ext(list, key.get(), -1) == 1 &&
+         ASN1_INTEGER_set_int64(number.get(), ToUnixMillis(now)) == 1 &&
+         X509_CRL_add1_ext_i2d(list, NID_crl_number, number.get(), 0, 0) == 1;
+}
 
 StatusOr<Certificate> Issue(const Issuer& issuer, EVP_PKEY* subject,
                             const CertificateOptions& options) {
@@ -149,33 +178,36 @@ StatusOr<Certificate> IssueCertificate(const Issuer& issuer, const SigningReques
 }
 
 StatusOr<std::string> IssueRevocationList(const Issuer& issuer,
-                                          const std::vector<std::string>& serials, TimePoint now,
+                                          const std::vector<Revocation>& revocations, TimePoint now,
                                           TimePoint next) {
   const std::shared_ptr<X509_CRL> list(X509_CRL_new(), X509_CRL_free);
-  const std::shared_ptr<ASN1_TIME> issued(
-      ASN1_TIME_set(nullptr, std::chrono::system_clock::to_time_t(now)), ASN1_TIME_free);
-  const std::shared_ptr<ASN1_TIME> due(
-      ASN1_TIME_set(nullptr, std::chrono::system_clock::to_time_t(next)), ASN1_TIME_free);
+  const std::shared_ptr<ASN1_TIME> issued = ToAsn1(now);
+  const std::shared_ptr<ASN1_TIME> due = ToAsn1(next);
   bool ok =
       list && issued && due && X509_CRL_set_version(list.get(), X509_CRL_VERSION_2) == 1 &&
       X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(issuer.certificate.get())) == 1 &&
       X509_CRL_set1_lastUpdate(list.get(), issued.get()) == 1 &&
       X509_CRL_set1_nextUpdate(list.get(), due.get()) == 1;
-  for (const std::string& serial : serials) {
+  for (const Revocation& revocation : revocations) {
     BIGNUM* number = nullptr;
-    ok = ok && BN_hex2bn(&number, serial.c_str()) != 0;
+    if (!ok || BN_hex2bn(&number, revocation.serial.c_str()) == 0) {
+      ok = false;
+      break;
+    }
     const std::shared_ptr<BIGNUM> owned(number, BN_free);
     const std::shared_ptr<ASN1_INTEGER> integer(BN_to_ASN1_INTEGER(number, nullptr),
                                                 ASN1_INTEGER_free);
+    const std::shared_ptr<ASN1_TIME> since = ToAsn1(revocation.since);
     std::unique_ptr<X509_REVOKED, decltype(&X509_REVOKED_free)> entry(X509_REVOKED_new(),
                                                                       X509_REVOKED_free);
     ok = ok && integer && entry && X509_REVOKED_set_serialNumber(entry.get(), integer.get()) == 1 &&
-         X509_REVOKED_set_revocationDate(entry.get(), issued.get()) == 1 &&
+         X509_REVOKED_set_revocationDate(entry.get(), since.get()) == 1 &&
          X509_CRL_add0_revoked(list.get(), entry.get()) == 1;
     if (!ok) break;
     (void)entry.release();  // the list's now
   }
-  ok = ok && X509_CRL_sort(list.get()) == 1 &&
+  ok = ok && AddRevocationListExtensions(list.get(), issuer.certificate.get(), now) &&
+       X509_CRL_sort(list.get()) == 1 &&
        X509_CRL_sign(list.get(), issuer.key.get(), EVP_sha256()) != 0;
   if (!ok) return OpensslError("cannot make a revocation list");
   return WritePem([&](BIO* bio) { return PEM_write_bio_X509_CRL(bio, list.get()); });

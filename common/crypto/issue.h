@@ -53,15 +53,25 @@ StatusOr<Certificate> CreateRoot(const PrivateKey& key, std::string_view common_
 StatusOr<Certificate> IssueAuthority(const Issuer& root, const PrivateKey& key,
                                      std::string_view common_name, TimePoint now,
                                      std::chrono::days validity);
-// A certificate for `subject`'s public key, or for that of a request.
+// A certificate for `subject`'s public key, or for that of a request. It ends with its issuer's at
+// the latest.
 StatusOr<Certificate> IssueCertificate(const Issuer& issuer, const PrivateKey& subject,
                                        const CertificateOptions& options);
 StatusOr<Certificate> IssueCertificate(const Issuer& issuer, const SigningRequest& request,
                                        const CertificateOptions& options);
 
-// A revocation list (RFC 5280, section 5) of those serial numbers, in PEM, due again at `next`.
+// A certificate that is not good any more, before its time.
+struct Revocation {
+  std::string serial;
+  TimePoint since;
+
+  bool operator==(const Revocation&) const = default;
+};
+
+// A revocation list (RFC 5280, section 5) in PEM, due again at `next`. It names certificates of
+// former issuing CAs, too, but the issuer's signature alone is on it.
 StatusOr<std::string> IssueRevocationList(const Issuer& issuer,
-                                          const std::vector<std::string>& serials, TimePoint now,
+                                          const std::vector<Revocation>& revocations, TimePoint now,
                                           TimePoint next);
 // The serial numbers in a revocation list; PERMISSION_DENIED unless `issuer` signed it.
 StatusOr<std::vector<std::string>> ReadRevocationList(std::string_view pem,

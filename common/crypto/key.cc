@@ -3,6 +3,8 @@
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
+#include <openssl/x509.h>
 
 #include <algorithm>
 
@@ -10,6 +12,8 @@
 
 namespace consilium {
 namespace {
+
+constexpr int kIterations = 600'000;  // of PBKDF2; OpenSSL would take 2048
 
 // OpenSSL asks here for the passphrase, and would otherwise ask at the terminal.
 int GivePassphrase(char* buffer, int size, int /*writing*/, void* passphrase) {
@@ -43,12 +47,20 @@ StatusOr<PrivateKey> PrivateKey::FromPem(std::string_view pem, const std::string
 }
 
 StatusOr<std::string> PrivateKey::ToPem(const std::string& passphrase) const {
-  const bool encrypt = !passphrase.empty();
-  return WritePem([&](BIO* bio) {
-    return PEM_write_bio_PKCS8PrivateKey(bio, key_.get(), encrypt ? EVP_aes_256_cbc() : nullptr,
-                                         encrypt ? passphrase.data() : nullptr,
-                                         static_cast<int>(passphrase.size()), nullptr, nullptr);
-  });
+  if (passphrase.empty()) {
+    return WritePem([&](BIO* bio) {
+      return PEM_write_bio_PKCS8PrivateKey(bio, key_.get(), nullptr, nullptr, 0, nullptr, nullptr);
+    });
+  }
+  const std::shared_ptr<PKCS8_PRIV_KEY_INFO> plain(EVP_PKEY2PKCS8(key_.get()),
+                                                   PKCS8_PRIV_KEY_INFO_free);
+  const std::shared_ptr<X509_SIG> encrypted(
+      PKCS8_encrypt(/*pbe_nid=*/-1, EVP_aes_256_cbc(), passphrase.data(),
+                    static_cast<int>(passphrase.size()), /*salt=*/nullptr, 0, kIterations,
+                    plain.get()),
+      X509_SIG_free);
+  if (encrypted == nullptr) return OpensslError("cannot encrypt a key");
+  return WritePem([&](BIO* bio) { return PEM_write_bio_PKCS8(bio, encrypted.get()); });
 }
 
 }  // namespace consilium

@@ -69,6 +69,15 @@ struct Ctl::Parts {
     return Retry(*channel, stop, [&] { return Call(method, stub, request); });
   }
 
+  Status Renew() {
+    CSL_ASSIGN_OR_RETURN(HomeRenewal renewal, HomeRenewal::Begin(home));
+    v1::RenewRequest request;
+    CSL_ASSIGN_OR_RETURN(*request.mutable_request_pem(), SigningRequest::Create(renewal.key()));
+    CSL_ASSIGN_OR_RETURN(const v1::RenewResponse response,
+                         Call(&v1::MembershipService::Stub::Renew, *membership, request));
+    return renewal.Finish(response.certificate_pem());
+  }
+
   StatusOr<v1::GetRunResponse> GetRun(const std::string& run, int from_round = 0) {
     v1::GetRunRequest request;
     request.set_run_id(run);
@@ -120,6 +129,13 @@ StatusOr<Ctl> Ctl::Open(const std::filesystem::path& home, bool json, const std:
   parts->home = home;
   parts->json = json;
   parts->stop = stop;
+  CSL_ASSIGN_OR_RETURN(const bool is_due, IsRenewalDue(identity, SystemClock().Now()));
+  if (is_due) {  // whoever only types commands has nothing else that renews
+    if (const Status renewed = parts->Renew(); !renewed.ok()) {
+      fmt::print(stderr, "warning: the certificate in {} was not renewed: {}\n", home.string(),
+                 std::string(renewed.message()));
+    }
+  }
   return Ctl(std::move(parts));
 }
 
@@ -184,13 +200,7 @@ Status Ctl::RevokeSite(const std::string& site) {
 }
 
 Status Ctl::Renew() {
-  CSL_ASSIGN_OR_RETURN(HomeRenewal renewal, HomeRenewal::Begin(parts_->home));
-  v1::RenewRequest request;
-  CSL_ASSIGN_OR_RETURN(*request.mutable_request_pem(), SigningRequest::Create(renewal.key()));
-  CSL_ASSIGN_OR_RETURN(
-      const v1::RenewResponse response,
-      parts_->Call(&v1::MembershipService::Stub::Renew, *parts_->membership, request));
-  CSL_RETURN_IF_ERROR(renewal.Finish(response.certificate_pem()));
+  CSL_RETURN_IF_ERROR(parts_->Renew());
   fmt::print("{} has another key and certificate\n", parts_->home.string());
   return OkStatus();
 }

@@ -33,11 +33,8 @@ int main(int argc, char** argv) {
   CLI::App* invite = add(&app, "invite", "Invite a hospital; prints the line it joins with",
                          [&](Ctl& ctl) { return ctl.Invite(name, role); });
   invite->add_option("name", name, "The hospital's name: a-z, 0-9, '-', '.'")->required();
-  invite
-      ->add_option("--role", role,
-                   "hospital, admin, observer (reads runs and sites) or inference (pulls released "
-                   "models)")
-      ->check(CLI::IsMember({"hospital", "admin", "observer", "inference"}))
+  invite->add_option("--role", role, "hospital, admin or observer (reads runs and sites)")
+      ->check(CLI::IsMember({"hospital", "admin", "observer"}))
       ->default_val("hospital");
   add(&app, "sites", "List the hospitals and everybody else who has joined",
       [](Ctl& ctl) { return ctl.ListSites(); });

@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include "certs/authority.h"
 #include "common/base/file.h"
 #include "common/doctor/machine.h"
 #include "server/rpc/server_options.h"
@@ -26,10 +27,16 @@ Diagnosis DiagnoseCertificateFile(const std::string& whose, const fs::path& path
   return DiagnoseCertificate(whose, *certificate, SystemClock().Now(), renewal);
 }
 
-Diagnosis DiagnoseRootKey(const fs::path& key) {
+Diagnosis DiagnoseRootKey(const fs::path& key, bool is_needed) {
   std::error_code error;
-  if (!fs::exists(key, error)) return Fine("ROOT-KEY", "the root's key is not on this machine");
-  return Warning("ROOT-KEY", key.string() + ": whoever has it is the federation",
+  if (!fs::exists(key, error)) return Fine("ROOT-KEY", "the root's key is not in this folder");
+  const std::string cause = key.string() + ": whoever has it is the federation";
+  if (is_needed) {
+    return Warning("ROOT-KEY", cause,
+                   "this federation's root issues by itself; one that is made anew has a root that "
+                   "is kept offline");
+  }
+  return Warning("ROOT-KEY", cause,
                  fmt::format("move {} to a medium that is kept offline, in two copies",
                              key.parent_path().string()));
 }
@@ -56,6 +63,30 @@ Diagnosis DiagnoseOpenFiles() {
       "in systemd");
 }
 
+void ExamineCertificates(const fs::path& folder, std::vector<Diagnosis>& found) {
+  const fs::path authority = folder / kAuthorityFolder;
+  const fs::path issuing = authority / Authority::kIssuingFile;
+  const bool is_old = !fs::exists(issuing);  // from before version 0.3: the root issues by itself
+  const fs::path root_key = is_old ? authority / "ca.key" : authority / "root/ca.key";
+  const std::string renew = fmt::format("consilium-server renew --dir {}", folder.string());
+  for (const fs::path& secret : {folder / "server.pem", is_old ? root_key : issuing,
+                                 folder / kAdminFolder / "identity.key"}) {
+    if (fs::exists(secret)) found.push_back(DiagnoseSecret(secret));
+  }
+  found.push_back(DiagnoseRootKey(root_key, is_old));
+  if (fs::exists(folder / "server.pem")) {  // the first start makes it
+    found.push_back(
+        DiagnoseCertificateFile("the coordinator's certificate", folder / "server.pem", renew));
+  }
+  if (!is_old) {
+    found.push_back(
+        DiagnoseCertificateFile("the issuing CA", issuing, renew + " --root FOLDER-WITH-ca.key"));
+  }
+  found.push_back(DiagnoseCertificateFile(
+      "the root CA", authority / "ca.crt",
+      "make a new federation before that day, and invite the hospitals to it"));
+}
+
 }  // namespace
 
 std::vector<Diagnosis> ExamineCoordinator(const fs::path& folder) {
@@ -68,18 +99,7 @@ std::vector<Diagnosis> ExamineCoordinator(const fs::path& folder) {
   }
   found.push_back(Fine("FEDERATION", fmt::format("'{}', called at {}:{}", options->federation,
                                                  options->host, options->port)));
-  for (const char* secret : {"server.pem", "ca/issuing.pem", "admin/identity.key"}) {
-    found.push_back(DiagnoseSecret(folder / secret));
-  }
-  found.push_back(DiagnoseRootKey(folder / "ca/root/ca.key"));
-  const std::string renew = fmt::format("consilium-server renew --dir {}", folder.string());
-  found.push_back(
-      DiagnoseCertificateFile("the coordinator's certificate", folder / "server.pem", renew));
-  found.push_back(DiagnoseCertificateFile("the issuing CA", folder / "ca/issuing.pem",
-                                          renew + " --root FOLDER-WITH-ca.key"));
-  found.push_back(DiagnoseCertificateFile(
-      "the root CA", folder / "ca/ca.crt",
-      "make a new federation before that day, and invite the hospitals to it"));
+  ExamineCertificates(folder, found);
   found.push_back(DiagnoseName(options->host));
   if (found.back().level == Level::kOk) {
     found.push_back(DiagnosePort("LISTENING", options->host, options->port));

@@ -42,6 +42,14 @@ Status Renew(const std::string& dir, const std::string& root) {
   return consilium::OkStatus();
 }
 
+Status RenewAdmin(const std::string& dir) {
+  const Status renewed = consilium::RenewAdmin(dir, consilium::SystemClock().Now());
+  if (!renewed.ok()) return renewed;
+  fmt::print("{}/admin has another key and certificate. Restart the coordinator to let it in.\n",
+             dir);
+  return consilium::OkStatus();
+}
+
 Status Check(const std::string& dir) {
   const auto findings = consilium::CheckFolder(dir);
   if (!findings.ok()) return findings.status();
@@ -108,6 +116,10 @@ int main(int argc, char** argv) {
   renew->add_option("--dir", dir, "The coordinator's folder")->required();
   renew->add_option("--root", root,
                     "The folder with the root's ca.key: make another issuing CA first");
+  bool admin = false;
+  renew->add_flag(
+      "--admin", admin,
+      "Make another identity in DIR/admin instead: the admin's key was lost, or has expired");
 
   CLI::App* check = app.add_subcommand(
       "check", "Read everything in a coordinator's folder: database, models, updates");
@@ -122,7 +134,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   return consilium::ExitCode("consilium-server", [&] {
     if (check->parsed()) return Check(dir);
-    if (renew->parsed()) return Renew(dir, root);
+    if (renew->parsed()) return admin ? RenewAdmin(dir) : Renew(dir, root);
     if (doctor->parsed()) {
       return consilium::PrintDiagnoses(consilium::ExamineCoordinator(dir), json);
     }

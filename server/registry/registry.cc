@@ -33,7 +33,7 @@ CertificateRecord RecordOf(const Certificate& certificate, const std::string& me
 
 StatusOr<Invitation> Registry::Invite(const std::string& name, Role role) {
   CSL_RETURN_IF_ERROR(CheckName("site", name));
-  if (role == Role::kCoordinator) return InvalidArgument("a coordinator is not invited");
+  if (role == Role::kCoordinator) return InvalidArgument("nobody is invited as coordinator");
   CSL_ASSIGN_OR_RETURN(const auto existing, store_.FindMember(name));
   const TimePoint now = clock_.Now();
   if (IsTaken(existing, now)) {
@@ -68,14 +68,15 @@ StatusOr<Enrolment> Registry::Join(const std::string& token, const std::string& 
                        authority().IssueFromRequest(request_pem, enrolment.identity, now));
   CSL_ASSIGN_OR_RETURN(const Certificate certificate,
                        Certificate::FromPem(enrolment.certificate_pem));
-  CSL_RETURN_IF_ERROR(store_.Enrol(hash,
-                                   {.name = record->member, .role = record->role, .joined = now},
+  CSL_RETURN_IF_ERROR(store_.Enrol({.name = record->member, .role = record->role, .joined = now},
                                    RecordOf(certificate, record->member, now)));
   return enrolment;
 }
 
-StatusOr<std::string> Registry::Renew(const Identity& member, const std::string& request_pem) {
+StatusOr<std::string> Registry::Renew(const std::string& certificate_pem,
+                                      const std::string& request_pem) {
   MutexLock lock(join_mu_);
+  CSL_ASSIGN_OR_RETURN(const Identity member, Authenticate(certificate_pem));
   const TimePoint now = clock_.Now();
   CSL_ASSIGN_OR_RETURN(const auto last, store_.LastRenewed(member.name));
   if (last && now - *last < kMinRenewalInterval) {
@@ -88,22 +89,26 @@ StatusOr<std::string> Registry::Renew(const Identity& member, const std::string&
   return pem;
 }
 
-Status Registry::Adopt(const std::string& certificate_pem) {
+Status Registry::AdoptAdmin(const std::string& certificate_pem) {
   CSL_ASSIGN_OR_RETURN(const Certificate certificate, Certificate::FromPem(certificate_pem));
   CSL_ASSIGN_OR_RETURN(const Identity identity, IdentityOf(certificate));
+  if (identity.role != Role::kAdmin) return InvalidArgument("'{}' is no admin", identity.name);
+  CSL_ASSIGN_OR_RETURN(const auto known, store_.FindCertificate(certificate.Serial()));
+  if (known) return OkStatus();
   const TimePoint now = clock_.Now();
-  return store_.Enrol("", {.name = identity.name, .role = identity.role, .joined = now},
+  return store_.Enrol({.name = identity.name, .role = identity.role, .joined = now},
                       RecordOf(certificate, identity.name, now));
 }
 
 Status Registry::Revoke(const std::string& name) {
+  MutexLock lock(join_mu_);
   CSL_ASSIGN_OR_RETURN(const auto members, store_.ListMembers());
   const TimePoint now = clock_.Now();
   const auto member = std::find_if(members.begin(), members.end(),
                                    [&](const MemberRecord& m) { return m.name == name; });
   if (member == members.end()) return NotFound("no site '{}' has joined", name);
   const auto is_other_admin = [&](const MemberRecord& m) {
-    return m.role == Role::kAdmin && m.name != name && IsActive(m, now);
+    return m.role == Role::kAdmin && m.name != name && IsTaken(m, now);
   };
   if (member->role == Role::kAdmin &&
       std::none_of(members.begin(), members.end(), is_other_admin)) {
@@ -112,9 +117,25 @@ Status Registry::Revoke(const std::string& name) {
   return store_.RevokeMember(name, now);
 }
 
+StatusOr<std::vector<Revocation>> Registry::Revocations() {
+  CSL_ASSIGN_OR_RETURN(const auto ended, store_.EndedCertificates(clock_.Now()));
+  std::vector<Revocation> revocations;
+  for (const CertificateRecord& certificate : ended) {
+    revocations.push_back({certificate.serial, certificate.ends});
+  }
+  return revocations;
+}
+
+StatusOr<bool> Registry::HasActiveAdmin() {
+  CSL_ASSIGN_OR_RETURN(const auto members, store_.ListMembers());
+  return std::any_of(members.begin(), members.end(), [&](const MemberRecord& m) {
+    return m.role == Role::kAdmin && IsActive(m, clock_.Now());
+  });
+}
+
 StatusOr<std::string> Registry::RevocationList() {
-  CSL_ASSIGN_OR_RETURN(const auto serials, EndedCertificates());
-  return authority().IssueRevocationList(serials, clock_.Now());
+  CSL_ASSIGN_OR_RETURN(const auto revocations, Revocations());
+  return authority().IssueRevocationList(revocations, clock_.Now());
 }
 
 StatusOr<std::vector<std::string>> Registry::ActiveSites() {

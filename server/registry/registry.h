@@ -42,29 +42,32 @@ class Registry {
   // A single-use token with which the member can join once, within kInvitationValidity.
   // ALREADY_EXISTS for one whose certificate is good and has been used: one that joined and was
   // never seen may have lost the answer, so it may be invited again, and its first certificate is
-  // then void. INVALID_ARGUMENT for a role that no member has.
+  // then void. INVALID_ARGUMENT for a role that nobody is
+  // invited to.
   StatusOr<Invitation> Invite(const std::string& name, Role role = Role::kHospital);
 
   // Trades a token and a signing request for a certificate. PERMISSION_DENIED for a token that is
   // unknown, expired or used: one line that says which.
   StatusOr<Enrolment> Join(const std::string& token, const std::string& request_pem);
 
-  // Another certificate for a member, for the key in the request. Its other certificates stay good
-  // until kReplacedValidity after the first call with the new one: should someone else have renewed
-  // with a stolen key, the member itself is shut out, and it shows. UNAVAILABLE within
-  // kMinRenewalInterval of the last.
-  StatusOr<std::string> Renew(const Identity& member, const std::string& request_pem);
+  // Another certificate for the member that has this one, for the key in the request. Its other
+  // certificates stay good until kReplacedValidity after the first call with the new one: should
+  // someone else have renewed with a stolen key, the member itself is shut out, and it shows.
+  // UNAVAILABLE within kMinRenewalInterval of the last; as Authenticate for a certificate that is
+  // not good any more.
+  StatusOr<std::string> Renew(const std::string& certificate_pem, const std::string& request_pem);
 
-  // Writes a member down whose certificate was issued without an invitation: the first admin.
-  Status Adopt(const std::string& certificate_pem);
+  // Whether anybody is left who can invite.
+  StatusOr<bool> HasActiveAdmin();
+  // Writes an admin down whose certificate was issued on the coordinator's own machine. Nothing
+  // where it is written down, INVALID_ARGUMENT where it is no admin's.
+  Status AdoptAdmin(const std::string& certificate_pem);
 
   // Takes effect on the member's next call. NOT_FOUND for a member that never joined,
-  // FAILED_PRECONDITION for the last admin.
+  // FAILED_PRECONDITION for an admin where no other one has ever called.
   Status Revoke(const std::string& name);
-  // The serial numbers of the certificates that are not good any more, before their time.
-  StatusOr<std::vector<std::string>> EndedCertificates() {
-    return store_.EndedCertificates(clock_.Now());
-  }
+  // The certificates that are not good any more, before their time.
+  StatusOr<std::vector<Revocation>> Revocations();
   // They, as a revocation list in PEM.
   StatusOr<std::string> RevocationList();
 

@@ -13,7 +13,7 @@ constexpr Roles Bit(Role role) { return static_cast<Roles>(1U << static_cast<uns
 constexpr Roles kHospital = Bit(Role::kHospital);
 constexpr Roles kAdmin = Bit(Role::kAdmin);
 constexpr Roles kObserver = Bit(Role::kObserver);
-constexpr Roles kMembers = kHospital | kAdmin | kObserver | Bit(Role::kInference);
+constexpr Roles kMembers = kHospital | kAdmin | kObserver;
 constexpr Roles kNoCertificate = 1U << kRoles;
 
 struct Row {
@@ -53,7 +53,5 @@ Roles RolesOf(std::string_view rpc) {
 bool MayCall(Role role, std::string_view rpc) { return (RolesOf(rpc) & Bit(role)) != 0; }
 
 bool IsOpenToAll(std::string_view rpc) { return (RolesOf(rpc) & kNoCertificate) != 0; }
-
-bool HasAccessRow(std::string_view rpc) { return RolesOf(rpc) != 0; }
 
 }  // namespace consilium

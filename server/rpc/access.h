@@ -14,7 +14,4 @@ bool MayCall(Role role, std::string_view rpc);
 // Whether the call needs no certificate.
 bool IsOpenToAll(std::string_view rpc);
 
-// Whether the call has a row.
-bool HasAccessRow(std::string_view rpc);
-
 }  // namespace consilium

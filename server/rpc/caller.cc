@@ -15,14 +15,6 @@ std::string_view MetadataOf(const grpc::CallbackServerContext& context, const ch
   return {found->second.data(), found->second.size()};
 }
 
-StatusOr<Identity> Identify(const grpc::CallbackServerContext& context, Registry& registry) {
-  const auto pem = context.auth_context()->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
-  if (pem.size() != 1) return Unauthenticated("this call needs a client certificate");
-  return registry.Authenticate({pem[0].data(), pem[0].size()});
-}
-
-}  // namespace
-
 Status CheckProtocol(grpc::CallbackServerContext& context) {
   context.AddInitialMetadata(kProtocolKey, ProtocolVersion());
   context.AddInitialMetadata(kSoftwareKey, std::string(SoftwareVersion()));
@@ -30,9 +22,21 @@ Status CheckProtocol(grpc::CallbackServerContext& context) {
   return CheckCallerProtocol(MetadataOf(context, kProtocolKey), MetadataOf(context, kSoftwareKey));
 }
 
+}  // namespace
+
+std::string PeerCertificate(const grpc::CallbackServerContext& context) {
+  const auto pem = context.auth_context()->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
+  return pem.size() == 1 ? std::string(pem[0].data(), pem[0].size()) : "";
+}
+
+Status AuthoriseNewcomer(grpc::CallbackServerContext& context, std::string_view rpc) {
+  if (!IsOpenToAll(rpc)) return PermissionDenied("{} needs a client certificate", rpc);
+  return CheckProtocol(context);
+}
+
 StatusOr<Identity> Authorise(grpc::CallbackServerContext& context, Registry& registry,
                              std::string_view rpc) {
-  CSL_ASSIGN_OR_RETURN(const Identity identity, Identify(context, registry));
+  CSL_ASSIGN_OR_RETURN(const Identity identity, registry.Authenticate(PeerCertificate(context)));
   if (!MayCall(identity.role, rpc)) {
     return PermissionDenied("{} '{}' may not call {}", RoleName(identity.role), identity.name, rpc);
   }
@@ -45,7 +49,7 @@ StatusOr<OpenCaller> AuthoriseOpen(grpc::CallbackServerContext& context, Registr
   CSL_ASSIGN_OR_RETURN(Identity identity, Authorise(context, registry, rpc));
   OpenCalls::Entry open(calls, identity.name, context);
   // Who was revoked before the call was to be seen as open is not cut, but refused here.
-  CSL_RETURN_IF_ERROR(Identify(context, registry));
+  CSL_RETURN_IF_ERROR(registry.Authenticate(PeerCertificate(context)));
   return OpenCaller{std::move(identity), std::move(open)};
 }
 

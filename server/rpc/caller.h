@@ -4,6 +4,7 @@
 
 #include <grpcpp/support/status.h>
 
+#include <string>
 #include <string_view>
 
 #include "certs/identity.h"
@@ -28,7 +29,10 @@ struct OpenCaller {
 StatusOr<OpenCaller> AuthoriseOpen(grpc::CallbackServerContext& context, Registry& registry,
                                    OpenCalls& calls, std::string_view rpc);
 
-// The last of these for a call that has no certificate yet.
-Status CheckProtocol(grpc::CallbackServerContext& context);
+// OK if the call needs no certificate, and the caller speaks this protocol.
+Status AuthoriseNewcomer(grpc::CallbackServerContext& context, std::string_view rpc);
+
+// The certificate of the caller's connection, in PEM; empty where there is none.
+std::string PeerCertificate(const grpc::CallbackServerContext& context);
 
 }  // namespace consilium

@@ -11,7 +11,7 @@ grpc::ServerUnaryReactor* EnrolmentService::Join(grpc::CallbackServerContext* co
                                                  const v1::JoinRequest* request,
                                                  v1::JoinResponse* response) {
   return Answer(context, [&]() -> Status {
-    CSL_RETURN_IF_ERROR(CheckProtocol(*context));
+    CSL_RETURN_IF_ERROR(AuthoriseNewcomer(*context, "EnrolmentService/Join"));
     const auto enrolment = registry_.Join(request->token(), request->request_pem());
     if (!enrolment.ok()) {
       spdlog::warn("join from {} refused: {}", context->peer(),

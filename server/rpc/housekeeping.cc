@@ -14,26 +14,31 @@ constexpr std::chrono::hours kWarnInterval{1};
 }  // namespace
 
 void Housekeeping::Work(TimePoint now) {
-  Status status = identity_.Refresh(now);
-  if (status.ok() && now - looked_ >= kLookInterval) {
+  Report("renewal", identity_.Refresh(now));
+  if (now - looked_ >= kLookInterval) {
     looked_ = now;
-    status = PublishRevocationList(now);
+    Report("the revocation list", PublishRevocationList(now));
   }
-  if (status.ok() && now - warned_ >= kWarnInterval) {
+  if (now - warned_ >= kWarnInterval) {
     warned_ = now;
-    status = WarnOfExpiry(now);
+    Report("warnings", WarnOfExpiry(now));
   }
-  std::string complaint(status.message());
-  if (!status.ok() && complaint != complaint_) spdlog::error("certificates: {}", complaint);
-  complaint_ = std::move(complaint);
+}
+
+void Housekeeping::Report(const std::string& step, const Status& status) {
+  std::string& complaint = complaints_[step];
+  if (!status.ok() && complaint != status.message()) {
+    spdlog::error("certificates, {}: {}", step, std::string(status.message()));
+  }
+  complaint = std::string(status.message());
 }
 
 Status Housekeeping::PublishRevocationList(TimePoint now) {
-  CSL_ASSIGN_OR_RETURN(auto ended, registry_.EndedCertificates());
-  if (ended == listed_ && now - published_ < kPublishInterval) return OkStatus();
+  CSL_ASSIGN_OR_RETURN(auto revocations, registry_.Revocations());
+  if (revocations == listed_ && now - published_ < kPublishInterval) return OkStatus();
   CSL_ASSIGN_OR_RETURN(const std::string list, registry_.RevocationList());
   CSL_RETURN_IF_ERROR(WriteFileAtomically(list_file_, list));
-  listed_ = std::move(ended);
+  listed_ = std::move(revocations);
   published_ = now;
   return OkStatus();
 }

@@ -4,6 +4,7 @@
 // current, the revocation list is published, and it warns of those that end soon.
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -27,18 +28,19 @@ class Housekeeping {
   void Work(TimePoint now);
 
  private:
+  void Report(const std::string& step, const Status& status);
   Status PublishRevocationList(TimePoint now);
   Status WarnOfExpiry(TimePoint now);
 
   const std::filesystem::path list_file_;
   Registry& registry_;
   ServerIdentity& identity_;
-  std::vector<std::string> listed_;  // what the published list holds
+  std::vector<Revocation> listed_;  // what the published list holds
   ExpiryWarnings warnings_;
   TimePoint published_;
   TimePoint looked_;
   TimePoint warned_;
-  std::string complaint_;  // the last, so that it is not repeated
+  std::map<std::string, std::string> complaints_;  // the last of each step, not to be repeated
 };
 
 }  // namespace consilium

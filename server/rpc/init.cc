@@ -52,12 +52,26 @@ Status InitServer(const std::filesystem::path& folder, const ServerOptions& opti
 Status RenewServer(const std::filesystem::path& folder, const std::filesystem::path& root_folder,
                    TimePoint now) {
   CSL_ASSIGN_OR_RETURN(const ServerOptions options, ReadServerOptions(folder));
+  CSL_RETURN_IF_ERROR(CheckOwner(folder));
   const std::filesystem::path authority_folder = folder / kAuthorityFolder;
   if (!root_folder.empty()) {
     CSL_RETURN_IF_ERROR(Authority::RenewIssuing(authority_folder, root_folder, now));
   }
   CSL_ASSIGN_OR_RETURN(const Authority authority, Authority::Load(authority_folder));
   return RenewServerIdentity(folder, options, authority, now);
+}
+
+Status RenewAdmin(const std::filesystem::path& folder, TimePoint now) {
+  CSL_ASSIGN_OR_RETURN(const ServerOptions options, ReadServerOptions(folder));
+  CSL_ASSIGN_OR_RETURN(const Authority authority, Authority::Load(folder / kAuthorityFolder));
+  if (!HasIdentity(folder / kAdminFolder)) {
+    return WriteAdmin(folder / kAdminFolder, authority, options, now);
+  }
+  CSL_ASSIGN_OR_RETURN(HomeRenewal renewal, HomeRenewal::Begin(folder / kAdminFolder));
+  CSL_ASSIGN_OR_RETURN(
+      const std::string pem,
+      authority.IssueClient(renewal.key(), {options.federation, Role::kAdmin, "admin"}, now));
+  return renewal.Finish(pem);
 }
 
 }  // namespace consilium

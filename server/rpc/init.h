@@ -18,4 +18,8 @@ Status InitServer(const std::filesystem::path& folder, const ServerOptions& opti
 Status RenewServer(const std::filesystem::path& folder, const std::filesystem::path& root_folder,
                    TimePoint now);
 
+// Another key and certificate for the admin in FOLDER/admin. The coordinator
+// lets it in when it next starts.
+Status RenewAdmin(const std::filesystem::path& folder, TimePoint now);
+
 }  // namespace consilium

@@ -14,7 +14,7 @@ grpc::ServerUnaryReactor* MembershipService::Renew(grpc::CallbackServerContext* 
     CSL_ASSIGN_OR_RETURN(const Identity caller,
                          Authorise(*context, registry_, "MembershipService/Renew"));
     CSL_ASSIGN_OR_RETURN(*response->mutable_certificate_pem(),
-                         registry_.Renew(caller, request->request_pem()));
+                         registry_.Renew(PeerCertificate(*context), request->request_pem()));
     spdlog::info("{} '{}' renewed its certificate", RoleName(caller.role), caller.name);
     return OkStatus();
   });

@@ -4,7 +4,6 @@
 #include <grpcpp/server_builder.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <thread>
 
 #include "certs/authority.h"
@@ -47,14 +46,17 @@ void Limit(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }
 
-// `init` leaves it to the first start to write its admin down, where there is a registry.
-Status AdoptFirstAdmin(const std::filesystem::path& folder, Registry& registry) {
-  CSL_ASSIGN_OR_RETURN(const auto members, registry.ListMembers());
-  const bool has_admin = std::any_of(members.begin(), members.end(),
-                                     [](const MemberRecord& m) { return m.role == Role::kAdmin; });
-  if (has_admin || !HasIdentity(folder)) return OkStatus();
-  CSL_ASSIGN_OR_RETURN(const Home admin, ReadHome(folder));
-  return registry.Adopt(admin.certificate_pem);
+// Lets the admin in whose certificate was made in the coordinator's folder: by `init`, which has no
+// registry to write it down in, by `renew --admin`, or by a version before 0.3.
+Status AdoptAdmin(const std::filesystem::path& folder, Registry& registry) {
+  if (const auto pem = ReadFile(folder / kCertificateFile); pem.ok()) {
+    CSL_RETURN_IF_ERROR(registry.AdoptAdmin(*pem));
+  }
+  CSL_ASSIGN_OR_RETURN(const bool has_admin, registry.HasActiveAdmin());
+  if (!has_admin) {
+    spdlog::error("no admin can call: make one with consilium-server renew --admin, and restart");
+  }
+  return OkStatus();
 }
 
 std::string Or(const std::string& address, int port) {
@@ -98,7 +100,7 @@ Status Server::Parts::Open(const std::filesystem::path& folder) {
   CSL_ASSIGN_OR_RETURN(store, Store::Open(folder / kDatabaseFile));
   CSL_ASSIGN_OR_RETURN(BlobStore blobs, BlobStore::Open(folder));
   registry = std::make_unique<Registry>(*store, clock, std::move(authority), options.federation);
-  CSL_RETURN_IF_ERROR(AdoptFirstAdmin(folder / kAdminFolder, *registry));
+  CSL_RETURN_IF_ERROR(AdoptAdmin(folder / kAdminFolder, *registry));
   CSL_ASSIGN_OR_RETURN(identity, ServerIdentity::Open(folder, options, *registry, clock.Now()));
   housekeeping = std::make_unique<Housekeeping>(folder, *registry, *identity);
   CSL_ASSIGN_OR_RETURN(coordinator,

@@ -1,5 +1,6 @@
 #include "server/rpc/server_identity.h"
 
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -16,6 +17,12 @@ constexpr char kIdentityFile[] = "server.pem";
 fs::file_time_type TimeOf(const fs::path& path) {
   std::error_code error;
   return fs::last_write_time(path, error);
+}
+
+StatusOr<FileDescriptor> MemoryFile() {
+  FileDescriptor memory(::memfd_create("consilium-identity", MFD_CLOEXEC));
+  if (memory.get() < 0) return ErrnoStatus(errno, "cannot make", "a file in memory");
+  return memory;
 }
 
 }  // namespace
@@ -36,10 +43,12 @@ Status RenewServerIdentity(const fs::path& folder, const ServerOptions& options,
 StatusOr<std::unique_ptr<ServerIdentity>> ServerIdentity::Open(const fs::path& folder,
                                                                const ServerOptions& options,
                                                                Registry& registry, TimePoint now) {
-  FileDescriptor memory(::memfd_create("consilium-identity", MFD_CLOEXEC));
-  if (memory.get() < 0) return ErrnoStatus(errno, "cannot make", "a file in memory");
+  CSL_ASSIGN_OR_RETURN(FileDescriptor memory, MemoryFile());
   if (!fs::exists(folder / kIdentityFile)) {
     CSL_RETURN_IF_ERROR(RenewServerIdentity(folder, options, registry.authority(), now));
+    std::error_code error;  // of a version before 0.3, and of no use any more
+    fs::remove(folder / "server.key", error);
+    fs::remove(folder / "server.crt", error);
   }
   std::unique_ptr<ServerIdentity> identity(
       new ServerIdentity(folder, options, registry, std::move(memory)));
@@ -87,11 +96,11 @@ Status ServerIdentity::Load() {
     CSL_ASSIGN_OR_RETURN(const std::string certificate_pem, certificate.ToPem());
     text += certificate_pem;
   }
-  // A reader never finds less than a whole key and certificate: of the old text or of the new one.
-  const auto size = static_cast<::off_t>(text.size());
-  if (::pwrite(memory_.get(), text.data(), text.size(), 0) != size ||
-      ::ftruncate(memory_.get(), size) != 0) {
-    return ErrnoStatus(errno, "cannot write", "the identity in memory");
+  // In the place of the former file at once: no reader finds half of one.
+  CSL_ASSIGN_OR_RETURN(const FileDescriptor fresh, MemoryFile());
+  CSL_RETURN_IF_ERROR(WriteAll(fresh.get(), AsBytes(text), "the identity in memory"));
+  if (::dup3(fresh.get(), memory_.get(), O_CLOEXEC) < 0) {
+    return ErrnoStatus(errno, "cannot replace", "the identity in memory");
   }
   loaded_ = time;
   const auto validity = chain.front().NotAfter() - chain.front().NotBefore();

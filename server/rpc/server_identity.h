@@ -6,7 +6,7 @@
 // server.pem in the coordinator's folder holds the key (encrypted where there is a passphrase) and
 // the certificate with its issuers, the root last, so that a hospital that joins can compare the
 // root with the hash in its invitation. gRPC reads keys from files; it is given a file in memory
-// that only this process can see, with the key not encrypted.
+// with the key not encrypted, which the same user's processes alone can open.
 
 #include <filesystem>
 #include <memory>

@@ -63,14 +63,13 @@ class Store {
 
   Status AddToken(const TokenRecord& token);
   StatusOr<std::optional<TokenRecord>> FindToken(const std::string& hash);
-  // Uses the token up (empty: none is needed) and adds the member, or replaces the one of that
-  // name, whose certificates end; the given one is its first.
-  Status Enrol(const std::string& token_hash, const MemberRecord& member,
-               const CertificateRecord& certificate);
+  // Adds the member, or replaces the one of that name, whose certificates end; the given one is its
+  // first. All of its tokens are used up.
+  Status Enrol(const MemberRecord& member, const CertificateRecord& certificate);
 
   StatusOr<std::vector<MemberRecord>> ListMembers();  // by name
   StatusOr<std::optional<MemberRecord>> FindMember(const std::string& name);
-  // Its certificates end at `when`.
+  // Its certificates end at `when`, its tokens are used up.
   Status RevokeMember(const std::string& name, TimePoint when);
   Status SetLastSeen(const std::string& name, TimePoint when);
 
@@ -79,10 +78,11 @@ class Store {
   StatusOr<std::optional<CertificateRecord>> FindCertificate(const std::string& serial);
   // When the member last got another one than its first; none: never.
   StatusOr<std::optional<TimePoint>> LastRenewed(const std::string& member);
-  // The first call was made with the certificate: the member's others are good until `others_end`.
+  // The first call was made with the certificate: the member's earlier ones are good until
+  // `others_end`. Nothing where it has ended meanwhile.
   Status UseCertificate(const CertificateRecord& certificate, TimePoint others_end);
-  // The serial numbers of those that ended before `now` and have not expired.
-  StatusOr<std::vector<std::string>> EndedCertificates(TimePoint now);
+  // Those that ended before `now` and have not expired, by serial number.
+  StatusOr<std::vector<CertificateRecord>> EndedCertificates(TimePoint now);
 
   // Writes a run's state; of its models and misses the newest, as no transition adds more.
   Status SaveRun(const RunState& run);
@@ -98,6 +98,7 @@ class Store {
   Status InsertCertificate(const CertificateRecord& certificate) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status EndCertificates(const std::string& member, TimePoint when)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Status EndTokens(const std::string& member) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status SaveTask(const std::string& run_id, const TaskState& task)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status SaveModel(const std::string& run_id, const ModelVersion& model)

@@ -4,8 +4,8 @@ namespace consilium {
 namespace {
 
 constexpr char kMemberColumns[] =
-    "SELECT name, role, revoked, joined, last_seen, (SELECT COALESCE(MAX(expires), 0) FROM "
-    "certificates WHERE member = name AND ends = 0) FROM members";
+    "SELECT name, role, revoked, joined, last_seen, COALESCE((SELECT expires FROM certificates "
+    "WHERE member = name AND ends = 0 ORDER BY used DESC, expires DESC LIMIT 1), 0) FROM members";
 
 StatusOr<MemberRecord> ReadMemberRow(const Statement& row) {
   MemberRecord member{.name = row.Text(0),
@@ -14,8 +14,17 @@ StatusOr<MemberRecord> ReadMemberRow(const Statement& row) {
                       .last_seen = FromUnixMillis(row.Int(4)),
                       .certificate_expires = FromUnixMillis(row.Int(5))};
   CSL_ASSIGN_OR_RETURN(member.role,
-                       ToEnum(row.Int(1), Role::kInference, "the role of " + member.name));
+                       ToEnum(row.Int(1), Role::kObserver, "the role of " + member.name));
   return member;
+}
+
+CertificateRecord ReadCertificateRow(const Statement& row) {
+  return {.serial = row.Text(0),
+          .member = row.Text(1),
+          .issued = FromUnixMillis(row.Int(2)),
+          .expires = FromUnixMillis(row.Int(3)),
+          .used = row.Int(4) != 0,
+          .ends = FromUnixMillis(row.Int(5))};
 }
 
 }  // namespace
@@ -42,17 +51,15 @@ StatusOr<std::optional<TokenRecord>> Store::FindToken(const std::string& hash) {
                     .member = row.Text(1),
                     .expires = FromUnixMillis(row.Int(3)),
                     .used = row.Int(4) != 0};
-  CSL_ASSIGN_OR_RETURN(token.role, ToEnum(row.Int(2), Role::kInference, "the role of a token"));
+  CSL_ASSIGN_OR_RETURN(token.role, ToEnum(row.Int(2), Role::kObserver, "the role of a token"));
   return token;
 }
 
-Status Store::Enrol(const std::string& token_hash, const MemberRecord& member,
-                    const CertificateRecord& certificate) {
+Status Store::Enrol(const MemberRecord& member, const CertificateRecord& certificate) {
   MutexLock lock(mu_);
   return db_.Transact([&]() -> Status {
     mu_.AssertHeld();
-    CSL_RETURN_IF_ERROR(
-        db_.Prepare("UPDATE tokens SET used = 1 WHERE hash = ?").Bind(token_hash).Run());
+    CSL_RETURN_IF_ERROR(EndTokens(member.name));
     CSL_RETURN_IF_ERROR(
         db_.Prepare("INSERT INTO members (name, role, revoked, joined, last_seen) "
                     "VALUES (?, ?, 0, ?, 0) ON CONFLICT (name) DO UPDATE SET "
@@ -92,6 +99,7 @@ Status Store::RevokeMember(const std::string& name, TimePoint when) {
     mu_.AssertHeld();
     CSL_RETURN_IF_ERROR(
         db_.Prepare("UPDATE members SET revoked = 1 WHERE name = ?").Bind(name).Run());
+    CSL_RETURN_IF_ERROR(EndTokens(name));
     return EndCertificates(name, when);
   });
 }
@@ -123,12 +131,7 @@ StatusOr<std::optional<CertificateRecord>> Store::FindCertificate(const std::str
       "SELECT serial, member, issued, expires, used, ends FROM certificates WHERE serial = ?");
   CSL_ASSIGN_OR_RETURN(const bool found, row.Bind(serial).Step());
   if (!found) return std::nullopt;
-  return CertificateRecord{.serial = row.Text(0),
-                           .member = row.Text(1),
-                           .issued = FromUnixMillis(row.Int(2)),
-                           .expires = FromUnixMillis(row.Int(3)),
-                           .used = row.Int(4) != 0,
-                           .ends = FromUnixMillis(row.Int(5))};
+  return ReadCertificateRow(row);
 }
 
 StatusOr<std::optional<TimePoint>> Store::LastRenewed(const std::string& member) {
@@ -145,29 +148,32 @@ Status Store::UseCertificate(const CertificateRecord& certificate, TimePoint oth
   MutexLock lock(mu_);
   return db_.Transact([&]() -> Status {
     mu_.AssertHeld();
-    CSL_RETURN_IF_ERROR(db_.Prepare("UPDATE certificates SET used = 1 WHERE serial = ?")
+    CSL_RETURN_IF_ERROR(db_.Prepare("UPDATE certificates SET ends = ? WHERE member = ? AND "
+                                    "serial <> ? AND ends = 0 AND issued <= ? AND EXISTS (SELECT 1 "
+                                    "FROM certificates WHERE serial = ? AND used = 0 AND ends = 0)")
+                            .Bind(ToUnixMillis(others_end))
+                            .Bind(certificate.member)
+                            .Bind(certificate.serial)
+                            .Bind(ToUnixMillis(certificate.issued))
                             .Bind(certificate.serial)
                             .Run());
-    return db_
-        .Prepare("UPDATE certificates SET ends = ? WHERE member = ? AND serial <> ? AND ends = 0")
-        .Bind(ToUnixMillis(others_end))
-        .Bind(certificate.member)
+    return db_.Prepare("UPDATE certificates SET used = 1 WHERE serial = ?")
         .Bind(certificate.serial)
         .Run();
   });
 }
 
-StatusOr<std::vector<std::string>> Store::EndedCertificates(TimePoint now) {
+StatusOr<std::vector<CertificateRecord>> Store::EndedCertificates(TimePoint now) {
   MutexLock lock(mu_);
   Statement row = db_.Prepare(
-      "SELECT serial FROM certificates WHERE ends <> 0 AND ends <= ? AND expires > ? "
-      "ORDER BY serial");
+      "SELECT serial, member, issued, expires, used, ends FROM certificates "
+      "WHERE ends <> 0 AND ends <= ? AND expires > ? ORDER BY serial");
   row.Bind(ToUnixMillis(now)).Bind(ToUnixMillis(now));
-  std::vector<std::string> serials;
+  std::vector<CertificateRecord> ended;
   while (true) {
     CSL_ASSIGN_OR_RETURN(const bool more, row.Step());
-    if (!more) return serials;
-    serials.push_back(row.Text(0));
+    if (!more) return ended;
+    ended.push_back(ReadCertificateRow(row));
   }
 }
 
@@ -181,6 +187,10 @@ Status Store::InsertCertificate(const CertificateRecord& certificate) {
       .Bind(ToUnixMillis(certificate.issued))
       .Bind(ToUnixMillis(certificate.expires))
       .Run();
+}
+
+Status Store::EndTokens(const std::string& member) {
+  return db_.Prepare("UPDATE tokens SET used = 1 WHERE member = ?").Bind(member).Run();
 }
 
 // Those that would have gone on after `when`.

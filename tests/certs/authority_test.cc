@@ -67,6 +67,20 @@ TEST_F(AuthorityTest, AnotherIssuingCaLeavesEarlierCertificatesGood) {
   }
 }
 
+TEST_F(AuthorityTest, NoCertificateOutlivesItsIssuer) {
+  ASSERT_OK_AND_ASSIGN(const PrivateKey key, PrivateKey::Generate());
+  const TimePoint late = authority_.issuing().NotAfter() - std::chrono::days(100);
+  ASSERT_OK_AND_ASSIGN(const std::string pem, authority_.IssueClient(key, kNorth, late));
+  EXPECT_EQ(Certificate::FromPem(pem)->NotAfter(), authority_.issuing().NotAfter());
+}
+
+TEST_F(AuthorityTest, FederationsNameMustFitACommonName) {
+  EXPECT_THAT(Authority::Create(folder_ / "long", std::string(41, 'a'), clock_.Now()),
+              StatusIs(kInvalid, HasSubstr("at most 40")));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "long"));
+  EXPECT_THAT(Authority::Create(folder_ / "fits", std::string(40, 'a'), clock_.Now()), IsOk());
+}
+
 TEST_F(AuthorityTest, AnotherFederationsRootMakesNoIssuingCa) {
   ASSERT_THAT(Authority::Create(folder_ / "other", "lungs", clock_.Now()), IsOk());
   EXPECT_THAT(Authority::RenewIssuing(folder_ / "ca", folder_ / "other/root", clock_.Now()),
@@ -84,10 +98,12 @@ TEST_F(AuthorityTest, FolderFromBeforeIssuingCasStillIssues) {
 }
 
 TEST_F(AuthorityTest, RevocationListNamesWhatItWasTold) {
-  const std::vector<std::string> serials = {"0A", "7FFF"};
-  ASSERT_OK_AND_ASSIGN(const std::string list,
-                       authority_.IssueRevocationList(serials, clock_.Now()));
-  EXPECT_EQ(*ReadRevocationList(list, authority_.issuing()), serials);
+  ASSERT_OK_AND_ASSIGN(
+      const std::string list,
+      authority_.IssueRevocationList({{"0A", clock_.Now()}, {"7FFF", clock_.Now()}}, clock_.Now()));
+  EXPECT_EQ(*ReadRevocationList(list, authority_.issuing()),
+            (std::vector<std::string>{"0A", "7FFF"}));
+  EXPECT_FALSE(authority_.IssueRevocationList({{"", clock_.Now()}}, clock_.Now()).ok());
   EXPECT_THAT(ReadRevocationList(list, authority_.root()), StatusIs(kDenied));
   EXPECT_THAT(ReadRevocationList("junk", authority_.issuing()), StatusIs(kInvalid));
 }

@@ -115,7 +115,7 @@ TEST_F(HomeTest, RenewalReplacesBoth) {
 TEST_F(HomeTest, RenewalIsDueWhenAThirdIsLeft) {
   const Home home = NewHome();
   const auto third = Authority::kCertificateValidity / 3;
-  EXPECT_FALSE(*IsRenewalDue(home, clock_.Now() + third));
+  EXPECT_FALSE(*IsRenewalDue(home, clock_.Now() + 2 * third - std::chrono::days(2)));
   EXPECT_TRUE(*IsRenewalDue(home, clock_.Now() + 2 * third + std::chrono::days(2)));
 }
 

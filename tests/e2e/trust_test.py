@@ -110,6 +110,15 @@ class TrustTest(CohortTest):
                    what="the warning")
         self.assertIn("was not renewed", federation.log("north"))
 
+    def test_admin_whose_key_was_lost_is_made_again(self):
+        federation = self.federation
+        shutil.rmtree(federation.server_dir / "admin")
+        run("consilium-server", "renew", "--dir", federation.server_dir, "--admin")
+        self.assertEqual(federation.ctl("sites", check=False).returncode, 1)
+        federation.stop("coordinator")
+        federation.serve()
+        federation.ctl("sites")
+
     def test_other_roles_do_what_the_table_says(self):
         federation = self.federation
         words = federation.ctl("invite", "eye", "--role", "observer").stdout.split()
@@ -150,7 +159,6 @@ class PassphraseTest(CohortTest):
                 done = run("consilium-server", "serve", "--dir", federation.server_dir, check=False)
             self.assertEqual(done.returncode, 1)
             self.assertIn("encrypted, and there is no passphrase", done.stderr)
-            federation.processes.pop("coordinator", None)
 
 
 if __name__ == "__main__":

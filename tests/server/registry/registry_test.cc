@@ -80,8 +80,7 @@ TEST_F(RegistryTest, SiteThatWasNeverSeenMayJoinAgain) {
   EXPECT_THAT(registry_.Authenticate(lost), StatusIs(kDenied));
   EXPECT_THAT(registry_.Authenticate(kept), IsOk());
   EXPECT_THAT(registry_.Invite("north"), StatusIs(absl::StatusCode::kAlreadyExists));
-  EXPECT_THAT(registry_.Join(spare.token, Request()),
-              StatusIs(kDenied, HasSubstr("joined already")));
+  EXPECT_THAT(registry_.Join(spare.token, Request()), StatusIs(kDenied, HasSubstr("used already")));
 }
 
 TEST_F(RegistryTest, RevokedSiteIsShutOutAtItsNextCall) {
@@ -90,7 +89,19 @@ TEST_F(RegistryTest, RevokedSiteIsShutOutAtItsNextCall) {
   EXPECT_THAT(registry_.Authenticate(pem), StatusIs(kDenied, HasSubstr("revoked")));
   EXPECT_TRUE(registry_.ActiveSites()->empty());
   EXPECT_THAT(registry_.Revoke("south"), StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_THAT(*registry_.EndedCertificates(), ElementsAre(Certificate::FromPem(pem)->Serial()));
+  EXPECT_THAT(*registry_.Revocations(),
+              ElementsAre(Revocation{Certificate::FromPem(pem)->Serial(), clock_.Now()}));
+  EXPECT_THAT(registry_.Renew(pem, Request()), StatusIs(kDenied, HasSubstr("revoked")));
+}
+
+TEST_F(RegistryTest, RevocationEndsInvitationsThatAreOpen) {
+  ASSERT_OK_AND_ASSIGN(const Invitation spare, registry_.Invite("north"));
+  Joined("north");
+  ASSERT_OK_AND_ASSIGN(const Invitation late, registry_.Invite("north"));
+  ASSERT_THAT(registry_.Revoke("north"), IsOk());
+  for (const std::string& token : {spare.token, late.token}) {
+    EXPECT_THAT(registry_.Join(token, Request()), StatusIs(kDenied, HasSubstr("used already")));
+  }
 }
 
 TEST_F(RegistryTest, RevokedSiteMayBeInvitedAgainAndItsOldCertificateStaysVoid) {
@@ -105,9 +116,9 @@ TEST_F(RegistryTest, RevokedSiteMayBeInvitedAgainAndItsOldCertificateStaysVoid) 
 
 TEST_F(RegistryTest, RenewedCertificateReplacesTheFormerOneOnceItIsUsed) {
   const std::string former = Joined("north");
-  ASSERT_OK_AND_ASSIGN(const Identity north, registry_.Authenticate(former));
+  ASSERT_THAT(registry_.Authenticate(former), IsOk());
   clock_.Advance(std::chrono::hours(1));
-  ASSERT_OK_AND_ASSIGN(const std::string pem, registry_.Renew(north, Request()));
+  ASSERT_OK_AND_ASSIGN(const std::string pem, registry_.Renew(former, Request()));
   clock_.Advance(std::chrono::hours(1));
   EXPECT_THAT(registry_.Authenticate(former), IsOk());  // the answer may have been lost
   EXPECT_THAT(registry_.Authenticate(pem), IsOk());
@@ -118,12 +129,12 @@ TEST_F(RegistryTest, RenewedCertificateReplacesTheFormerOneOnceItIsUsed) {
 }
 
 TEST_F(RegistryTest, RenewalIsNotRepeatedAtOnce) {
-  ASSERT_OK_AND_ASSIGN(const Identity north, registry_.Authenticate(Joined("north")));
+  const std::string former = Joined("north");
   clock_.Advance(std::chrono::seconds(1));
-  ASSERT_THAT(registry_.Renew(north, Request()), IsOk());
-  EXPECT_THAT(registry_.Renew(north, Request()), StatusIs(absl::StatusCode::kUnavailable));
+  ASSERT_THAT(registry_.Renew(former, Request()), IsOk());
+  EXPECT_THAT(registry_.Renew(former, Request()), StatusIs(absl::StatusCode::kUnavailable));
   clock_.Advance(Registry::kMinRenewalInterval);
-  EXPECT_THAT(registry_.Renew(north, Request()), IsOk());
+  EXPECT_THAT(registry_.Renew(former, Request()), IsOk());
 }
 
 TEST_F(RegistryTest, CertificateThatExpiredDuringItsConnectionIsRefused) {
@@ -149,11 +160,13 @@ TEST_F(RegistryTest, LastAdminIsNotRevoked) {
       const std::string pem,
       authority_.IssueClient(key_, {"lungs", Role::kAdmin, "admin"}, clock_.Now()));
   EXPECT_THAT(registry_.Authenticate(pem), StatusIs(kDenied));
-  ASSERT_THAT(registry_.Adopt(pem), IsOk());
+  ASSERT_THAT(registry_.AdoptAdmin(pem), IsOk());
   EXPECT_THAT(registry_.Authenticate(pem), IsOk());
   EXPECT_THAT(registry_.Revoke("admin"), StatusIs(absl::StatusCode::kFailedPrecondition));
   ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("second", Role::kAdmin));
-  ASSERT_THAT(registry_.Join(invitation.token, Request()), IsOk());
+  ASSERT_OK_AND_ASSIGN(const Enrolment second, registry_.Join(invitation.token, Request()));
+  EXPECT_THAT(registry_.Revoke("admin"), StatusIs(absl::StatusCode::kFailedPrecondition));
+  ASSERT_THAT(registry_.Authenticate(second.certificate_pem), IsOk());  // it is really there
   EXPECT_THAT(registry_.Revoke("admin"), IsOk());
 }
 

@@ -33,7 +33,7 @@ class CoordinatorTest : public ::testing::Test {
   }
 
   void Enrol(const std::string& site) {
-    ASSERT_THAT(store_->Enrol("", {.name = site, .joined = clock_.Now()},
+    ASSERT_THAT(store_->Enrol({.name = site, .joined = clock_.Now()},
                               {.serial = site,
                                .member = site,
                                .issued = clock_.Now(),
