@@ -33,23 +33,16 @@ StatusOr<std::string> HostName(std::string_view host) {
   return "DNS:" + text;
 }
 
-StatusOr<std::string> ToKeyPem(const PrivateKey& key) {
-  CSL_ASSIGN_OR_RETURN(const std::string passphrase, KeyPassphrase());
-  return key.ToPem(passphrase);
-}
-
 StatusOr<Issuer> ReadIssuer(const fs::path& certificate_file, const fs::path& key_file) {
   CSL_ASSIGN_OR_RETURN(const std::string pem, ReadFile(certificate_file));
   CSL_ASSIGN_OR_RETURN(const Certificate certificate, Certificate::FromPem(pem));
   CSL_ASSIGN_OR_RETURN(const std::string key_pem, ReadFile(key_file));
-  CSL_ASSIGN_OR_RETURN(const std::string passphrase, KeyPassphrase());
-  const auto key = PrivateKey::FromPem(key_pem, passphrase);
-  if (!key.ok()) return Annotate(key.status(), key_file.string());
-  if (!certificate.Matches(*key)) {
+  CSL_ASSIGN_OR_RETURN(const PrivateKey key, DecodeKey(key_pem, key_file));
+  if (!certificate.Matches(key)) {
     return FailedPrecondition("{} is not the key of {}", key_file.string(),
                               certificate_file.string());
   }
-  return Issuer{certificate, *key};
+  return Issuer{certificate, key};
 }
 
 // Makes an issuing CA below the root and puts it into the folder.
@@ -69,7 +62,7 @@ Status WriteIssuing(const fs::path& folder, const Issuer& root, TimePoint now) {
     return FailedPrecondition("'{}' cannot have an issuing CA below it: {}",
                               root.certificate.Subject(), std::string(usable.message()));
   }
-  CSL_ASSIGN_OR_RETURN(const std::string key_pem, ToKeyPem(key));
+  CSL_ASSIGN_OR_RETURN(const std::string key_pem, EncodeKey(key));
   CSL_ASSIGN_OR_RETURN(const std::string pem, certificate.ToPem());
   return WriteFileAtomically(folder / Authority::kIssuingFile, key_pem + pem, kPrivateMode);
 }
@@ -92,7 +85,7 @@ StatusOr<Authority> Authority::Create(const fs::path& folder, std::string_view f
   CSL_ASSIGN_OR_RETURN(
       const Certificate certificate,
       CreateRoot(key, fmt::format("{} federation CA", federation), now, kRootValidity));
-  CSL_ASSIGN_OR_RETURN(const std::string key_pem, ToKeyPem(key));
+  CSL_ASSIGN_OR_RETURN(const std::string key_pem, EncodeKey(key));
   CSL_ASSIGN_OR_RETURN(const std::string pem, certificate.ToPem());
   CSL_RETURN_IF_ERROR(MakeFolders(folder / kRootFolder));
   CSL_RETURN_IF_ERROR(WriteFileAtomically(folder / kRootFolder / kRootKey, key_pem, kPrivateMode));

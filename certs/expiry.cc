@@ -22,6 +22,11 @@ days NextWarning(days left) {
 
 }  // namespace
 
+TimePoint RenewalTime(const Certificate& certificate) {
+  const TimePoint ends = certificate.NotAfter();
+  return ends - (ends - certificate.NotBefore()) / 3;
+}
+
 std::string ExpiryWarnings::Next(const std::string& whose, TimePoint ends, TimePoint now) {
   const days left = std::chrono::floor<days>(ends - now);
   const auto said = said_.find(whose);

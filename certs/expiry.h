@@ -1,13 +1,17 @@
 #pragma once
 
-// When to speak of a certificate that ends soon.
+// When to renew a certificate, and when to speak of one that ends soon.
 
 #include <map>
 #include <string>
 
 #include "common/base/clock.h"
+#include "common/crypto/certificate.h"
 
 namespace consilium {
+
+// When a third of its time is left.
+TimePoint RenewalTime(const Certificate& certificate);
 
 // Says of each certificate that it ends soon 60, 30 and 7 days before, and then once a day. Not
 // thread-safe.

@@ -2,6 +2,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include "certs/expiry.h"
 #include "certs/passphrase.h"
 #include "common/crypto/certificate.h"
 
@@ -26,15 +27,11 @@ StatusOr<Home> ReadFederation(const fs::path& path) {
 
 StatusOr<PrivateKey> ReadKey(const fs::path& path) {
   CSL_ASSIGN_OR_RETURN(const std::string pem, ReadFile(path));
-  CSL_ASSIGN_OR_RETURN(const std::string passphrase, KeyPassphrase());
-  auto key = PrivateKey::FromPem(pem, passphrase);
-  if (!key.ok()) return Annotate(key.status(), path.string());
-  return key;
+  return DecodeKey(pem, path);
 }
 
 Status WriteKey(const fs::path& path, const PrivateKey& key) {
-  CSL_ASSIGN_OR_RETURN(const std::string passphrase, KeyPassphrase());
-  CSL_ASSIGN_OR_RETURN(const std::string pem, key.ToPem(passphrase));
+  CSL_ASSIGN_OR_RETURN(const std::string pem, EncodeKey(key));
   return WriteFileAtomically(path, pem, kPrivateMode);
 }
 
@@ -119,8 +116,7 @@ StatusOr<bool> HasChanged(const fs::path& folder, const Home& home) {
 
 StatusOr<bool> IsRenewalDue(const Home& home, TimePoint now) {
   CSL_ASSIGN_OR_RETURN(const Certificate certificate, Certificate::FromPem(home.certificate_pem));
-  const TimePoint ends = certificate.NotAfter();
-  return now >= ends - (ends - certificate.NotBefore()) / 3;
+  return now >= RenewalTime(certificate);
 }
 
 bool HasIdentity(const fs::path& folder) { return fs::exists(folder / kCertificateFile); }

@@ -33,4 +33,16 @@ StatusOr<std::string> KeyPassphrase() {
   return text;
 }
 
+StatusOr<std::string> EncodeKey(const PrivateKey& key) {
+  CSL_ASSIGN_OR_RETURN(const std::string passphrase, KeyPassphrase());
+  return key.ToPem(passphrase);
+}
+
+StatusOr<PrivateKey> DecodeKey(std::string_view pem, const std::filesystem::path& file) {
+  CSL_ASSIGN_OR_RETURN(const std::string passphrase, KeyPassphrase());
+  auto key = PrivateKey::FromPem(pem, passphrase);
+  if (!key.ok()) return Annotate(key.status(), file.string());
+  return key;
+}
+
 }  // namespace consilium

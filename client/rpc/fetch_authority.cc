@@ -2,7 +2,6 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 
 #include <memory>
@@ -21,15 +20,6 @@ Status ConnectError(const std::string& address) {
   const char* reason = error == 0 ? nullptr : ERR_reason_error_string(error);
   ERR_clear_error();
   return Unavailable("cannot reach {}: {}", address, reason == nullptr ? "no answer" : reason);
-}
-
-StatusOr<std::string> ToPem(X509* certificate) {
-  const std::shared_ptr<BIO> bio(BIO_new(BIO_s_mem()), BIO_free);
-  if (PEM_write_bio_X509(bio.get(), certificate) != 1)
-    return Internal("cannot write a certificate");
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &data);
-  return std::string(data, static_cast<std::size_t>(size));
 }
 
 }  // namespace
@@ -55,9 +45,9 @@ StatusOr<std::vector<Certificate>> FetchCertificates(const std::string& address)
   const STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl);
   std::vector<Certificate> certificates;
   for (int i = 0; i < sk_X509_num(chain); ++i) {
-    CSL_ASSIGN_OR_RETURN(const std::string pem, ToPem(sk_X509_value(chain, i)));
-    CSL_ASSIGN_OR_RETURN(Certificate certificate, Certificate::FromPem(pem));
-    certificates.push_back(std::move(certificate));
+    X509* certificate = sk_X509_value(chain, i);
+    X509_up_ref(certificate);
+    certificates.emplace_back(std::shared_ptr<X509>(certificate, X509_free));
   }
   return certificates;
 }

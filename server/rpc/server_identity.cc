@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "certs/expiry.h"
 #include "certs/passphrase.h"
 
 namespace consilium {
@@ -30,8 +31,7 @@ StatusOr<FileDescriptor> MemoryFile() {
 Status RenewServerIdentity(const fs::path& folder, const ServerOptions& options,
                            const Authority& authority, TimePoint now) {
   CSL_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::Generate());
-  CSL_ASSIGN_OR_RETURN(const std::string passphrase, KeyPassphrase());
-  CSL_ASSIGN_OR_RETURN(const std::string key_pem, key.ToPem(passphrase));
+  CSL_ASSIGN_OR_RETURN(const std::string key_pem, EncodeKey(key));
   CSL_ASSIGN_OR_RETURN(
       const std::string chain_pem,
       authority.IssueServer(key, {options.federation, Role::kCoordinator, "coordinator"},
@@ -81,17 +81,15 @@ Status ServerIdentity::Load() {
   const fs::path file = folder_ / kIdentityFile;
   const auto time = TimeOf(file);
   CSL_ASSIGN_OR_RETURN(const std::string pem, ReadFile(file));
-  CSL_ASSIGN_OR_RETURN(const std::string passphrase, KeyPassphrase());
-  const auto key = PrivateKey::FromPem(pem, passphrase);
-  if (!key.ok()) return Annotate(key.status(), file.string());
+  CSL_ASSIGN_OR_RETURN(const PrivateKey key, DecodeKey(pem, file));
   CSL_ASSIGN_OR_RETURN(const auto chain, Certificate::ChainFromPem(pem));
-  if (!chain.front().Matches(*key)) {
+  if (!chain.front().Matches(key)) {
     return FailedPrecondition(
         "{}: the key is not the certificate's; remove the file, and another "
         "is made",
         file.string());
   }
-  CSL_ASSIGN_OR_RETURN(std::string text, key->ToPem());
+  CSL_ASSIGN_OR_RETURN(std::string text, key.ToPem());
   for (const Certificate& certificate : chain) {
     CSL_ASSIGN_OR_RETURN(const std::string certificate_pem, certificate.ToPem());
     text += certificate_pem;
@@ -103,8 +101,7 @@ Status ServerIdentity::Load() {
     return ErrnoStatus(errno, "cannot replace", "the identity in memory");
   }
   loaded_ = time;
-  const auto validity = chain.front().NotAfter() - chain.front().NotBefore();
-  renew_at_ = chain.front().NotAfter() - validity / 3;
+  renew_at_ = RenewalTime(chain.front());
   return OkStatus();
 }
 

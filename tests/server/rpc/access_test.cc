@@ -92,11 +92,7 @@ TEST_F(AccessTest, EveryCallIsAnsweredAsTheTableSays) {
 // A handler that forgot to ask would answer.
 TEST_F(AccessTest, RevokedMemberIsRefusedEveryCall) {
   const auto channel = LiveServer::Channel(server_.Join("north"));
-  v1::RevokeSiteRequest request;
-  request.set_site("north");
-  CallContext context(kTimeout, {});
-  v1::RevokeSiteResponse response;
-  ASSERT_TRUE(server_.Admin()->RevokeSite(context.get(), request, &response).ok());
+  Revoke("north");
   for (const std::string& call : AllCalls()) {
     if (IsOpenToAll(call)) continue;
     EXPECT_THAT(Call(channel, call), StatusIs(kDenied, HasSubstr("revoked"))) << call;

@@ -20,13 +20,6 @@ using testing::StatusIs;
 
 class MembershipTest : public ServerTest {
  protected:
-  void Revoke(const std::string& site) {
-    v1::RevokeSiteRequest request;
-    request.set_site(site);
-    CallContext context(kTimeout, {});
-    v1::RevokeSiteResponse response;
-    ASSERT_TRUE(server_.Admin()->RevokeSite(context.get(), request, &response).ok());
-  }
   // The serial number of the certificate that the coordinator shows.
   std::string ServerSerial() const {
     return FetchCertificates(server_.endpoint())->front().Serial();

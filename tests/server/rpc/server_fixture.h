@@ -24,6 +24,13 @@ class ServerTest : public ::testing::Test {
     v1::ListSitesResponse response;
     return FromGrpc(v1::AdminService::NewStub(channel)->ListSites(context.get(), {}, &response));
   }
+  void Revoke(const std::string& site) {
+    v1::RevokeSiteRequest request;
+    request.set_site(site);
+    CallContext context(kTimeout, {});
+    v1::RevokeSiteResponse response;
+    ASSERT_TRUE(server_.Admin()->RevokeSite(context.get(), request, &response).ok());
+  }
   // Submits a one-round run of the small model and gives its id.
   std::string Submit(const std::string& initial_digest = "") {
     v1::SubmitRunRequest request;

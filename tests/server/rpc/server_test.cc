@@ -117,11 +117,7 @@ TEST_F(ServerTest, SpeaksTls13Alone) {
 TEST_F(ServerTest, RevokedSiteIsRefusedOnAnOpenConnection) {
   CoordinatorClient client(server_.Join("north"), {});
   ASSERT_THAT(client.NextTask(std::chrono::seconds(0)), IsOk());
-  CallContext context(kTimeout, {});
-  v1::RevokeSiteRequest request;
-  request.set_site("north");
-  v1::RevokeSiteResponse response;
-  ASSERT_TRUE(server_.Admin()->RevokeSite(context.get(), request, &response).ok());
+  Revoke("north");
   EXPECT_THAT(client.NextTask(std::chrono::seconds(0)), StatusIs(kDenied, HasSubstr("revoked")));
 }
 
