@@ -145,6 +145,13 @@ StatusOr<std::string> Authority::IssueServer(const PrivateKey& key, const Identi
   return ToChain(IssueCertificate(issuer_, key, options));
 }
 
+StatusOr<std::string> Authority::IssueSigner(const PrivateKey& key, const Identity& identity,
+                                             TimePoint now) const {
+  CertificateOptions options = ClientOptions(identity, now);
+  options.purpose = Purpose::kSigning;
+  return ToChain(IssueCertificate(issuer_, key, options));
+}
+
 StatusOr<std::string> Authority::IssueRevocationList(const std::vector<Revocation>& revocations,
                                                      TimePoint now) const {
   return consilium::IssueRevocationList(issuer_, revocations, now, now + kRevocationListValidity);

@@ -56,6 +56,9 @@ class Authority {
   // machine.
   StatusOr<std::string> IssueServer(const PrivateKey& key, const Identity& identity,
                                     std::string_view host, TimePoint now) const;
+  // For the key that signs what the coordinator answers for: models, and its audit trail.
+  StatusOr<std::string> IssueSigner(const PrivateKey& key, const Identity& identity,
+                                    TimePoint now) const;
   // A list, due again after kRevocationListValidity.
   static constexpr std::chrono::days kRevocationListValidity{7};
   StatusOr<std::string> IssueRevocationList(const std::vector<Revocation>& revocations,

@@ -12,7 +12,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kFederationFile[] = "federation.yaml";
-constexpr char kAuthorityFile[] = "ca.crt";
 constexpr char kKeyFile[] = "identity.key";
 constexpr char kRenewalFolder[] = "renewal";
 
@@ -63,7 +62,7 @@ Status WriteHome(const fs::path& folder, const Home& home) {
       fmt::format("federation: {}\nendpoint: {}\n", home.federation, home.endpoint);
   CSL_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::FromPem(home.key_pem));
   CSL_RETURN_IF_ERROR(WriteKey(folder / kKeyFile, key));
-  CSL_RETURN_IF_ERROR(WriteFileAtomically(folder / kAuthorityFile, home.ca_pem));
+  CSL_RETURN_IF_ERROR(WriteFileAtomically(folder / kRootFile, home.ca_pem));
   CSL_RETURN_IF_ERROR(WriteFileAtomically(folder / kFederationFile, federation));
   return WriteFileAtomically(folder / kCertificateFile, home.certificate_pem);
 }
@@ -74,7 +73,7 @@ StatusOr<Home> ReadHome(const fs::path& folder) {
                               folder.string());
   }
   CSL_ASSIGN_OR_RETURN(Home home, ReadFederation(folder / kFederationFile));
-  CSL_ASSIGN_OR_RETURN(home.ca_pem, ReadFile(folder / kAuthorityFile));
+  CSL_ASSIGN_OR_RETURN(home.ca_pem, ReadFile(folder / kRootFile));
   Status whole = ReadPair(folder, home);
   // Once more: a renewal may have changed one file between the readings of the two.
   if (!whole.ok()) whole = ReadPair(folder, home);

@@ -17,6 +17,7 @@
 namespace consilium {
 
 inline constexpr char kCertificateFile[] = "identity.crt";
+inline constexpr char kRootFile[] = "ca.crt";
 
 struct Home {
   std::string federation;

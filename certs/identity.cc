@@ -10,7 +10,7 @@ namespace {
 constexpr std::string_view kScheme = "spiffe://";
 constexpr std::size_t kMaxName = 63;
 constexpr std::array<std::string_view, kRoles> kRoleNames = {"hospital", "coordinator", "admin",
-                                                             "observer"};
+                                                             "observer", "inference"};
 
 bool IsAlphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 

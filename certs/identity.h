@@ -17,8 +17,9 @@ enum class Role {
   kCoordinator,  // the server itself: answers, and calls nothing
   kAdmin,        // invites, revokes, launches runs
   kObserver,     // reads what admins read: who takes part, runs and their results
+  kInference,    // pulls the models that are released, and nothing else
 };
-inline constexpr std::size_t kRoles = 4;
+inline constexpr std::size_t kRoles = 5;
 
 std::string_view RoleName(Role role);
 // INVALID_ARGUMENT with the names there are.

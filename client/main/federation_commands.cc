@@ -5,12 +5,11 @@
 #include "certs/home.h"
 #include "client/doctor/doctor.h"
 #include "client/main/commands.h"
-#include "client/nn/network.h"
 #include "client/rpc/coordinator_client.h"
 #include "client/session/agent.h"
+#include "common/audit/trail.h"
 #include "common/base/file.h"
 #include "common/config/site.h"
-#include "common/model/model_file.h"
 #include "common/rpc/channel.h"
 
 namespace consilium {
@@ -46,71 +45,18 @@ Status Join(const JoinOptions& options, const std::stop_token& stop) {
       JoinFederation(options.address, options.token, options.ca_sha256, options.dir, stop));
   fmt::print("Joined as {} '{}'. Key and certificate are in {}.\n", RoleName(identity.role),
              identity.name, options.dir);
+  const SystemClock clock;
+  CSL_ASSIGN_OR_RETURN(const auto trail, AuditTrail::Open(fs::path(options.dir) / kTrailFile, clock));
+  CSL_RETURN_IF_ERROR(trail->Append("joined", {{"federation", identity.federation},
+                                               {"role", RoleName(identity.role)},
+                                               {"member", identity.name}}));
   if (identity.role == Role::kHospital) return PrepareHospital(options);
-  fmt::print("See what runs: consilium-ctl --dir {} run list\n", options.dir);
-  return OkStatus();
-}
-
-struct PullOptions {
-  std::string dir;
-  std::string run;
-  int round = -1;
-  std::string output;
-  std::string architecture;
-};
-
-// The model asked for. Where no run is named it is one that completed: another's model may be
-// untrained still, and would take the place of a good one.
-StatusOr<v1::ModelRef> ChooseModel(const v1::ListModelsResponse& list, const PullOptions& options) {
-  const std::string& run = options.run.empty() ? list.completed_run_id() : options.run;
-  if (run.empty()) return NotFound("no run has completed yet; name one with --run");
-  const auto& models = list.models();
-  for (auto model = models.rbegin(); model != models.rend(); ++model) {
-    if (model->run_id() != run) continue;
-    if (options.round < 0 || static_cast<int>(model->round()) == options.round) return *model;
+  if (identity.role == Role::kInference) {
+    fmt::print("Fetch what is released: consilium-client pull --dir {} --channel stable\n",
+               options.dir);
+  } else {
+    fmt::print("See what runs: consilium-ctl --dir {} run list\n", options.dir);
   }
-  if (options.round < 0) return NotFound("{} has no model yet", run);
-  return NotFound("{} has no model of round {}", run, options.round);
-}
-
-// A model is only worth having if this client can build its network.
-Status CheckUsable(const fs::path& path, const PullOptions& options) {
-  CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(path));
-  if (!options.architecture.empty() && model.info.spec.architecture != options.architecture) {
-    return InvalidArgument("the model is {}, not {}", model.info.spec.architecture,
-                           options.architecture);
-  }
-  CSL_ASSIGN_OR_RETURN(Network network, Network::Create(model.info.spec, /*seed=*/0));
-  return network.Load(model.state);
-}
-
-Status Pull(const PullOptions& options, const std::stop_token& stop) {
-  CSL_ASSIGN_OR_RETURN(const Home home, ReadHome(options.dir));
-  CoordinatorClient client(home, stop);
-  CSL_ASSIGN_OR_RETURN(const v1::ListModelsResponse list, Retry(*client.channel(), stop, [&] {
-                         return client.ListModels(options.run);
-                       }));
-  CSL_ASSIGN_OR_RETURN(const v1::ModelRef chosen, ChooseModel(list, options));
-
-  const fs::path folder = fs::path(options.dir) / "models";
-  CSL_RETURN_IF_ERROR(MakeFolders(folder));
-  const fs::path output =
-      options.output.empty() ? folder / "pulled.safetensors" : fs::path(options.output);
-  // Beside the target until it is checked, so that a bad model never replaces a good one.
-  const fs::path fresh = output.string() + ".new";
-  std::error_code error;
-  fs::remove(fresh, error);
-  CSL_RETURN_IF_ERROR(
-      Retry(*client.channel(), stop, [&] { return client.Download(chosen.digest(), fresh); }));
-  if (const Status usable = CheckUsable(fresh, options); !usable.ok()) {
-    fs::remove(fresh, error);
-    return usable;
-  }
-  fs::rename(fresh, output, error);
-  if (error) return ErrnoStatus(error.value(), "cannot write", output);
-  CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(output));
-  fmt::print("{}: {}\nsha256 {}\n", output.string(), Describe(model.info, *model.state.layout),
-             chosen.digest());
   return OkStatus();
 }
 
@@ -156,7 +102,16 @@ void AddFederationCommands(CLI::App& app, CommandLine& line) {
       "  device                   cpu, cuda or auto (auto)\n"
       "  threads                  for arithmetic; 0: all cores (0)\n"
       "  checkpoint_seconds       between two checkpoints of a training; 0: none (60)\n"
-      "  architectures            that this hospital agrees to train; empty: any");
+      "  architectures            that this hospital agrees to train; empty: any\n"
+      "  policy.max_epochs        of training in a run\n"
+      "  policy.max_task_hours    of training in a task\n"
+      "  policy.min_cohort        sites that a round must ask\n"
+      "  policy.transfer_hours    [\"22:00-06:00\"]: models and updates travel then alone\n"
+      "  policy.max_megabits      a second, of each transfer\n"
+      "  policy.required_privacy  [pseudonyms]: refuse plans without\n"
+      "  policy.approve_plans     wait with each new plan for consilium-client approve\n"
+      "  policy.min_balanced_accuracy    that a pulled model must reach on the validation images\n"
+      "  policy.accept_unsigned_models   of a coordinator from before version 0.3");
   command->callback([dir, &line] {
     line.command = [dir, &line] {
       std::signal(SIGPIPE, SIG_IGN);  // a reader of the log that goes away must not end the agent
@@ -180,16 +135,6 @@ void AddFederationCommands(CLI::App& app, CommandLine& line) {
       return PrintDiagnoses(ExamineHospital(*dir, line.stop), *json);
     };
   });
-
-  const auto pull = std::make_shared<PullOptions>();
-  command = app.add_subcommand("pull", "Fetch a global model and check it");
-  command->add_option("--dir", pull->dir, "The hospital's folder")->required();
-  command->add_option("--run", pull->run, "Of this run (default: the last that completed)");
-  command->add_option("--round", pull->round, "After this round (default: the run's last)");
-  command->add_option("--architecture", pull->architecture, "Refuse any other architecture");
-  command->add_option("-o,--output", pull->output, "Default: DIR/models/pulled.safetensors");
-  command->callback(
-      [pull, &line] { line.command = [pull, &line] { return Pull(*pull, line.stop); }; });
 }
 
 }  // namespace consilium

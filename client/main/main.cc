@@ -9,6 +9,7 @@
 #include "common/cli/cli.h"
 
 int main(int argc, char** argv) {
+  consilium::WriteNoCore();
   consilium::KeepFreedMemory();
   consilium::CommandLine line{.stop = consilium::StopOnSignals(), .command = {}};
   spdlog::set_default_logger(spdlog::stderr_color_mt("client"));
@@ -23,6 +24,8 @@ int main(int argc, char** argv) {
     return fmt::format("consilium-client {}\n{}", CONSILIUM_VERSION, consilium::DescribeLibTorch());
   });
   consilium::AddFederationCommands(app, line);
+  consilium::AddPullCommands(app, line);
+  consilium::AddTrustCommands(app, line);
   consilium::AddTrainingCommands(app, line);
   consilium::AddDataCommands(app, line);
   consilium::AddModelCommands(app, line);

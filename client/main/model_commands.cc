@@ -2,14 +2,19 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "certs/home.h"
+#include "certs/model_manifest.h"
 #include "client/infer/predictor.h"
 #include "client/main/commands.h"
 #include "client/main/json_text.h"
 #include "client/nn/network.h"
+#include "client/session/model_shelf.h"
 #include "common/base/file.h"
 #include "common/cli/cli.h"
 #include "common/config/plan.h"
+#include "common/config/site.h"
 #include "common/crypto/digest.h"
+#include "common/metrics/report_text.h"
 #include "common/wire/convert.h"
 
 namespace consilium {
@@ -91,14 +96,24 @@ class PredictionPrinter {
   int failures_ = 0;
 };
 
+// The model in use at a hospital, if its coordinator answers for it.
+StatusOr<Model> ReadPulledModel(const fs::path& dir) {
+  const fs::path settings = dir / kSiteFile;
+  v1::SiteConfig site = DefaultSite();
+  if (fs::exists(settings)) {
+    CSL_ASSIGN_OR_RETURN(site, ReadSite(settings));
+  }
+  CSL_ASSIGN_OR_RETURN(const ModelShelf shelf,
+                       ModelShelf::Open(dir, site.policy().accept_unsigned_models()));
+  return shelf.ReadCurrent(SystemClock().Now());
+}
+
 Status Predict(const PredictCommand& command, const std::stop_token& stop) {
   if (command.model.empty() && command.dir.empty()) {
     return InvalidArgument("want --model FILE, or --dir DIR of a hospital that has pulled a model");
   }
-  const fs::path path = command.model.empty()
-                            ? fs::path(command.dir) / "models" / "pulled.safetensors"
-                            : fs::path(command.model);
-  CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(path));
+  CSL_ASSIGN_OR_RETURN(const Model model, command.model.empty() ? ReadPulledModel(command.dir)
+                                                                : ReadModel(command.model));
   CSL_ASSIGN_OR_RETURN(const auto images, FindImages({command.paths.begin(), command.paths.end()}));
   PredictionPrinter printer(command.format, model.info.spec.classes);
   Progress progress("predicting", images.size());
@@ -153,6 +168,70 @@ Status ModelInfoCommand(const std::string& path, bool json) {
   return OkStatus();
 }
 
+struct VerifyCommand {
+  std::string file;
+  std::string dir;
+  std::string ca;
+  bool json = false;
+};
+
+// Needs no network: the root's certificate, the model and its manifest.
+Status VerifyModel(const VerifyCommand& command) {
+  if (command.dir.empty() == command.ca.empty()) {
+    return InvalidArgument("want --dir DIR of a member of the federation, or --ca FILE");
+  }
+  CSL_ASSIGN_OR_RETURN(const std::string pem,
+                       ReadFile(command.ca.empty() ? fs::path(command.dir) / kRootFile
+                                                   : fs::path(command.ca)));
+  CSL_ASSIGN_OR_RETURN(const Certificate root, Certificate::FromPem(pem));
+  CSL_ASSIGN_OR_RETURN(const v1::ModelManifest manifest,
+                       VerifyModelFile(command.file, root, SystemClock().Now()));
+  CSL_ASSIGN_OR_RETURN(const ModelSpec spec, FromProto(manifest.model()));
+  CSL_ASSIGN_OR_RETURN(const Evaluation evaluation, FromProto(manifest.evaluation()));
+  const bool is_scored = evaluation.classes() > 0;
+  Json sites = Json::array();
+  std::string participants;
+  for (const v1::Participant& one : manifest.participants()) {
+    sites.push_back({{"site", one.site()},
+                     {"train_examples", one.train_examples()},
+                     {"update_digest", one.update_digest()}});
+    participants += fmt::format("  {} with {} images, update {}\n", one.site(), one.train_examples(),
+                                one.update_digest());
+  }
+  if (command.json) {
+    const Json json = {{"federation", manifest.federation()},
+                       {"run", manifest.run_id()},
+                       {"round", manifest.round()},
+                       {"digest", manifest.digest()},
+                       {"bytes", manifest.size_bytes()},
+                       {"model", EncodeModelInfo({spec, {}})},
+                       {"parent_digest", manifest.parent_digest()},
+                       {"plan_digest", manifest.plan_digest()},
+                       {"participants", sites},
+                       {"evaluated_sites", manifest.evaluated_sites()},
+                       {"evaluation", is_scored ? ReportToJson(evaluation, spec.classes) : Json()},
+                       {"software", manifest.software()},
+                       {"signed_unix_ms", manifest.signed_unix_ms()},
+                       {"channel", manifest.channel()}};
+    fmt::print("{}\n", ToText(json, 2));
+    return OkStatus();
+  }
+  fmt::print(
+      "{}: whole, and signed by the coordinator of '{}'\n"
+      "sha256 {}\n{} round {}{}, {} with input {}x{}x{}, classes {}\nplan {}\nparent {}\n"
+      "averaged from {} sites\n{}"
+      "balanced accuracy at {} sites {}\n"
+      "signed {} UTC by consilium {}\n",
+      command.file, manifest.federation(), manifest.digest(), manifest.run_id(), manifest.round(),
+      manifest.channel().empty() ? "" : ", released on '" + manifest.channel() + "'",
+      spec.architecture, spec.channels, spec.input_size, spec.input_size,
+      fmt::join(spec.classes, ", "), manifest.plan_digest(),
+      manifest.parent_digest().empty() ? "-" : manifest.parent_digest(), sites.size(), participants,
+      manifest.evaluated_sites(), is_scored ? Percent(Summarise(evaluation).balanced_accuracy) : "-",
+      FormatTime(manifest.signed_unix_ms()), manifest.software());
+  return OkStatus();
+}
+
 }  // namespace
 
 void AddModelCommands(CLI::App& app, CommandLine& line) {
@@ -189,6 +268,17 @@ void AddModelCommands(CLI::App& app, CommandLine& line) {
   command->add_flag("--json", *json, "Print JSON, with every tensor");
   command->callback([path, json, &line] {
     line.command = [path, json] { return ModelInfoCommand(*path, *json); };
+  });
+  const auto verify = std::make_shared<VerifyCommand>();
+  command = model->add_subcommand(
+      "verify", "Say whether a model is what its coordinator signed; needs no network");
+  command->add_option("file", verify->file, "Its manifest lies beside it, as SHA256.manifest")
+      ->required();
+  command->add_option("--dir", verify->dir, "The folder of a member of the federation");
+  command->add_option("--ca", verify->ca, "Or the certificate of the federation's root");
+  command->add_flag("--json", verify->json, "For programs");
+  command->callback([verify, &line] {
+    line.command = [verify] { return VerifyModel(*verify); };
   });
 }
 

@@ -151,11 +151,33 @@ StatusOr<bool> CoordinatorClient::ReportProgress(const v1::TaskProgress& progres
   return response.in_hand_ended();
 }
 
-StatusOr<std::string> CoordinatorClient::ReportTask(const v1::ReportTaskRequest& report) {
+StatusOr<v1::ReportTaskResponse> CoordinatorClient::ReportTask(
+    const v1::ReportTaskRequest& report) {
   CallContext context(kReportTimeout, stop_);
   v1::ReportTaskResponse response;
   CSL_RETURN_IF_ERROR(FromGrpc(connection()->tasks->ReportTask(context.get(), report, &response)));
-  return response.note();
+  return response;
+}
+
+StatusOr<v1::Signed> CoordinatorClient::GetManifest(const v1::ModelRef& model) {
+  v1::GetManifestRequest request;
+  request.set_run_id(model.run_id());
+  request.set_round(model.round());
+  CallContext context(kTimeout, stop_);
+  v1::GetManifestResponse response;
+  CSL_RETURN_IF_ERROR(
+      FromGrpc(connection()->models->GetManifest(context.get(), request, &response)));
+  return std::move(*response.mutable_manifest());
+}
+
+StatusOr<v1::GetReleaseResponse> CoordinatorClient::GetRelease(const std::string& channel) {
+  v1::GetReleaseRequest request;
+  request.set_channel(channel);
+  CallContext context(kTimeout, stop_);
+  v1::GetReleaseResponse response;
+  CSL_RETURN_IF_ERROR(
+      FromGrpc(connection()->models->GetRelease(context.get(), request, &response)));
+  return response;
 }
 
 StatusOr<v1::ListModelsResponse> CoordinatorClient::ListModels(const std::string& run) {

@@ -49,10 +49,13 @@ class CoordinatorClient {
   // Says how far a task is; whether nothing that comes of it is wanted any more. `stop` ends the
   // call.
   StatusOr<bool> ReportProgress(const v1::TaskProgress& progress, const std::stop_token& stop);
-  // The coordinator's note: why the report changed nothing, or empty.
-  StatusOr<std::string> ReportTask(const v1::ReportTaskRequest& report);
+  // The coordinator's note, why the report changed nothing or empty, and the head of its audit trail.
+  StatusOr<v1::ReportTaskResponse> ReportTask(const v1::ReportTaskRequest& report);
   // run empty: of all runs. Oldest first.
   StatusOr<v1::ListModelsResponse> ListModels(const std::string& run);
+  StatusOr<v1::Signed> GetManifest(const v1::ModelRef& model);
+  // The newest model released on the channel.
+  StatusOr<v1::GetReleaseResponse> GetRelease(const std::string& channel);
 
   // Makes a call that changes nothing: who answers, and how far its clock is ahead of this one's.
   struct Greeting {

@@ -6,16 +6,22 @@
 #include <random>
 
 #include "certs/home.h"
+#include "certs/model_manifest.h"
 #include "client/session/current_identity.h"
+#include "client/session/plan_book.h"
+#include "client/session/policy.h"
+#include "client/session/site_trail.h"
 #include "client/session/task_reporter.h"
 #include "client/session/task_store.h"
+#include "client/session/time_limit.h"
 #include "client/session/trainee.h"
+#include "client/session/transfer_limits.h"
 #include "common/base/file.h"
 #include "common/base/memory.h"
-#include "common/config/plan.h"
 #include "common/config/site.h"
 #include "common/crypto/digest.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/protocol.h"
 #include "common/wire/convert.h"
 
 namespace consilium {
@@ -28,6 +34,7 @@ constexpr std::chrono::milliseconds kMinReportInterval{200};
 constexpr std::chrono::milliseconds kMaxReportInterval{60'000};
 constexpr std::chrono::milliseconds kFirstPause{500};
 constexpr std::chrono::milliseconds kMostPause{30'000};
+constexpr std::chrono::seconds kDecisionInterval{1};  // between two looks for one on a plan
 
 // A model file as it travels: the header and, behind it, the numbers, in one buffer.
 std::string EncodeModel(const ModelInfo& info, const ModelState& state) {
@@ -53,10 +60,14 @@ bool IsRefusal(const Status& status) {
 
 class Agent {
  public:
-  Agent(const Home& home, const v1::SiteConfig& site, const fs::path& folder,
-        const std::stop_token& stop)
-      : identity_(home, folder, stop),
+  Agent(const Home& home, const Certificate& root, const v1::SiteConfig& site,
+        const fs::path& folder, AuditTrail& trail, const std::stop_token& stop)
+      : trail_(trail),
+        root_(root),
+        heads_(trail, root),
+        identity_(home, folder, trail, stop),
         site_(site),
+        plans_(folder),
         trainee_(site, folder / "cache"),
         store_(folder / "work"),
         stop_(stop) {}
@@ -122,6 +133,7 @@ class Agent {
     report.set_task_id(finished->task.task_id());
     *report.mutable_result() = std::move(finished->result);
     update_ = std::move(finished->update);
+    update_norm_ = finished->update_norm;
     reporter_.emplace(identity_, report.task_id(), std::chrono::milliseconds(0), stop_);
     return Settle(report);
   }
@@ -131,23 +143,27 @@ class Agent {
     v1::ReportTaskRequest report;
     report.set_task_id(task.task_id());
     update_.clear();
+    refusal_.clear();
     const auto interval = std::clamp(std::chrono::milliseconds(task.progress_interval_ms()),
                                      kMinReportInterval, kMaxReportInterval);
     reporter_.emplace(identity_, task.task_id(),
                       task.progress_interval_ms() == 0 ? std::chrono::milliseconds(0) : interval,
                       stop_);
-    const Status allowed = CheckPolicy(task);
-    stage_ = "checking the plan";
-    const auto result = allowed.ok() ? Perform(task) : allowed;
+    CSL_RETURN_IF_ERROR(trail_.Append("task", {{"task", task.task_id()},
+                                               {"plan", PlanHash(task.plan())},
+                                               {"model", task.model().digest()}}));
+    const auto result = Perform(task);
     if (stop_.stop_requested()) return OkStatus();  // the task stays open; the next start does it
     if (!result.ok() && reporter_->has_ended()) return Abandon(task.task_id());
     if (result.ok()) {
       *report.mutable_result() = *result;
     } else {
       spdlog::error("{}: {}", task.task_id(), std::string(result.status().message()));
-      report.mutable_failure()->set_reason(allowed.ok() ? ReasonToSend(result.status())
-                                                        : std::string(allowed.message()));
-      report.mutable_failure()->set_refused(!allowed.ok());
+      v1::TaskFailure& failure = *report.mutable_failure();
+      failure.set_refused(!refusal_.empty());
+      failure.set_reason(failure.refused() ? refusal_ : ReasonToSend(result.status()));
+      CSL_RETURN_IF_ERROR(trail_.Append(failure.refused() ? "task_refused" : "task_failed",
+                                        {{"task", task.task_id()}, {"reason", failure.reason()}}));
     }
     return Settle(report);
   }
@@ -163,20 +179,23 @@ class Agent {
   // Delivers a report until the coordinator has answered it, one way or the other.
   Status Settle(v1::ReportTaskRequest report) {
     const std::string& task_id = report.task_id();
-    auto note = Deliver(report);
-    if (absl::IsCancelled(note.status()) && reporter_->has_ended()) return Abandon(task_id);
-    if (IsInadmissible(note.status()) && report.has_result() && !stop_.stop_requested()) {
+    auto answer = Deliver(report);
+    if (absl::IsCancelled(answer.status()) && reporter_->has_ended()) return Abandon(task_id);
+    if (IsInadmissible(answer.status()) && report.has_result() && !stop_.stop_requested()) {
       // A result that the coordinator will not have: say so, or the task would come again and
       // again.
-      spdlog::error("{}: {}", task_id, std::string(note.status().message()));
+      spdlog::error("{}: {}", task_id, std::string(answer.status().message()));
       report.mutable_failure()->set_reason("the coordinator refused the result");
-      note = Persist([&] { return client().ReportTask(report); });
+      answer = Report(report);
     }
     if (stop_.stop_requested()) return OkStatus();
-    if (!note.ok()) return PauseAfter(note.status());
+    if (!answer.ok()) return PauseAfter(answer.status());
     store_.Clear();
     update_.clear();
-    if (!note->empty()) spdlog::warn("{}: {}", task_id, *note);
+    if (!answer->note().empty()) spdlog::warn("{}: {}", task_id, answer->note());
+    if (!answer->has_head()) return OkStatus();  // of a coordinator from before protocol 1.3
+    const Status kept = heads_.Keep(answer->head(), task_id, SystemClock().Now());
+    if (!kept.ok()) spdlog::error("the coordinator's trail: {}", std::string(kept.message()));
     return OkStatus();
   }
 
@@ -187,19 +206,34 @@ class Agent {
                        absl::StatusCodeToString(status.code()));
   }
 
-  // Speaks of the plan alone, so its message may be sent.
-  Status CheckPolicy(const v1::Task& task) const {
-    CSL_RETURN_IF_ERROR(CheckPlan(task.plan()));
-    const std::string& architecture = task.plan().model().architecture();
-    const auto& allowed = site_.architectures();
-    if (allowed.empty() ||
-        std::find(allowed.begin(), allowed.end(), architecture) != allowed.end()) {
-      return OkStatus();
+  // This hospital will not do the task, and says why: of the plan and its policy alone.
+  Status Refuse(const Status& why) {
+    refusal_ = std::string(why.message());
+    return why;
+  }
+
+  // Whether the task is within what this hospital agrees to, and its people, where they are asked.
+  Status Allow(const v1::Task& task) {
+    stage_ = "checking the plan";
+    if (const Status allowed = CheckPolicy(site_, task); !allowed.ok()) return Refuse(allowed);
+    CSL_ASSIGN_OR_RETURN(PlanEntry plan,
+                         plans_.Note(task.plan(), task.run_id(), SystemClock().Now()));
+    if (!site_.policy().approve_plans()) return OkStatus();
+    if (plan.decision == PlanDecision::kPending) {
+      spdlog::warn("{}: the plan {} awaits approval: consilium-client approve", task.task_id(),
+                   plan.hash);
+      reporter_->Enter(v1::TASK_STAGE_AWAITING_APPROVAL);
     }
-    return PermissionDenied("site.yaml does not allow the architecture '{}'", architecture);
+    while (plan.decision == PlanDecision::kPending) {
+      if (!SleepFor(kDecisionInterval, reporter_->stop_token())) return Cancelled("stopped");
+      CSL_ASSIGN_OR_RETURN(plan, plans_.Find(plan.hash));
+    }
+    if (plan.decision == PlanDecision::kApproved) return OkStatus();
+    return Refuse(PermissionDenied("this hospital rejected the plan"));
   }
 
   StatusOr<v1::TaskResult> Perform(const v1::Task& task) {
+    CSL_RETURN_IF_ERROR(Allow(task));
     switch (task.kind()) {
       case v1::TASK_KIND_INITIALISE:
         return Initialise(task);
@@ -212,24 +246,49 @@ class Agent {
   }
 
   // Sends the update, then the report; both again where the coordinator has lost the update.
-  StatusOr<std::string> Deliver(const v1::ReportTaskRequest& report) {
+  StatusOr<v1::ReportTaskResponse> Deliver(const v1::ReportTaskRequest& report) {
     while (true) {
-      auto note = SendOnce(report);
-      if (!absl::IsDataLoss(note.status()) || stop_.stop_requested()) return note;
-      (void)PauseAfter(note.status());
+      auto answer = SendOnce(report);
+      if (!absl::IsDataLoss(answer.status()) || stop_.stop_requested()) return answer;
+      (void)PauseAfter(answer.status());
     }
   }
-  StatusOr<std::string> SendOnce(const v1::ReportTaskRequest& report) {
+  StatusOr<v1::ReportTaskResponse> SendOnce(const v1::ReportTaskRequest& report) {
     if (report.has_result() && !update_.empty()) {
-      reporter_->Enter(v1::TASK_STAGE_SENDING_UPDATE);
       const std::string& digest = report.result().blob_digest();
-      CSL_RETURN_IF_ERROR(Persist([&] {
+      CSL_RETURN_IF_ERROR(NoteSending(trail_, {.time = {},
+                                               .task_id = report.task_id(),
+                                               .digest = digest,
+                                               .bytes = update_.size(),
+                                               .train_examples = report.result().train_examples(),
+                                               .norm = update_norm_}));
+      CSL_RETURN_IF_ERROR(Transfer(v1::TASK_STAGE_SENDING_UPDATE, [&](const auto& on_chunk) {
         return client().Upload(AsBytes(update_), digest, report.task_id(), reporter_->stop_token(),
-                               OnProgress());
+                               on_chunk);
       }));
       spdlog::info("{}: sent {} bytes, sha256 {}", report.task_id(), update_.size(), digest);
     }
+    return Report(report);
+  }
+  // With the head of this hospital's trail as it is now.
+  StatusOr<v1::ReportTaskResponse> Report(v1::ReportTaskRequest report) {
+    CSL_ASSIGN_OR_RETURN(*report.mutable_head(), identity_.SignHead(trail_.head()));
     return Persist([&] { return client().ReportTask(report); });
+  }
+
+  // Tries a transfer until it is done, within the hours and at the rate of the policy.
+  template <typename F>
+  Status Transfer(v1::TaskStage stage, F&& attempt) {
+    reporter_->Enter(stage);
+    const std::stop_token stop = reporter_->stop_token();
+    CSL_RETURN_IF_ERROR(AwaitTransferHours(site_.policy(), stop));
+    TransferRate rate(site_.policy());
+    return Persist([&] {
+      return attempt([&](std::uint64_t done, std::uint64_t total) {
+        reporter_->Advance(done, total);
+        rate.Wait(done, stop);
+      });
+    });
   }
 
   StatusOr<v1::TaskResult> Initialise(const v1::Task& task) {
@@ -239,6 +298,7 @@ class Agent {
     CSL_ASSIGN_OR_RETURN(const Network network, trainee_.Initialise(task.plan()));
     v1::TaskResult result;
     SetUpdate(network, {.run = task.run_id(), .round = 0}, result);
+    update_norm_ = 0;
     return result;
   }
 
@@ -247,7 +307,7 @@ class Agent {
     v1::TaskKey key;
     key.set_task_id(task.task_id());
     key.set_model_digest(task.model().digest());
-    key.set_plan_digest(Sha256Of(task.plan().SerializeAsString()));
+    key.set_plan_digest(PlanHash(task.plan()));
     return key;
   }
 
@@ -255,20 +315,29 @@ class Agent {
     stage_ = stage;
     reporter_->Enter(reported);
   }
-  std::function<void(std::uint64_t, std::uint64_t)> OnProgress() {
-    return [this](std::uint64_t done, std::uint64_t total) { reporter_->Advance(done, total); };
+  Watch WatchTask(TimeLimit* limit = nullptr) {
+    return {.stop = limit == nullptr ? reporter_->stop_token() : limit->stop_token(),
+            .on_progress = [this, limit](std::uint64_t done, std::uint64_t total) {
+              reporter_->Advance(done, total);
+              if (limit != nullptr) limit->Look();
+            }};
   }
-  Watch WatchTask() { return {.stop = reporter_->stop_token(), .on_progress = OnProgress()}; }
 
   StatusOr<v1::TaskResult> TrainOrEvaluate(const v1::Task& task) {
     if (auto finished = store_.FindFinished(KeyOf(task))) {
       spdlog::info("{}: was finished before, and only has to be sent", task.task_id());
       update_ = std::move(finished->update);
+      update_norm_ = finished->update_norm;
       return finished->result;
     }
+    stage_ = "checking the global model's manifest";
+    CSL_RETURN_IF_ERROR(CheckManifest(task));
     Enter("loading the images", v1::TASK_STAGE_LOADING_IMAGES);
     CSL_RETURN_IF_ERROR(trainee_.Prepare(task.plan(), WatchTask()));
-    Enter("fetching the global model", v1::TASK_STAGE_FETCHING_MODEL);
+    const Status short_enough =
+        CheckEpochs(site_.policy(), task.plan(), trainee_.train_images().size());
+    if (!short_enough.ok()) return Refuse(short_enough);
+    stage_ = "fetching the global model";
     CSL_ASSIGN_OR_RETURN(const Model global, Fetch(task));
     CSL_ASSIGN_OR_RETURN(const ModelSpec spec, FromProto(task.plan().model()));
     if (global.info.spec != spec) {
@@ -284,12 +353,21 @@ class Agent {
       *result.mutable_evaluation() = ToProto(evaluation);
       return result;
     }
-    CSL_RETURN_IF_ERROR(Train(task, network, result));
+    CSL_RETURN_IF_ERROR(Train(task, global, network, result));
     return result;
   }
 
+  // Nothing of a model is read before its coordinator is known to answer for it.
+  Status CheckManifest(const v1::Task& task) const {
+    if (!task.has_manifest() && site_.policy().accept_unsigned_models()) return OkStatus();
+    CSL_ASSIGN_OR_RETURN(const v1::ModelManifest manifest,
+                         VerifyManifest(task.manifest(), root_, SystemClock().Now()));
+    return CheckManifestIsOf(manifest, task.model());
+  }
+
   // Scores the global model and trains it, or goes on where a process before this one was.
-  Status Train(const v1::Task& task, Network& network, v1::TaskResult& result) {
+  Status Train(const v1::Task& task, const Model& global, Network& network,
+               v1::TaskResult& result) {
     v1::TaskKey key = KeyOf(task);
     const auto& counts = trainee_.train_images().class_counts();
     key.mutable_class_counts()->Add(counts.begin(), counts.end());
@@ -311,8 +389,15 @@ class Agent {
         .interval = std::chrono::seconds(site_.checkpoint_seconds()),
         .keep = [&](const TrainState& state) { return KeepCheckpoint(key, evaluation, state); },
         .from = held ? &held->state : nullptr};
-    CSL_ASSIGN_OR_RETURN(const TrainReport report,
-                         trainee_.Train(task.plan(), round, network, WatchTask(), checkpoints));
+    TimeLimit limit(MaxTrainingTime(site_.policy()), held ? held->state.report.seconds : 0,
+                    reporter_->stop_token());
+    const auto trained =
+        trainee_.Train(task.plan(), round, network, WatchTask(&limit), checkpoints);
+    if (limit.is_over()) {
+      return Refuse(PermissionDenied("the training took more than {} hours (policy.max_task_hours)",
+                                     site_.policy().max_task_hours()));
+    }
+    CSL_ASSIGN_OR_RETURN(const TrainReport report, trained);
     spdlog::info("{}: {} steps, loss {:.4f}, {:.1f} s ({:.1f}% of it waiting for images)",
                  task.task_id(), report.steps, report.loss, report.seconds,
                  100 * report.waiting_seconds / report.seconds);
@@ -323,7 +408,9 @@ class Agent {
     SetUpdate(network,
               {.run = task.run_id(), .round = round, .parent_digest = task.model().digest()},
               result);
-    const Status kept = store_.KeepFinished({key, result, update_});
+    update_norm_ =
+        NormOfChange(*global.state.layout, global.state.values, network.State().values);
+    const Status kept = store_.KeepFinished({key, result, update_, update_norm_});
     if (!kept.ok()) spdlog::warn("{}", std::string(kept.message()));  // it can still be sent
     return OkStatus();
   }
@@ -346,13 +433,13 @@ class Agent {
     }
     std::string bytes;
     const fs::path part = store_.PartOf(digest);
-    const auto download = [&] {
+    const auto download = [&](const TransferCallback& on_chunk) {
       return client().Download(digest, task.model().size_bytes(), bytes, part,
-                               reporter_->stop_token(), OnProgress());
+                               reporter_->stop_token(), on_chunk);
     };
-    Status fetched = Persist(download);
+    Status fetched = Transfer(v1::TASK_STAGE_FETCHING_MODEL, download);
     // What a process before this one had written down may have been harmed since.
-    if (absl::IsDataLoss(fetched)) fetched = Persist(download);
+    if (absl::IsDataLoss(fetched)) fetched = Transfer(v1::TASK_STAGE_FETCHING_MODEL, download);
     CSL_RETURN_IF_ERROR(fetched);
     return DecodeModel(AsBytes(bytes));
   }
@@ -365,8 +452,12 @@ class Agent {
 
   CoordinatorClient& client() { return identity_.client(); }
 
+  AuditTrail& trail_;
+  const Certificate root_;
+  CoordinatorHeads heads_;
   CurrentIdentity identity_;
   const v1::SiteConfig site_;
+  const PlanBook plans_;
   Trainee trainee_;
   const TaskStore store_;
   const std::stop_token stop_;
@@ -375,7 +466,9 @@ class Agent {
   // Of the task in hand.
   std::optional<TaskReporter> reporter_;
   std::string_view stage_;
-  std::string update_;  // its result's model file, once there is one
+  std::string refusal_;  // why this hospital will not do it; empty: it does
+  std::string update_;   // its result's model file, once there is one
+  double update_norm_ = 0;
 };
 
 }  // namespace
@@ -384,8 +477,14 @@ Status RunAgent(const fs::path& folder, const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(const Home home, ReadHome(folder));
   CSL_ASSIGN_OR_RETURN(const v1::SiteConfig site, ReadSite(folder / kSiteFile));
   CSL_ASSIGN_OR_RETURN(const FileDescriptor lock, LockFolder(folder));
+  CSL_ASSIGN_OR_RETURN(const Certificate root, Certificate::FromPem(home.ca_pem));
+  const SystemClock clock;
+  CSL_ASSIGN_OR_RETURN(const auto trail, AuditTrail::Open(folder / kTrailFile, clock));
+  CSL_ASSIGN_OR_RETURN(const std::string settings, ReadFile(folder / kSiteFile));
+  CSL_RETURN_IF_ERROR(trail->Append(
+      "started", {{"software", SoftwareVersion()}, {"settings", Sha256Of(settings)}}));
   spdlog::info("federation '{}' at {}: waiting for rounds", home.federation, home.endpoint);
-  return Agent(home, site, folder, stop).Run();
+  return Agent(home, root, site, folder, *trail, stop).Run();
 }
 
 }  // namespace consilium

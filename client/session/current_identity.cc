@@ -9,9 +9,15 @@ constexpr std::chrono::hours kAttemptInterval{1};
 
 }  // namespace
 
-CurrentIdentity::CurrentIdentity(const Home& home, std::filesystem::path folder,
+CurrentIdentity::CurrentIdentity(const Home& home, std::filesystem::path folder, AuditTrail& trail,
                                  const std::stop_token& stop)
-    : folder_(std::move(folder)), client_(home, stop), home_(home) {}
+    : folder_(std::move(folder)), trail_(trail), client_(home, stop), home_(home) {}
+
+StatusOr<v1::SignedHead> CurrentIdentity::SignHead(const TrailHead& head) {
+  MutexLock lock(mu_);
+  CSL_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::FromPem(home_.key_pem));
+  return consilium::SignHead(head, {key, /*chain_pem=*/""});  // the connection shows it
+}
 
 void CurrentIdentity::KeepCurrent(TimePoint now) {
   MutexLock lock(mu_);
@@ -36,6 +42,8 @@ Status CurrentIdentity::TakeOver() {
   if (!changed) return OkStatus();
   CSL_ASSIGN_OR_RETURN(home_, ReadHome(folder_));
   client_.UseIdentity(home_);
+  CSL_ASSIGN_OR_RETURN(const Certificate certificate, Certificate::FromPem(home_.certificate_pem));
+  CSL_RETURN_IF_ERROR(trail_.Append("renewed", {{"serial", certificate.Serial()}}));
   spdlog::info("calling with a renewed certificate");
   return OkStatus();
 }

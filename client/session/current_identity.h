@@ -8,6 +8,7 @@
 
 #include "certs/expiry.h"
 #include "certs/home.h"
+#include "certs/trail_head.h"
 #include "client/rpc/coordinator_client.h"
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
@@ -17,11 +18,16 @@ namespace consilium {
 // Thread-safe.
 class CurrentIdentity {
  public:
-  CurrentIdentity(const Home& home, std::filesystem::path folder, const std::stop_token& stop);
+  // Outlived by the trail, in which renewals stand.
+  CurrentIdentity(const Home& home, std::filesystem::path folder, AuditTrail& trail,
+                  const std::stop_token& stop);
 
   // Does what is due. What fails is logged and tried again later: the certificate is good for a
   // while yet.
   void KeepCurrent(TimePoint now);
+
+  // The head of this hospital's audit trail, signed with the key that it calls with.
+  StatusOr<v1::SignedHead> SignHead(const TrailHead& head);
 
   CoordinatorClient& client() { return client_; }
 
@@ -29,6 +35,7 @@ class CurrentIdentity {
   Status TakeOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::filesystem::path folder_;
+  AuditTrail& trail_;
   CoordinatorClient client_;
   Mutex mu_;
   Home home_ ABSL_GUARDED_BY(mu_);

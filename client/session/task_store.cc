@@ -169,6 +169,7 @@ Status TaskStore::KeepFinished(const Finished& finished) const {
   v1::FinishedTask message;
   *message.mutable_task() = finished.task;
   *message.mutable_result() = finished.result;
+  message.set_update_norm(finished.update_norm);
   return Write(folder_ / kFinished, message, {AsBytes(finished.update)});
 }
 
@@ -183,7 +184,8 @@ std::optional<TaskStore::Finished> TaskStore::LastFinished() const {
   if (!contents) return std::nullopt;
   return Finished{contents->message.task(),
                   contents->message.result(),
-                  {reinterpret_cast<const char*>(contents->rest.data()), contents->rest.size()}};
+                  {reinterpret_cast<const char*>(contents->rest.data()), contents->rest.size()},
+                  contents->message.update_norm()};
 }
 
 fs::path TaskStore::PartOf(const std::string& digest) const {

@@ -36,6 +36,7 @@ class TaskStore {
     v1::TaskKey task;
     v1::TaskResult result;
     std::string update;  // the model file; result.blob_digest is its SHA-256
+    double update_norm = 0;
   };
   Status KeepFinished(const Finished& finished) const;
   // The one that is there, of whichever task.

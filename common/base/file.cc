@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <system_error>
 
 namespace consilium {
@@ -80,6 +81,13 @@ Status WriteFileAtomically(const fs::path& path, std::span<const std::span<const
 Status WriteFileAtomically(const fs::path& path, std::string_view text, unsigned mode) {
   const std::span<const std::byte> part = AsBytes(text);
   return WriteFileAtomically(path, std::span(&part, 1), mode);
+}
+
+Status ExchangeFiles(const fs::path& a, const fs::path& b) {
+  if (::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) == 0) {
+    return SyncFolder(a.parent_path());
+  }
+  return ErrnoStatus(errno, "cannot exchange", a);
 }
 
 Status MakeFolders(const fs::path& path) {

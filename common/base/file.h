@@ -36,6 +36,9 @@ Status WriteFileAtomically(const std::filesystem::path& path, std::string_view t
 // The end of the temporary file's name. One that is there while nobody writes is a crash's.
 inline constexpr char kTemporaryExtension[] = ".tmp";
 
+// Each of the two files gets the other's name, at once.
+Status ExchangeFiles(const std::filesystem::path& a, const std::filesystem::path& b);
+
 // Makes the folder and its parents.
 Status MakeFolders(const std::filesystem::path& path);
 

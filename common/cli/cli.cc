@@ -3,6 +3,7 @@
 #include <fmt/chrono.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -18,6 +19,11 @@ int ExitCode(std::string_view program, const std::function<Status()>& command) {
   if (status.ok()) return EXIT_SUCCESS;
   fmt::print(stderr, "{}: {}\n", program, std::string(status.message()));
   return EXIT_FAILURE;
+}
+
+void WriteNoCore() {
+  const rlimit none{0, 0};
+  (void)::setrlimit(RLIMIT_CORE, &none);  // it can always be lowered
 }
 
 std::stop_token StopOnSignals() {

@@ -23,6 +23,9 @@ int ExitCode(std::string_view program, const std::function<Status()>& command);
 // second signal ends the process at once.
 std::stop_token StopOnSignals();
 
+// From now on a crash writes no core file: keys would be in it.
+void WriteNoCore();
+
 // A bar on stderr, where that is a terminal; nothing otherwise.
 class Progress {
  public:

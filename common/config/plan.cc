@@ -19,6 +19,7 @@ constexpr std::uint32_t kMaxLocalSteps = 10'000'000;
 constexpr std::uint32_t kMaxQuorum = 1'000'000;
 constexpr std::uint32_t kMaxDeadlineSeconds = 30 * 24 * 3600;
 constexpr std::uint32_t kMaxRoundAttempts = 1000;
+constexpr double kMaxNorm = 1e12;
 
 Status CheckRange(std::string_view field, double value, double low, double high) {
   if (value >= low && value <= high) return OkStatus();
@@ -77,6 +78,8 @@ v1::RunPlan DefaultPlan() {
   plan.set_round_deadline_seconds(24 * 3600);
   plan.set_round_attempts(3);
   plan.set_late_updates("drop");
+  plan.set_site_names("names");
+  plan.mutable_admission()->set_max_norm_ratio(10);
 
   v1::ModelSpec& model = *plan.mutable_model();
   model.set_architecture("resnet18");
@@ -116,6 +119,11 @@ Status CheckPlan(const v1::RunPlan& plan) {
   CSL_RETURN_IF_ERROR(CheckQuorum(plan.quorum()));
   CSL_RETURN_IF_ERROR(CheckRange("round_attempts", plan.round_attempts(), 0, kMaxRoundAttempts));
   CSL_RETURN_IF_ERROR(CheckChoice("late_updates", plan.late_updates(), {"drop", "next_round", ""}));
+  CSL_RETURN_IF_ERROR(CheckChoice("site_names", plan.site_names(), {"names", kPseudonyms, ""}));
+  const v1::Admission& admission = plan.admission();
+  CSL_RETURN_IF_ERROR(CheckRange("admission.max_norm", admission.max_norm(), 0, kMaxNorm));
+  CSL_RETURN_IF_ERROR(
+      CheckRange("admission.max_norm_ratio", admission.max_norm_ratio(), 0, kMaxNorm));
   if (const auto spec = FromProto(plan.model()); !spec.ok()) {
     return Annotate(spec.status(), "model");
   }

@@ -9,6 +9,9 @@
 
 namespace consilium {
 
+// A plan's site_names: the manifests of its models show pseudonyms in the place of names.
+inline constexpr char kPseudonyms[] = "pseudonyms";
+
 // The one place of every default.
 v1::RunPlan DefaultPlan();
 

@@ -1,10 +1,37 @@
 #include "common/config/site.h"
 
 #include "common/base/file.h"
+#include "common/config/plan.h"
 #include "common/config/yaml_message.h"
 
 namespace consilium {
 namespace {
+
+Status CheckPolicyFields(const v1::SitePolicy& policy) {
+  if (!(policy.max_task_hours() >= 0 && policy.max_task_hours() <= 1e5)) {
+    return InvalidArgument("policy.max_task_hours is {}, want 0 to 100000",
+                           policy.max_task_hours());
+  }
+  // Below it the coordinator takes a transfer for one that does not move.
+  const double rate = policy.max_megabits();
+  if (!(rate == 0 || (rate >= 0.2 && rate <= 1e6))) {
+    return InvalidArgument("policy.max_megabits is {}, want 0 or 0.2 to 1000000", rate);
+  }
+  if (!(policy.min_balanced_accuracy() >= 0 && policy.min_balanced_accuracy() <= 1)) {
+    return InvalidArgument("policy.min_balanced_accuracy is {}, want 0 to 1",
+                           policy.min_balanced_accuracy());
+  }
+  for (const std::string& hours : policy.transfer_hours()) {
+    CSL_RETURN_IF_ERROR(Annotate(ParseHours(hours).status(), "policy.transfer_hours"));
+  }
+  for (const std::string& setting : policy.required_privacy()) {
+    if (setting != kPseudonyms) {
+      return InvalidArgument("policy.required_privacy names '{}', which no plan has; want {}",
+                             setting, kPseudonyms);
+    }
+  }
+  return OkStatus();
+}
 
 Status CheckSite(const v1::SiteConfig& site) {
   const v1::SiteData& data = site.data();
@@ -21,7 +48,7 @@ Status CheckSite(const v1::SiteConfig& site) {
   if (site.threads() > 1024 || data.workers() > 1024) {
     return InvalidArgument("threads and data.workers are at most 1024");
   }
-  return OkStatus();
+  return CheckPolicyFields(site.policy());
 }
 
 // Between double quotes in YAML (YAML 1.2, section 7.3.1).
@@ -35,6 +62,23 @@ std::string Escape(const std::string& text) {
 }
 
 }  // namespace
+
+StatusOr<std::pair<int, int>> ParseHours(std::string_view text) {
+  const auto minute_at = [&](std::size_t at) {
+    const auto digit = [&](std::size_t i) {
+      const char c = text[at + i];
+      return c >= '0' && c <= '9' ? c - '0' : 100;
+    };
+    const int hour = digit(0) * 10 + digit(1);
+    const int minute = digit(3) * 10 + digit(4);
+    return hour < 24 && minute < 60 ? hour * 60 + minute : -1;
+  };
+  if (text.size() == 11 && text[2] == ':' && text[5] == '-' && text[8] == ':') {
+    const std::pair<int, int> span{minute_at(0), minute_at(6)};
+    if (span.first >= 0 && span.second >= 0) return span;
+  }
+  return InvalidArgument("'{}': want hours as 22:00-06:00", text);
+}
 
 v1::SiteConfig DefaultSite() {
   v1::SiteConfig site;

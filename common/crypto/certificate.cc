@@ -26,6 +26,25 @@ std::string CommonName(const X509_NAME* name) {
   return size < 0 ? "" : std::string(text.data(), static_cast<std::size_t>(size));
 }
 
+// OpenSSL 3.0 knows no purpose for signing: MaySign looks.
+int OpensslPurpose(Purpose purpose) {
+  switch (purpose) {
+    case Purpose::kClient:
+      return X509_PURPOSE_SSL_CLIENT;
+    case Purpose::kServer:
+      return X509_PURPOSE_SSL_SERVER;
+    case Purpose::kSigning:
+      break;
+  }
+  return X509_PURPOSE_ANY;
+}
+
+bool MaySign(const Certificate& certificate) {
+  constexpr std::uint32_t kNone = UINT32_MAX;  // where there is no such extension
+  const std::uint32_t purposes = X509_get_extended_key_usage(certificate.get());
+  return purposes != kNone && (purposes & XKU_CODE_SIGN) != 0;
+}
+
 }  // namespace
 
 StatusOr<Certificate> Certificate::FromPem(std::string_view pem) {
@@ -122,10 +141,13 @@ Status VerifyChain(const std::vector<Certificate>& chain, const Certificate& roo
       X509_STORE_CTX_init(context.get(), roots.get(), chain.front().get(), others.get()) != 1) {
     return OpensslError("cannot verify a certificate");
   }
-  X509_STORE_CTX_set_purpose(context.get(), purpose == Purpose::kServer ? X509_PURPOSE_SSL_SERVER
-                                                                        : X509_PURPOSE_SSL_CLIENT);
+  X509_STORE_CTX_set_purpose(context.get(), OpensslPurpose(purpose));
   X509_STORE_CTX_set_time(context.get(), 0, std::chrono::system_clock::to_time_t(at));
-  if (X509_verify_cert(context.get()) == 1) return OkStatus();
+  if (X509_verify_cert(context.get()) == 1) {
+    if (purpose != Purpose::kSigning || MaySign(chain.front())) return OkStatus();
+    return PermissionDenied("the certificate of '{}' is not one for signing",
+                            chain.front().Subject());
+  }
   ERR_clear_error();
   return PermissionDenied("the certificate of '{}' is not trusted: {}", chain.front().Subject(),
                           X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.get())));

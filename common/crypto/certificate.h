@@ -51,7 +51,11 @@ class Certificate {
 };
 
 // What a certificate is shown for.
-enum class Purpose { kClient, kServer };
+enum class Purpose {
+  kClient,   // of TLS
+  kServer,   // of TLS
+  kSigning,  // of what is kept: its bearer's word, long after a connection has ended
+};
 
 // OK if the chain's first certificate leads by the others to the root, all of them valid at that
 // time, and may be used so (RFC 5280, section 6.1). PERMISSION_DENIED says what is wrong: "the

@@ -130,14 +130,25 @@ bool AddRevocationListExtensions(X509_CRL* list, X509* issuer, TimePoint now) {
          X509_CRL_add1_ext_i2d(list, NID_crl_number, number.get(), 0, 0) == 1;
 }
 
+const char* ExtendedKeyUsage(Purpose purpose) {
+  switch (purpose) {
+    case Purpose::kClient:
+      return "clientAuth";
+    case Purpose::kServer:
+      return "serverAuth";
+    case Purpose::kSigning:
+      break;
+  }
+  return "codeSigning";
+}
+
 StatusOr<Certificate> Issue(const Issuer& issuer, EVP_PKEY* subject,
                             const CertificateOptions& options) {
   CertificateBuilder builder(options.common_name, subject, issuer.certificate.get(), options.now,
                              options.validity);
   builder.AddExtension(NID_basic_constraints, "critical,CA:FALSE");
   builder.AddExtension(NID_key_usage, "critical,digitalSignature");
-  builder.AddExtension(NID_ext_key_usage,
-                       options.purpose == Purpose::kServer ? "serverAuth" : "clientAuth");
+  builder.AddExtension(NID_ext_key_usage, ExtendedKeyUsage(options.purpose));
   builder.AddExtension(NID_subject_key_identifier, "hash");
   builder.AddExtension(NID_authority_key_identifier, "keyid");
   builder.AddExtension(NID_subject_alt_name,

@@ -31,6 +31,12 @@ StatusOr<PrivateKey> PrivateKey::Generate() {
   return PrivateKey(std::move(key));
 }
 
+StatusOr<PrivateKey> PrivateKey::GenerateEd25519() {
+  std::shared_ptr<EVP_PKEY> key(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"), EVP_PKEY_free);
+  if (key == nullptr) return OpensslError("cannot make a key");
+  return PrivateKey(std::move(key));
+}
+
 StatusOr<PrivateKey> PrivateKey::FromPem(std::string_view pem, const std::string& passphrase) {
   std::string given = passphrase;
   std::shared_ptr<EVP_PKEY> key(

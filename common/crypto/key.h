@@ -1,6 +1,7 @@
 #pragma once
 
-// P-256 private keys, on OpenSSL. PEM text in and out.
+// Private keys, on OpenSSL: P-256 for TLS, Ed25519 for what is signed to be kept. PEM text in and
+// out.
 
 #include <memory>
 #include <string>
@@ -16,7 +17,8 @@ namespace consilium {
 // write it with kPrivateMode, never log it.
 class PrivateKey {
  public:
-  static StatusOr<PrivateKey> Generate();
+  static StatusOr<PrivateKey> Generate();         // P-256
+  static StatusOr<PrivateKey> GenerateEd25519();  // RFC 8032
   // FAILED_PRECONDITION where the key is encrypted and the passphrase is not the one; a passphrase
   // for a key that is not encrypted is not looked at.
   static StatusOr<PrivateKey> FromPem(std::string_view pem, const std::string& passphrase = "");

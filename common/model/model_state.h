@@ -31,4 +31,9 @@ struct ModelState {
 // Whether every value is finite: one pass, no branch per value.
 bool AllFinite(std::span<const float> values);
 
+// The L2 norm of what `after` changes in the parameters of `before`; buffers and counters are not
+// counted. In float64, which the sum over finite floats cannot exceed.
+double NormOfChange(const Layout& layout, std::span<const float> before,
+                    std::span<const float> after);
+
 }  // namespace consilium

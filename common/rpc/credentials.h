@@ -10,8 +10,11 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/security/server_credentials.h>
 
+#include <functional>
 #include <memory>
 #include <string>
+
+#include "common/crypto/certificate.h"
 
 namespace consilium {
 
@@ -20,11 +23,22 @@ struct KeyPair {
   std::string key_pem;
 };
 
-// For the port of members: a call without a certificate of the CA fails in the handshake. The files
-// are looked at every second, and connections made after they change use what they then hold;
-// identity_file holds a key and its certificate, then the issuers', in PEM.
-std::shared_ptr<grpc::ServerCredentials> MutualTlsServer(const std::string& ca_file,
-                                                         const std::string& identity_file);
+// What a server's own keys are read from: ca_file holds the root, identity_file a key and its
+// certificate, then the issuers', in PEM. The files are looked at every second, and connections made
+// after they change use what they then hold.
+struct ServerFiles {
+  std::string ca_file;
+  std::string identity_file;
+};
+
+// Called with the reason of each connection whose certificate is not good; from any thread.
+using RefusalCallback = std::function<void(const std::string& reason)>;
+
+// For the port of members: a connection without a certificate is refused in the handshake, and one
+// whose certificate does not lead to the root (VerifyChain) right after it, before any call.
+std::shared_ptr<grpc::ServerCredentials> MutualTlsServer(const ServerFiles& files,
+                                                         const Certificate& root,
+                                                         RefusalCallback on_refusal);
 // For the enrolment port: asks for no client certificate.
 std::shared_ptr<grpc::ServerCredentials> EnrolmentTlsServer(const std::string& identity_file);
 

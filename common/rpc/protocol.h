@@ -13,7 +13,7 @@ namespace consilium {
 
 // Raised where an older peer could not go on. (A minor version only adds what it may ignore.)
 inline constexpr int kProtocolMajor = 1;
-inline constexpr int kProtocolMinor = 2;
+inline constexpr int kProtocolMinor = 3;
 
 inline constexpr char kProtocolKey[] = "consilium-protocol";
 inline constexpr char kSoftwareKey[] = "consilium-software";

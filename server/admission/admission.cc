@@ -28,8 +28,9 @@ Status CheckFinite(const ModelHeader& header, std::span<const std::byte> file) {
 
 }  // namespace
 
-Status CheckUpdate(std::span<const std::byte> file, const ModelHeader& base,
-                   const ExpectedUpdate& expected) {
+StatusOr<double> CheckUpdate(std::span<const std::byte> file, std::span<const std::byte> base_file,
+                             const ExpectedUpdate& expected, double max_norm) {
+  CSL_ASSIGN_OR_RETURN(const ModelHeader base, ParseModelHeader(base_file));
   CSL_ASSIGN_OR_RETURN(const ModelHeader header, ParseModelHeader(file));
   const Provenance& provenance = header.info.provenance;
   if (provenance.run != expected.run || provenance.round != expected.round ||
@@ -41,7 +42,14 @@ Status CheckUpdate(std::span<const std::byte> file, const ModelHeader& base,
   }
   CSL_RETURN_IF_ERROR(CheckSpec(base.info.spec, header.info.spec));
   CSL_RETURN_IF_ERROR(CheckSameLayout(*base.layout, *header.layout));
-  return CheckFinite(header, file);
+  CSL_RETURN_IF_ERROR(CheckFinite(header, file));
+  const double norm =
+      NormOfChange(*base.layout, ModelValues(base, base_file), ModelValues(header, file));
+  if (max_norm > 0 && !(norm <= max_norm)) {
+    return InvalidArgument("its norm is {:.4g}, the plan allows {:.4g} (admission.max_norm)", norm,
+                           max_norm);
+  }
+  return norm;
 }
 
 Status CheckInitialModel(std::span<const std::byte> file, const ModelSpec& expected) {

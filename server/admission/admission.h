@@ -18,10 +18,12 @@ struct ExpectedUpdate {
   std::string base_digest;  // of the global model it was trained from
 };
 
-// INVALID_ARGUMENT, naming what differs first, unless the file is an update of that round with the
-// base model's network and tensors, and every value finite.
-Status CheckUpdate(std::span<const std::byte> file, const ModelHeader& base,
-                   const ExpectedUpdate& expected);
+// Gives the update's norm: the L2 norm of what it changes in the base model's parameters (buffers
+// and counters are not counted). INVALID_ARGUMENT, naming what differs first, unless the file is an
+// update of that round with the base model's network and tensors, every value finite, and the norm
+// at most `max_norm` (0: any).
+StatusOr<double> CheckUpdate(std::span<const std::byte> file, std::span<const std::byte> base,
+                             const ExpectedUpdate& expected, double max_norm);
 
 // The same for an initial model: the network must be the plan's, the values finite.
 Status CheckInitialModel(std::span<const std::byte> file, const ModelSpec& expected);

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "common/audit/trail.h"
 #include "common/crypto/digest.h"
 #include "server/state/run_state.h"
 #include "server/store/blob_store.h"
@@ -13,6 +14,9 @@ namespace {
 constexpr char kRestore[] =
     "stop the coordinator and restore its whole folder from one backup; a run that completed "
     "later is lost with it, the models that hospitals pulled are not";
+
+constexpr char kTrailRemedy[] =
+    "keep the file as evidence; compare it with the heads that the hospitals hold (audit verify)";
 
 class Check {
  public:
@@ -123,6 +127,10 @@ StatusOr<std::vector<Finding>> CheckFolder(const std::filesystem::path& folder) 
   if (!store.ok()) {
     check.Fail(std::string(store.status().message()), kRestore);
     return std::move(check).Findings();
+  }
+  if (std::filesystem::exists(folder / kTrailFile)) {
+    const Status whole = VerifyTrail(folder / kTrailFile).status();
+    if (!whole.ok()) check.Fail("audit trail: " + std::string(whole.message()), kTrailRemedy);
   }
   const Status sound = (*store)->CheckIntegrity();
   const auto runs = (*store)->LoadRuns();

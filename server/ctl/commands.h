@@ -1,6 +1,7 @@
 #pragma once
 
 // The commands of consilium-ctl, each on an open connection; what they print goes to stdout.
+// commands.cc has the connection and runs, and each *_commands.cc what its name says.
 
 #include <filesystem>
 #include <memory>
@@ -41,8 +42,17 @@ class Ctl {
 
   // run empty: of all runs.
   Status ListModels(const std::string& run);
-  // A global model: RUN@ROUND, or RUN for its last.
+  // A global model: RUN@ROUND, or RUN for its last. Its signed manifest is put beside it.
   Status PullModel(const std::string& model, const std::filesystem::path& path);
+  // Tells the hospitals that follow the channel to use a global model, or not to use it any more.
+  Status ReleaseModel(const std::string& model, const std::string& channel);
+  Status WithdrawModel(const std::string& model, const std::string& channel);
+  Status ListReleases();
+
+  // The coordinator's audit trail: as it is, as a file that is checked, or checked alone.
+  Status ShowAudit();
+  Status PullAudit(const std::filesystem::path& path);
+  Status VerifyAudit();
 
  private:
   struct Parts;

@@ -9,6 +9,7 @@
 int main(int argc, char** argv) {
   using consilium::Ctl;
   using consilium::Status;
+  consilium::WriteNoCore();
   const std::stop_token stop = consilium::StopOnSignals();
 
   CLI::App app("Runs a Consilium federation: invitations, runs, models.", "consilium-ctl");
@@ -33,8 +34,8 @@ int main(int argc, char** argv) {
   CLI::App* invite = add(&app, "invite", "Invite a hospital; prints the line it joins with",
                          [&](Ctl& ctl) { return ctl.Invite(name, role); });
   invite->add_option("name", name, "The hospital's name: a-z, 0-9, '-', '.'")->required();
-  invite->add_option("--role", role, "hospital, admin or observer (reads runs and sites)")
-      ->check(CLI::IsMember({"hospital", "admin", "observer"}))
+  invite->add_option("--role", role, "hospital, admin, observer (reads runs and sites), or inference (pulls what is released)")
+      ->check(CLI::IsMember({"hospital", "admin", "observer", "inference"}))
       ->default_val("hospital");
   add(&app, "sites", "List the hospitals and everybody else who has joined",
       [](Ctl& ctl) { return ctl.ListSites(); });
@@ -84,6 +85,25 @@ int main(int argc, char** argv) {
                        [&](Ctl& ctl) { return ctl.PullModel(name, output); });
   pull->add_option("model", name, "RUN@ROUND, or RUN for its last")->required();
   pull->add_option("-o,--output", output, "The file to write")->required();
+  std::string channel;
+  CLI::App* release = add(model, "release", "Tell the hospitals of a channel to use a model",
+                          [&](Ctl& ctl) { return ctl.ReleaseModel(name, channel); });
+  CLI::App* withdraw = add(model, "withdraw", "Tell them to use the one released before it",
+                           [&](Ctl& ctl) { return ctl.WithdrawModel(name, channel); });
+  for (CLI::App* verb : {release, withdraw}) {
+    verb->add_option("model", name, "RUN@ROUND, or RUN for its last")->required();
+    verb->add_option("--channel", channel, "Its name, \"stable\" say: a-z, 0-9, '-', '.'")
+        ->required();
+  }
+  add(model, "releases", "List what was released", [](Ctl& ctl) { return ctl.ListReleases(); });
+
+  CLI::App* audit = app.add_subcommand("audit", "The coordinator's audit trail");
+  audit->require_subcommand(1)->fallthrough();
+  add(audit, "show", "Print it, a JSON object a line", [](Ctl& ctl) { return ctl.ShowAudit(); });
+  add(audit, "verify", "Say whether it is whole", [](Ctl& ctl) { return ctl.VerifyAudit(); });
+  add(audit, "pull", "Fetch it into a file and check it", [&](Ctl& ctl) {
+    return ctl.PullAudit(output);
+  })->add_option("-o,--output", output, "The file to write")->required();
 
   CLI11_PARSE(app, argc, argv);
   return consilium::ExitCode("consilium-ctl", [&]() -> Status {

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <mutex>
 
+#include "certs/trail_head.h"
 #include "common/base/memory.h"
 #include "common/cli/cli.h"
 #include "server/check/check.h"
@@ -66,6 +67,19 @@ Status Check(const std::string& dir) {
   return consilium::OkStatus();
 }
 
+Status VerifyAudit(const std::string& dir, const std::string& site, const std::string& site_trail) {
+  const std::filesystem::path trail = std::filesystem::path(dir) / consilium::kTrailFile;
+  const auto head = consilium::VerifyTrail(trail);
+  if (!head.ok()) return head.status();
+  fmt::print("{}: {} entries, whole; head {}\n", trail.string(), head->entries, head->hash);
+  if (site_trail.empty()) return consilium::OkStatus();
+  const auto agree = consilium::CompareTrails(trail, "site_head", site, site_trail);
+  if (!agree.ok()) return agree.status();
+  fmt::print("{}: has all of the {} heads that '{}' signed to this coordinator\n", site_trail,
+             *agree, site);
+  return consilium::OkStatus();
+}
+
 Status Serve(const std::string& dir, const consilium::Server::Listen& listen,
              const std::stop_token& stop) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader of the log that goes away must not end the service
@@ -82,6 +96,7 @@ Status Serve(const std::string& dir, const consilium::Server::Listen& listen,
 }  // namespace
 
 int main(int argc, char** argv) {
+  consilium::WriteNoCore();
   consilium::KeepFreedMemory();
   consilium::ShareOneHeap();
   const std::stop_token stop = consilium::StopOnSignals();
@@ -125,6 +140,16 @@ int main(int argc, char** argv) {
       "check", "Read everything in a coordinator's folder: database, models, updates");
   check->add_option("--dir", dir, "The coordinator's folder")->required();
 
+  std::string site, site_trail;
+  CLI::App* audit = app.add_subcommand("audit", "The coordinator's audit trail");
+  audit->require_subcommand(1);
+  CLI::App* verify = audit->add_subcommand("verify", "Say whether it is whole");
+  verify->add_option("--dir", dir, "The coordinator's folder")->required();
+  CLI::Option* whose = verify->add_option("--site", site, "Compare with what this hospital signed");
+  verify->add_option("--trail", site_trail, "That hospital's audit.jsonl, its .head beside it")
+      ->check(CLI::ExistingFile)
+      ->needs(whose);
+
   bool json = false;
   CLI::App* doctor =
       app.add_subcommand("doctor", "Say what stands between this coordinator and its hospitals");
@@ -134,6 +159,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   return consilium::ExitCode("consilium-server", [&] {
     if (check->parsed()) return Check(dir);
+    if (verify->parsed()) return VerifyAudit(dir, site, site_trail);
     if (renew->parsed()) return admin ? RenewAdmin(dir) : Renew(dir, root);
     if (doctor->parsed()) {
       return consilium::PrintDiagnoses(consilium::ExamineCoordinator(dir), json);

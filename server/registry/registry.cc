@@ -21,6 +21,15 @@ bool IsTaken(const std::optional<MemberRecord>& member, TimePoint now) {
   return member && IsActive(*member, now) && member->last_seen != TimePoint();
 }
 
+// For the trail, with the certificate: what the member signs can then be checked later.
+AuditFields FieldsOf(const Identity& member, const Certificate& certificate,
+                     const std::string& chain_pem) {
+  return {{"member", member.name},
+          {"role", RoleName(member.role)},
+          {"serial", certificate.Serial()},
+          {"certificate", chain_pem}};
+}
+
 CertificateRecord RecordOf(const Certificate& certificate, const std::string& member,
                            TimePoint now) {
   return {.serial = certificate.Serial(),
@@ -31,7 +40,7 @@ CertificateRecord RecordOf(const Certificate& certificate, const std::string& me
 
 }  // namespace
 
-StatusOr<Invitation> Registry::Invite(const std::string& name, Role role) {
+StatusOr<Invitation> Registry::Invite(const std::string& name, Role role, const std::string& by) {
   CSL_RETURN_IF_ERROR(CheckName("site", name));
   if (role == Role::kCoordinator) return InvalidArgument("nobody is invited as coordinator");
   CSL_ASSIGN_OR_RETURN(const auto existing, store_.FindMember(name));
@@ -39,6 +48,8 @@ StatusOr<Invitation> Registry::Invite(const std::string& name, Role role) {
   if (IsTaken(existing, now)) {
     return AlreadyExists("{} '{}' has joined", RoleName(existing->role), name);
   }
+  CSL_RETURN_IF_ERROR(
+      trail_.Append("invited", {{"member", name}, {"role", RoleName(role)}, {"by", by}}));
   Invitation invitation{.token = RandomHex(kTokenBytes), .expires = now + kInvitationValidity};
   CSL_RETURN_IF_ERROR(store_.AddToken({.hash = Sha256Of(invitation.token),
                                        .member = name,
@@ -47,11 +58,14 @@ StatusOr<Invitation> Registry::Invite(const std::string& name, Role role) {
   return invitation;
 }
 
-StatusOr<Enrolment> Registry::Join(const std::string& token, const std::string& request_pem) {
+StatusOr<Enrolment> Registry::Join(const std::string& token, const std::string& request_pem,
+                                   const std::string& peer) {
   MutexLock lock(join_mu_);
   const std::string hash = Sha256Of(token);
   CSL_ASSIGN_OR_RETURN(const auto record, store_.FindToken(hash));
-  if (!record) return PermissionDenied("this token is not known; ask for a new invitation");
+  if (!record || !ConstantTimeEqual(record->hash, hash)) {
+    return PermissionDenied("this token is not known; ask for a new invitation");
+  }
   if (record->used) {
     return PermissionDenied("this token was used already; ask for a new invitation");
   }
@@ -68,6 +82,9 @@ StatusOr<Enrolment> Registry::Join(const std::string& token, const std::string& 
                        authority().IssueFromRequest(request_pem, enrolment.identity, now));
   CSL_ASSIGN_OR_RETURN(const Certificate certificate,
                        Certificate::FromPem(enrolment.certificate_pem));
+  AuditFields fields = FieldsOf(enrolment.identity, certificate, enrolment.certificate_pem);
+  fields["peer"] = peer;
+  CSL_RETURN_IF_ERROR(trail_.Append("joined", fields));
   CSL_RETURN_IF_ERROR(store_.Enrol({.name = record->member, .role = record->role, .joined = now},
                                    RecordOf(certificate, record->member, now)));
   return enrolment;
@@ -85,6 +102,7 @@ StatusOr<std::string> Registry::Renew(const std::string& certificate_pem,
   }
   CSL_ASSIGN_OR_RETURN(std::string pem, authority().IssueFromRequest(request_pem, member, now));
   CSL_ASSIGN_OR_RETURN(const Certificate certificate, Certificate::FromPem(pem));
+  CSL_RETURN_IF_ERROR(trail_.Append("renewed", FieldsOf(member, certificate, pem)));
   CSL_RETURN_IF_ERROR(store_.AddCertificate(RecordOf(certificate, member.name, now)));
   return pem;
 }
@@ -96,11 +114,13 @@ Status Registry::AdoptAdmin(const std::string& certificate_pem) {
   CSL_ASSIGN_OR_RETURN(const auto known, store_.FindCertificate(certificate.Serial()));
   if (known) return OkStatus();
   const TimePoint now = clock_.Now();
+  CSL_RETURN_IF_ERROR(
+      trail_.Append("admin_adopted", FieldsOf(identity, certificate, certificate_pem)));
   return store_.Enrol({.name = identity.name, .role = identity.role, .joined = now},
                       RecordOf(certificate, identity.name, now));
 }
 
-Status Registry::Revoke(const std::string& name) {
+Status Registry::Revoke(const std::string& name, const std::string& by) {
   MutexLock lock(join_mu_);
   CSL_ASSIGN_OR_RETURN(const auto members, store_.ListMembers());
   const TimePoint now = clock_.Now();
@@ -114,6 +134,7 @@ Status Registry::Revoke(const std::string& name) {
       std::none_of(members.begin(), members.end(), is_other_admin)) {
     return FailedPrecondition("'{}' is the last admin: invite another one first", name);
   }
+  CSL_RETURN_IF_ERROR(trail_.Append("revoked", {{"member", name}, {"by", by}}));
   return store_.RevokeMember(name, now);
 }
 

@@ -1,13 +1,14 @@
 #pragma once
 
 // Who belongs to the federation: invitations, joining, renewal, revocation, and whether a caller
-// may call.
+// may call. What changes stands in the audit trail before it does.
 
 #include <string>
 #include <vector>
 
 #include "certs/authority.h"
 #include "certs/identity.h"
+#include "common/audit/trail.h"
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "server/store/store.h"
@@ -24,7 +25,7 @@ struct Enrolment {
   Identity identity;
 };
 
-// Thread-safe. Outlived by its store and clock.
+// Thread-safe. Outlived by what it is given.
 class Registry {
  public:
   static constexpr std::chrono::hours kInvitationValidity{24};
@@ -33,8 +34,10 @@ class Registry {
   static constexpr std::chrono::minutes kReplacedValidity{10};
   static constexpr std::chrono::seconds kMinRenewalInterval{10};
 
-  Registry(Store& store, const Clock& clock, Authority authority, std::string federation)
+  Registry(Store& store, AuditTrail& trail, const Clock& clock, Authority authority,
+           std::string federation)
       : store_(store),
+        trail_(trail),
         clock_(clock),
         federation_(std::move(federation)),
         authority_(std::move(authority)) {}
@@ -44,11 +47,13 @@ class Registry {
   // never seen may have lost the answer, so it may be invited again, and its first certificate is
   // then void. INVALID_ARGUMENT for a role that nobody is
   // invited to.
-  StatusOr<Invitation> Invite(const std::string& name, Role role = Role::kHospital);
+  StatusOr<Invitation> Invite(const std::string& name, Role role, const std::string& by);
 
   // Trades a token and a signing request for a certificate. PERMISSION_DENIED for a token that is
   // unknown, expired or used: one line that says which.
-  StatusOr<Enrolment> Join(const std::string& token, const std::string& request_pem);
+  // `peer`: where the call comes from, for the trail.
+  StatusOr<Enrolment> Join(const std::string& token, const std::string& request_pem,
+                           const std::string& peer = {});
 
   // Another certificate for the member that has this one, for the key in the request. Its other
   // certificates stay good until kReplacedValidity after the first call with the new one: should
@@ -65,7 +70,7 @@ class Registry {
 
   // Takes effect on the member's next call. NOT_FOUND for a member that never joined,
   // FAILED_PRECONDITION for an admin where no other one has ever called.
-  Status Revoke(const std::string& name);
+  Status Revoke(const std::string& name, const std::string& by);
   // The certificates that are not good any more, before their time.
   StatusOr<std::vector<Revocation>> Revocations();
   // They, as a revocation list in PEM.
@@ -90,6 +95,7 @@ class Registry {
   Status CheckMember(const Identity& identity, const Certificate& certificate);
 
   Store& store_;
+  AuditTrail& trail_;
   const Clock& clock_;
   const std::string federation_;
   // One token cannot be used twice at the same moment.

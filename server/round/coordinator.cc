@@ -7,6 +7,7 @@
 #include "common/crypto/digest.h"
 #include "server/admission/admission.h"
 #include "server/round/late_update.h"
+#include "server/round/run_trail.h"
 #include "server/store/run_config.h"
 
 namespace consilium {
@@ -34,6 +35,15 @@ bool WantsInitialModel(const RunState& run, const std::string& site, const RunCo
   return OpenTaskOf(Apply(run, SiteAsked{site}, context), site) != nullptr;
 }
 
+// How many sites the current round asks, in all of its attempts.
+std::size_t SitesAsked(const RunState& run) {
+  std::set<std::string> sites;
+  for (const TaskState& task : run.tasks) {
+    if (task.round == run.round) sites.insert(task.site);
+  }
+  return sites.size();
+}
+
 // 0 for a run that never had one.
 std::uint64_t TurnOf(const std::map<std::string, std::uint64_t>& turns, const std::string& run) {
   const auto found = turns.find(run);
@@ -45,10 +55,11 @@ std::uint64_t TurnOf(const std::map<std::string, std::uint64_t>& turns, const st
 std::string UploaderOf(const std::string& admin) { return "admin-" + admin; }
 
 StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(Store& store, BlobStore blobs,
-                                                           Registry& registry, const Clock& clock) {
+                                                           Registry& registry, AuditTrail& trail,
+                                                           const Clock& clock) {
   CSL_ASSIGN_OR_RETURN(std::vector<RunState> runs, store.LoadRuns());
   std::unique_ptr<Coordinator> coordinator(
-      new Coordinator(store, std::move(blobs), registry, clock));
+      new Coordinator(store, std::move(blobs), registry, trail, clock));
   MutexLock lock(coordinator->mu_);
   coordinator->runs_ = std::move(runs);
   coordinator->Sweep(/*alone=*/true);
@@ -63,8 +74,9 @@ StatusOr<RunContext> Coordinator::Context() const {
 
 StatusOr<std::string> Coordinator::Submit(const std::string& plan,
                                           const std::string& initial_model_digest,
-                                          const std::string& uploader) {
+                                          const std::string& admin) {
   CSL_ASSIGN_OR_RETURN(const RunConfig config, ParseRunConfig(plan));
+  const std::string uploader = UploaderOf(admin);
   std::optional<ModelVersion> initial;
   if (!initial_model_digest.empty()) {
     CSL_ASSIGN_OR_RETURN(const auto file, blobs_.MapUpload(initial_model_digest, uploader));
@@ -78,6 +90,14 @@ StatusOr<std::string> Coordinator::Submit(const std::string& plan,
     CSL_ASSIGN_OR_RETURN(const RunContext context, Context());
     CSL_RETURN_IF_ERROR(CheckSites(config, context.active_sites));
     RunState run = StartRun(id, plan, config, initial, context);
+    CSL_RETURN_IF_ERROR(trail_.Append("plan", {{"run", id},
+                                               {"plan", Sha256Of(plan)},
+                                               {"rounds", config.rounds},
+                                               {"initial_model", initial_model_digest},
+                                               {"by", admin}}));
+    RunState before;
+    before.id = id;
+    CSL_RETURN_IF_ERROR(Trace(before, run));
     if (initial) CSL_RETURN_IF_ERROR(blobs_.Keep(initial->digest, uploader));
     CSL_RETURN_IF_ERROR(store_.SaveRun(run));
     runs_.push_back(std::move(run));
@@ -139,7 +159,9 @@ Status Coordinator::ApplyEvent(const std::string& run_id, const RunEvent& event)
 Status Coordinator::Advance(RunState& run, const RunEvent& event, const RunContext& context) {
   RunState next = Apply(run, event, context);
   if (next == run) return OkStatus();
+  CSL_RETURN_IF_ERROR(Trace(run, next));
   CSL_RETURN_IF_ERROR(store_.SaveRun(next));
+  SetAsideRefused(run, next);
   if (next.status != run.status || next.round != run.round) {
     spdlog::info("{}: round {} {}{}{}", next.id, next.round, RunStatusName(next.status),
                  next.reason.empty() ? "" : ": ", next.reason);
@@ -148,6 +170,30 @@ Status Coordinator::Advance(RunState& run, const RunEvent& event, const RunConte
   work_due_ = true;
   work_cv_.notify_one();
   return OkStatus();
+}
+
+void Coordinator::SetAsideRefused(const RunState& before, const RunState& after) const {
+  for (const TaskState& task : RefusedAfterDelivery(before, after)) {
+    spdlog::warn("{}: {}", task.id, task.reason);
+    blobs_.SetAside(task.result.blob_digest, task.id, task.reason);
+  }
+}
+
+Status Coordinator::Trace(const RunState& before, const RunState& after) {
+  for (const AuditEntry& entry : WhatHappened(before, after)) {
+    CSL_RETURN_IF_ERROR(trail_.Append(entry.event, entry.fields));
+  }
+  return OkStatus();
+}
+
+StatusOr<ModelRecord> Coordinator::FindModel(const std::string& run_id, int round) const {
+  CSL_ASSIGN_OR_RETURN(const RunState run, FindRun(run_id));
+  if (ModelOfRound(run, round) == nullptr) {
+    return NotFound("{} has no model of round {}", run_id, round);
+  }
+  if (round >= run.round - 1) return RecordOf(run, round, run.tasks);
+  CSL_ASSIGN_OR_RETURN(const auto tasks, store_.LoadTasks(run_id, round, round + 1));
+  return RecordOf(run, round, tasks);
 }
 
 StatusOr<std::optional<Assignment>> Coordinator::FindTask(const std::string& site) {
@@ -182,7 +228,8 @@ StatusOr<std::optional<Assignment>> Coordinator::FindTask(const std::string& sit
                         .plan = chosen->plan,
                         .model = {},
                         .deadline = chosen->deadline,
-                        .round_deadline = chosen->config.round_deadline};
+                        .round_deadline = chosen->config.round_deadline,
+                        .cohort_sites = SitesAsked(*chosen)};
   if (!chosen->models.empty()) assignment.model = chosen->models.back();
   return assignment;
 }

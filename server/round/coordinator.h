@@ -4,7 +4,7 @@
 // work.
 //
 // Every change is computed by the engine, written in one transaction, and only then visible and
-// answered. What is in memory is what is in the database, so a coordinator that is opened on the
+// answered; before that it stands in the audit trail. What is in memory is what is in the database, so a coordinator that is opened on the
 // same folder goes on where the last one was.
 //
 // coordinator.cc has runs and who gets which task, coordinator_reports.cc what hospitals deliver,
@@ -18,12 +18,14 @@
 #include <string>
 #include <vector>
 
+#include "common/audit/trail.h"
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/base/status.h"
 #include "server/aggregate/round_average.h"
 #include "server/registry/registry.h"
 #include "server/round/engine.h"
+#include "server/round/model_record.h"
 #include "server/round/progress.h"
 #include "server/store/blob_store.h"
 #include "server/store/store.h"
@@ -38,6 +40,7 @@ struct Assignment {
   std::optional<ModelVersion> model;  // none for kInitialise
   TimePoint deadline;
   std::chrono::seconds round_deadline{0};  // the plan's
+  std::size_t cohort_sites = 0;            // that the round asks
 };
 
 // What becomes of a task that a site is at.
@@ -57,14 +60,15 @@ std::string UploaderOf(const std::string& admin);
 class Coordinator {
  public:
   static StatusOr<std::unique_ptr<Coordinator>> Create(Store& store, BlobStore blobs,
-                                                       Registry& registry, const Clock& clock);
+                                                       Registry& registry, AuditTrail& trail,
+                                                       const Clock& clock);
 
   // Starts a run of a serialised, checked plan and gives its id. The initial model is a global
-  // model or `uploader`'s whole upload; none where its digest is empty: then a hospital makes it.
+  // model or the admin's whole upload; none where its digest is empty: then a hospital makes it.
   // FAILED_PRECONDITION where fewer sites are active than the quorum or the plan names one that is
   // not, INVALID_ARGUMENT where the initial model is not the plan's network.
   StatusOr<std::string> Submit(const std::string& plan, const std::string& initial_model_digest,
-                               const std::string& uploader);
+                               const std::string& admin);
   Status Cancel(const std::string& run_id);
   // FAILED_PRECONDITION where the run's state has no use for it.
   Status Pause(const std::string& run_id);
@@ -73,6 +77,8 @@ class Coordinator {
   Status EndTasksOf(const std::string& site);
   std::vector<RunState> Runs() const;
   StatusOr<RunState> FindRun(const std::string& run_id) const;
+  // What is known of a run's model of a round. NOT_FOUND where there is none.
+  StatusOr<ModelRecord> FindModel(const std::string& run_id, int round) const;
 
   // The site says how far it is with a task, and hears whether to go on. An open one is then the
   // one that WaitForTask gives it.
@@ -130,8 +136,13 @@ class Coordinator {
     Ready ready;
   };
 
-  Coordinator(Store& store, BlobStore blobs, Registry& registry, const Clock& clock)
-      : store_(store), blobs_(std::move(blobs)), registry_(registry), clock_(clock) {}
+  Coordinator(Store& store, BlobStore blobs, Registry& registry, AuditTrail& trail,
+              const Clock& clock)
+      : store_(store),
+        blobs_(std::move(blobs)),
+        registry_(registry),
+        trail_(trail),
+        clock_(clock) {}
 
   StatusOr<std::optional<Found>> FindReported(const std::string& site, const std::string& task_id)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -153,6 +164,11 @@ class Coordinator {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status Advance(RunState& run, const RunEvent& event, const RunContext& context)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Writes into the trail what is about to become true: it may stand there twice after a crash, and
+  // never not at all.
+  Status Trace(const RunState& before, const RunState& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Keeps the updates that the engine took back for people to look at.
+  void SetAsideRefused(const RunState& before, const RunState& after) const;
   // The run of that id; nullptr where there is none.
   RunState* RunOf(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   const RunState* RunOf(const std::string& id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -179,6 +195,7 @@ class Coordinator {
   Store& store_;
   const BlobStore blobs_;
   Registry& registry_;
+  AuditTrail& trail_;
   const Clock& clock_;
 
   mutable Mutex mu_;

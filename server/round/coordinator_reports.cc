@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "common/crypto/digest.h"
 #include "common/model/model_file.h"
 #include "server/admission/admission.h"
 #include "server/aggregate/rebase.h"
@@ -90,6 +91,15 @@ StatusOr<std::string> Coordinator::Refuse(const Found& found, const std::string&
   const Status refused(why.code(), Clip(std::string(why.message())));
   const std::string reason = "its result was refused: " + std::string(refused.message());
   spdlog::warn("{}: {}", found.task.id, reason);
+  if (IsDigest(digest)) {
+    blobs_.SetAside(digest, found.task.id, reason);
+    CSL_RETURN_IF_ERROR(trail_.Append("update_refused", {{"run", found.run.id},
+                                                         {"round", found.task.round},
+                                                         {"site", found.task.site},
+                                                         {"task", found.task.id},
+                                                         {"digest", digest},
+                                                         {"reason", reason}}));
+  }
   blobs_.Drop(digest, found.task.id);
   if (found.task.status != TaskStatus::kOpen) return reason;
   CSL_RETURN_IF_ERROR(
@@ -110,16 +120,20 @@ Status Coordinator::Admit(const RunState& run, const TaskState& task, TaskResult
   CSL_ASSIGN_OR_RETURN(const auto file, blobs_.MapUpload(result.blob_digest, task.id));
   result.blob_bytes = file->bytes().size();
   if (task.kind == TaskKind::kInitialise) return CheckInitialModel(file->bytes(), run.config.model);
-  if (result.train_examples == 0 || result.train_examples > kMaxTrainExamples) {
-    return InvalidArgument("{} training examples, want 1 to {}", result.train_examples,
-                           kMaxTrainExamples);
+  const std::uint64_t most =
+      run.config.max_train_examples > 0 ? run.config.max_train_examples : kMaxTrainExamples;
+  if (result.train_examples == 0 || result.train_examples > most) {
+    return InvalidArgument("{} training examples, want 1 to {}", result.train_examples, most);
   }
   const ModelVersion* base = ModelOfRound(run, task.round - 1);
   if (base == nullptr) return Internal("{} has no model of round {}", run.id, task.round - 1);
   CSL_ASSIGN_OR_RETURN(const auto base_file, blobs_.Map(base->digest));
-  CSL_ASSIGN_OR_RETURN(const ModelHeader header, ParseModelHeader(base_file->bytes()));
-  return CheckUpdate(file->bytes(), header,
-                     {.run = run.id, .round = task.round, .base_digest = base->digest});
+  CSL_ASSIGN_OR_RETURN(
+      result.update_norm,
+      CheckUpdate(file->bytes(), base_file->bytes(),
+                  {.run = run.id, .round = task.round, .base_digest = base->digest},
+                  run.config.max_norm));
+  return OkStatus();
 }
 
 Status Coordinator::Transfer(const Found& found, TaskResult& result) const {

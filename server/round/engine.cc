@@ -12,6 +12,8 @@ namespace {
 // How many sites may try to make the initial model, and how long each has at most.
 constexpr int kMaxInitialisations = 3;
 constexpr std::chrono::minutes kInitialisationTime{10};
+// Below it a median says nothing of who is the odd one.
+constexpr std::size_t kMinCohortForMedian = 3;
 
 void Finish(RunState& run, RunStatus status, std::string reason, TimePoint now) {
   run.status = status;
@@ -154,8 +156,37 @@ void NoteMisses(RunState& run, const std::map<std::string, TaskState>& tasks) {
   for (auto& [site, reason] : missing) run.misses.push_back({run.round, site, reason});
 }
 
+// Takes updates back that are far larger than the cohort's: by the plan's ratio to the median of
+// their norms, where at least three have come.
+void RefuseOutliers(RunState& run) {
+  if (!(run.config.max_norm_ratio > 0)) return;
+  std::vector<TaskState*> delivered;
+  for (TaskState& task : run.tasks) {
+    if (task.round == run.round && task.kind == TaskKind::kTrain &&
+        task.status == TaskStatus::kDone) {
+      delivered.push_back(&task);
+    }
+  }
+  if (delivered.size() < kMinCohortForMedian) return;
+  std::vector<double> norms;
+  for (const TaskState* task : delivered) norms.push_back(task->result.update_norm);
+  const auto middle = norms.begin() + static_cast<std::ptrdiff_t>((norms.size() - 1) / 2);
+  std::nth_element(norms.begin(), middle, norms.end());
+  const double median = *middle;  // the lower one of two
+  for (TaskState* task : delivered) {
+    const double norm = task->result.update_norm;
+    if (median == 0 || norm <= run.config.max_norm_ratio * median) continue;
+    task->status = TaskStatus::kFailed;
+    task->reason = fmt::format(
+        "its update was refused: its norm is {:.4g}, more than {:g} times the round's median of "
+        "{:.4g} (admission.max_norm_ratio)",
+        norm, run.config.max_norm_ratio, median);
+  }
+}
+
 // Every task has ended, or never will: what the round has is what there is.
 void CloseRound(RunState& run, const RunContext& context) {
+  if (run.status == RunStatus::kTraining) RefuseOutliers(run);
   const auto tasks = TasksBySite(run);
   if (run.status == RunStatus::kEvaluating) {
     NoteMisses(run, tasks);

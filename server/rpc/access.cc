@@ -13,7 +13,8 @@ constexpr Roles Bit(Role role) { return static_cast<Roles>(1U << static_cast<uns
 constexpr Roles kHospital = Bit(Role::kHospital);
 constexpr Roles kAdmin = Bit(Role::kAdmin);
 constexpr Roles kObserver = Bit(Role::kObserver);
-constexpr Roles kMembers = kHospital | kAdmin | kObserver;
+constexpr Roles kInference = Bit(Role::kInference);
+constexpr Roles kMembers = kHospital | kAdmin | kObserver | kInference;
 constexpr Roles kNoCertificate = 1U << kRoles;
 
 struct Row {
@@ -31,15 +32,22 @@ constexpr Row kTable[] = {
     {"AdminService/CancelRun", kAdmin},
     {"AdminService/PauseRun", kAdmin},
     {"AdminService/ResumeRun", kAdmin},
+    {"AdminService/ReleaseModel", kAdmin},
+    {"AdminService/WithdrawModel", kAdmin},
+    {"AdminService/ListReleases", kAdmin | kObserver},
+    {"AdminService/ReadAudit", kAdmin | kObserver},
     {"BlobService/StatUpload", kHospital | kAdmin},  // of a task of its own, or of an initial model
     {"BlobService/Upload", kHospital | kAdmin},      // likewise
-    {"BlobService/Download", kHospital | kAdmin},    // global models
+    // Global models; for inference those that are released.
+    {"BlobService/Download", kHospital | kAdmin | kInference},
     {"CoordinatorService/NextTask", kHospital},
     {"CoordinatorService/ReportTask", kHospital},  // a task of its own
     {"EnrolmentService/Join", kNoCertificate},     // with a token
     {"MembershipService/GetRevocationList", kMembers},
     {"MembershipService/Renew", kMembers},  // its own certificate
     {"ModelService/ListModels", kHospital | kAdmin | kObserver},
+    {"ModelService/GetManifest", kHospital | kAdmin | kObserver},
+    {"ModelService/GetRelease", kMembers},
 };
 
 Roles RolesOf(std::string_view rpc) {

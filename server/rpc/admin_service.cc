@@ -4,12 +4,13 @@
 
 #include "common/config/plan.h"
 #include "common/wire/convert.h"
-#include "server/rpc/answer.h"
-#include "server/rpc/caller.h"
 #include "server/rpc/coordinator_service.h"
 
 namespace consilium {
 namespace {
+
+// Of the audit trail in one answer.
+constexpr std::size_t kMaxAuditBytes = 4 << 20;
 
 void FillSummary(const RunState& run, v1::RunSummary* message) {
   v1::RunPlan plan;
@@ -60,22 +61,13 @@ std::int64_t EndOfRound(const v1::GetRunResponse& run) {
 
 }  // namespace
 
-template <typename Handler>
-grpc::ServerUnaryReactor* AdminService::AnswerCaller(grpc::CallbackServerContext* context,
-                                                     std::string_view rpc, Handler&& handler) {
-  return Answer(context, [&]() -> Status {
-    CSL_ASSIGN_OR_RETURN(const Identity caller, Authorise(*context, registry_, rpc));
-    return handler(caller);
-  });
-}
-
 grpc::ServerUnaryReactor* AdminService::Invite(grpc::CallbackServerContext* context,
                                                const v1::InviteRequest* request,
                                                v1::InviteResponse* response) {
-  return AnswerCaller(context, "AdminService/Invite", [&](const Identity& admin) -> Status {
+  return gate_.Answer(context, "AdminService/Invite", [&](const Identity& admin) -> Status {
     const std::string role = request->role().empty() ? "hospital" : request->role();
     CSL_ASSIGN_OR_RETURN(const Role invited, ParseRole(role));
-    CSL_ASSIGN_OR_RETURN(const Invitation invitation, registry_.Invite(request->site(), invited));
+    CSL_ASSIGN_OR_RETURN(const Invitation invitation, registry_.Invite(request->site(), invited, admin.name));
     spdlog::info("{} invited {} '{}'", admin.name, role, request->site());
     response->set_token(invitation.token);
     response->set_ca_sha256(registry_.authority().root().Sha256());
@@ -88,7 +80,7 @@ grpc::ServerUnaryReactor* AdminService::Invite(grpc::CallbackServerContext* cont
 grpc::ServerUnaryReactor* AdminService::ListSites(grpc::CallbackServerContext* context,
                                                   const v1::ListSitesRequest* /*request*/,
                                                   v1::ListSitesResponse* response) {
-  return AnswerCaller(context, "AdminService/ListSites", [&](const Identity& /*caller*/) -> Status {
+  return gate_.Answer(context, "AdminService/ListSites", [&](const Identity& /*caller*/) -> Status {
     CSL_ASSIGN_OR_RETURN(const auto members, registry_.ListMembers());
     for (const MemberRecord& member : members) {
       v1::Site& message = *response->add_sites();
@@ -106,8 +98,8 @@ grpc::ServerUnaryReactor* AdminService::ListSites(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* AdminService::RevokeSite(grpc::CallbackServerContext* context,
                                                    const v1::RevokeSiteRequest* request,
                                                    v1::RevokeSiteResponse* /*response*/) {
-  return AnswerCaller(context, "AdminService/RevokeSite", [&](const Identity& admin) -> Status {
-    CSL_RETURN_IF_ERROR(registry_.Revoke(request->site()));
+  return gate_.Answer(context, "AdminService/RevokeSite", [&](const Identity& admin) -> Status {
+    CSL_RETURN_IF_ERROR(registry_.Revoke(request->site(), admin.name));
     open_calls_.Cut(request->site());
     CSL_RETURN_IF_ERROR(coordinator_.EndTasksOf(request->site()));
     spdlog::info("{} revoked site '{}'", admin.name, request->site());
@@ -118,12 +110,12 @@ grpc::ServerUnaryReactor* AdminService::RevokeSite(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* AdminService::SubmitRun(grpc::CallbackServerContext* context,
                                                   const v1::SubmitRunRequest* request,
                                                   v1::SubmitRunResponse* response) {
-  return AnswerCaller(context, "AdminService/SubmitRun", [&](const Identity& admin) -> Status {
+  return gate_.Answer(context, "AdminService/SubmitRun", [&](const Identity& admin) -> Status {
     CSL_RETURN_IF_ERROR(CheckPlan(request->plan()));
     CSL_ASSIGN_OR_RETURN(
         *response->mutable_run_id(),
         coordinator_.Submit(request->plan().SerializeAsString(), request->initial_model_digest(),
-                            UploaderOf(admin.name)));
+                            admin.name));
     spdlog::info("{} submitted '{}' as {}", admin.name, request->plan().name(), response->run_id());
     return OkStatus();
   });
@@ -132,7 +124,7 @@ grpc::ServerUnaryReactor* AdminService::SubmitRun(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* AdminService::ListRuns(grpc::CallbackServerContext* context,
                                                  const v1::ListRunsRequest* /*request*/,
                                                  v1::ListRunsResponse* response) {
-  return AnswerCaller(context, "AdminService/ListRuns", [&](const Identity& /*caller*/) -> Status {
+  return gate_.Answer(context, "AdminService/ListRuns", [&](const Identity& /*caller*/) -> Status {
     for (const RunState& run : coordinator_.Runs()) FillSummary(run, response->add_runs());
     return OkStatus();
   });
@@ -141,7 +133,7 @@ grpc::ServerUnaryReactor* AdminService::ListRuns(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* AdminService::GetRun(grpc::CallbackServerContext* context,
                                                const v1::GetRunRequest* request,
                                                v1::GetRunResponse* response) {
-  return AnswerCaller(context, "AdminService/GetRun", [&](const Identity& /*caller*/) -> Status {
+  return gate_.Answer(context, "AdminService/GetRun", [&](const Identity& /*caller*/) -> Status {
     CSL_ASSIGN_OR_RETURN(const RunState run, coordinator_.FindRun(request->run_id()));
     CSL_ASSIGN_OR_RETURN(const auto tasks,
                          store_.LoadTasks(run.id, static_cast<int>(request->from_round())));
@@ -172,7 +164,8 @@ grpc::ServerUnaryReactor* AdminService::GetRun(grpc::CallbackServerContext* cont
 grpc::ServerUnaryReactor* AdminService::CancelRun(grpc::CallbackServerContext* context,
                                                   const v1::CancelRunRequest* request,
                                                   v1::CancelRunResponse* /*response*/) {
-  return AnswerCaller(context, "AdminService/CancelRun", [&](const Identity& admin) -> Status {
+  return gate_.Answer(context, "AdminService/CancelRun", [&](const Identity& admin) -> Status {
+    CSL_RETURN_IF_ERROR(NoteRequest("cancel_requested", request->run_id(), admin));
     CSL_RETURN_IF_ERROR(coordinator_.Cancel(request->run_id()));
     spdlog::info("{} cancelled {}", admin.name, request->run_id());
     return OkStatus();
@@ -182,7 +175,8 @@ grpc::ServerUnaryReactor* AdminService::CancelRun(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* AdminService::PauseRun(grpc::CallbackServerContext* context,
                                                  const v1::PauseRunRequest* request,
                                                  v1::PauseRunResponse* /*response*/) {
-  return AnswerCaller(context, "AdminService/PauseRun", [&](const Identity& admin) -> Status {
+  return gate_.Answer(context, "AdminService/PauseRun", [&](const Identity& admin) -> Status {
+    CSL_RETURN_IF_ERROR(NoteRequest("pause_requested", request->run_id(), admin));
     CSL_RETURN_IF_ERROR(coordinator_.Pause(request->run_id()));
     spdlog::info("{} asked {} to pause", admin.name, request->run_id());
     return OkStatus();
@@ -192,9 +186,93 @@ grpc::ServerUnaryReactor* AdminService::PauseRun(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* AdminService::ResumeRun(grpc::CallbackServerContext* context,
                                                   const v1::ResumeRunRequest* request,
                                                   v1::ResumeRunResponse* /*response*/) {
-  return AnswerCaller(context, "AdminService/ResumeRun", [&](const Identity& admin) -> Status {
+  return gate_.Answer(context, "AdminService/ResumeRun", [&](const Identity& admin) -> Status {
+    CSL_RETURN_IF_ERROR(NoteRequest("resume_requested", request->run_id(), admin));
     CSL_RETURN_IF_ERROR(coordinator_.Resume(request->run_id()));
     spdlog::info("{} resumed {}", admin.name, request->run_id());
+    return OkStatus();
+  });
+}
+
+Status AdminService::NoteRequest(std::string_view event, const std::string& run_id,
+                                 const Identity& admin) {
+  CSL_RETURN_IF_ERROR(coordinator_.FindRun(run_id));
+  return trail_.Append(event, {{"run", run_id}, {"by", admin.name}});
+}
+
+grpc::ServerUnaryReactor* AdminService::ReleaseModel(grpc::CallbackServerContext* context,
+                                                     const v1::ReleaseModelRequest* request,
+                                                     v1::ReleaseModelResponse* /*response*/) {
+  return gate_.Answer(context, "AdminService/ReleaseModel", [&](const Identity& admin) -> Status {
+    CSL_RETURN_IF_ERROR(CheckName("channel", request->channel()));
+    const auto round = static_cast<int>(request->round());
+    CSL_ASSIGN_OR_RETURN(const ModelRecord model, coordinator_.FindModel(request->run_id(), round));
+    CSL_RETURN_IF_ERROR(trail_.Append("released", {{"channel", request->channel()},
+                                                   {"run", request->run_id()},
+                                                   {"round", round},
+                                                   {"digest", model.version.digest},
+                                                   {"by", admin.name}}));
+    spdlog::info("{} released {}@{} on '{}'", admin.name, request->run_id(), round,
+                 request->channel());
+    return store_.AddRelease({.channel = request->channel(),
+                              .run_id = request->run_id(),
+                              .round = round,
+                              .digest = model.version.digest,
+                              .released_by = admin.name,
+                              .released = SystemClock().Now(),
+                              .withdrawn_by = {}});
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::WithdrawModel(grpc::CallbackServerContext* context,
+                                                      const v1::WithdrawModelRequest* request,
+                                                      v1::WithdrawModelResponse* /*response*/) {
+  return gate_.Answer(context, "AdminService/WithdrawModel", [&](const Identity& admin) -> Status {
+    const auto round = static_cast<int>(request->round());
+    CSL_RETURN_IF_ERROR(trail_.Append("withdrawn", {{"channel", request->channel()},
+                                                    {"run", request->run_id()},
+                                                    {"round", round},
+                                                    {"by", admin.name}}));
+    CSL_RETURN_IF_ERROR(store_.WithdrawRelease({.channel = request->channel(),
+                                                .run_id = request->run_id(),
+                                                .round = round,
+                                                .digest = {},
+                                                .released_by = {},
+                                                .withdrawn_by = admin.name,
+                                                .withdrawn = SystemClock().Now()}));
+    spdlog::info("{} withdrew {}@{} from '{}'", admin.name, request->run_id(), round,
+                 request->channel());
+    return OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::ListReleases(grpc::CallbackServerContext* context,
+                                                     const v1::ListReleasesRequest* /*request*/,
+                                                     v1::ListReleasesResponse* response) {
+  return gate_.Answer(context, "AdminService/ListReleases", [&](const Identity&) -> Status {
+    CSL_ASSIGN_OR_RETURN(const auto releases, store_.ListReleases());
+    for (const ReleaseRecord& release : releases) {
+      v1::Release& message = *response->add_releases();
+      message.set_channel(release.channel);
+      message.mutable_model()->set_run_id(release.run_id);
+      message.mutable_model()->set_round(static_cast<std::uint32_t>(release.round));
+      message.mutable_model()->set_digest(release.digest);
+      message.set_released_by(release.released_by);
+      message.set_released_unix_ms(ToUnixMillis(release.released));
+      message.set_withdrawn_by(release.withdrawn_by);
+      message.set_withdrawn_unix_ms(ToUnixMillis(release.withdrawn));
+    }
+    return OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::ReadAudit(grpc::CallbackServerContext* context,
+                                                  const v1::ReadAuditRequest* request,
+                                                  v1::ReadAuditResponse* response) {
+  return gate_.Answer(context, "AdminService/ReadAudit", [&](const Identity&) -> Status {
+    CSL_ASSIGN_OR_RETURN(const auto lines, ReadTrailLines(trail_file_, request->after_entry(),
+                                                          kMaxAuditBytes));
+    response->mutable_lines()->Add(lines.begin(), lines.end());
     return OkStatus();
   });
 }

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 
 #include "consilium/v1/admin.grpc.pb.h"
 #include "server/round/coordinator.h"
+#include "server/rpc/gate.h"
 #include "server/rpc/open_calls.h"
 
 namespace consilium {
@@ -12,12 +14,16 @@ namespace consilium {
 class AdminService final : public v1::AdminService::CallbackService {
  public:
   // enrol_endpoint: where an invited hospital joins, HOST:PORT.
-  AdminService(Coordinator& coordinator, Registry& registry, OpenCalls& open_calls, Store& store,
+  AdminService(Gate& gate, Coordinator& coordinator, Registry& registry, OpenCalls& open_calls,
+               Store& store, std::filesystem::path trail_file, AuditTrail& trail,
                std::string enrol_endpoint)
-      : coordinator_(coordinator),
+      : gate_(gate),
+        coordinator_(coordinator),
         registry_(registry),
         open_calls_(open_calls),
         store_(store),
+        trail_file_(std::move(trail_file)),
+        trail_(trail),
         enrol_endpoint_(std::move(enrol_endpoint)) {}
 
   grpc::ServerUnaryReactor* Invite(grpc::CallbackServerContext* context,
@@ -47,17 +53,30 @@ class AdminService final : public v1::AdminService::CallbackService {
   grpc::ServerUnaryReactor* CancelRun(grpc::CallbackServerContext* context,
                                       const v1::CancelRunRequest* request,
                                       v1::CancelRunResponse* response) override;
+  grpc::ServerUnaryReactor* ReleaseModel(grpc::CallbackServerContext* context,
+                                         const v1::ReleaseModelRequest* request,
+                                         v1::ReleaseModelResponse* response) override;
+  grpc::ServerUnaryReactor* WithdrawModel(grpc::CallbackServerContext* context,
+                                          const v1::WithdrawModelRequest* request,
+                                          v1::WithdrawModelResponse* response) override;
+  grpc::ServerUnaryReactor* ListReleases(grpc::CallbackServerContext* context,
+                                         const v1::ListReleasesRequest* request,
+                                         v1::ListReleasesResponse* response) override;
+  grpc::ServerUnaryReactor* ReadAudit(grpc::CallbackServerContext* context,
+                                      const v1::ReadAuditRequest* request,
+                                      v1::ReadAuditResponse* response) override;
 
  private:
-  // Answers a call with what the handler, which gets the caller's identity, says.
-  template <typename Handler>
-  grpc::ServerUnaryReactor* AnswerCaller(grpc::CallbackServerContext* context, std::string_view rpc,
-                                         Handler&& handler);
+  // Writes down who asked for a change of a run.
+  Status NoteRequest(std::string_view event, const std::string& run_id, const Identity& admin);
 
+  Gate& gate_;
   Coordinator& coordinator_;
   Registry& registry_;
   OpenCalls& open_calls_;
   Store& store_;
+  const std::filesystem::path trail_file_;
+  AuditTrail& trail_;
   const std::string enrol_endpoint_;
 };
 

@@ -10,10 +10,12 @@
 #include "common/model/model_file.h"
 #include "common/rpc/blob_transfer.h"
 #include "server/rpc/answer.h"
-#include "server/rpc/caller.h"
 
 namespace consilium {
 namespace {
+
+constexpr char kUpload[] = "BlobService/Upload";
+constexpr char kDownload[] = "BlobService/Download";
 
 // Who an upload belongs to, as a part of a file's name: a hospital's to its task, which
 // CheckUpload has found.
@@ -24,8 +26,12 @@ std::string OwnerOf(const Identity& caller, const std::string& task_id) {
 // Writes what a caller sends into the store. Finishes once the sender is done or anything is wrong.
 class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
  public:
-  UploadReactor(BlobService& service, OpenCaller caller, v1::UploadResponse* response)
-      : service_(service), caller_(std::move(caller)), response_(response) {
+  UploadReactor(BlobService& service, OpenCaller caller, std::string peer,
+                v1::UploadResponse* response)
+      : service_(service),
+        caller_(std::move(caller)),
+        peer_(std::move(peer)),
+        response_(response) {
     StartRead(&request_);
   }
 
@@ -44,6 +50,7 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
 
  private:
   Status Take() {
+    caller_.open.Moved(request_.data().size());
     if (!upload_) return Begin();
     const std::string& data = request_.data();
     if (!request_.has_data() || data.empty()) return InvalidArgument("want a chunk of data");
@@ -56,7 +63,10 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
   Status Begin() {
     if (!request_.has_header()) return InvalidArgument("an upload begins with its header");
     blob_ = request_.header().blob();
-    CSL_RETURN_IF_ERROR(service_.CheckUpload(caller_.identity, blob_, request_.header().task_id()));
+    const Status allowed =
+        service_.CheckUpload(caller_.identity, blob_, request_.header().task_id());
+    service_.gate().NoteIfRefused(allowed, peer_, caller_.identity.name, kUpload);
+    CSL_RETURN_IF_ERROR(allowed);
     owner_ = OwnerOf(caller_.identity, request_.header().task_id());
     claimed_ = service_.Claim(blob_.digest(), owner_);
     if (!claimed_) return absl::AbortedError("this blob is being uploaded on another connection");
@@ -86,7 +96,8 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
   }
 
   BlobService& service_;
-  const OpenCaller caller_;
+  OpenCaller caller_;
+  const std::string peer_;
   v1::UploadResponse* const response_;
   v1::UploadRequest request_;
   v1::BlobRef blob_;
@@ -140,6 +151,7 @@ class DownloadReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer> 
       Finish(grpc::Status::OK);
       return;
     }
+    caller_->open.Moved(size);
     chunk_ = EncodeChunk(file_, offset_, size);
     offset_ += size;
     StartWrite(&chunk_);
@@ -171,9 +183,7 @@ StatusOr<v1::DownloadRequest> ParseDownload(const grpc::ByteBuffer& bytes) {
 grpc::ServerUnaryReactor* BlobService::StatUpload(grpc::CallbackServerContext* context,
                                                   const v1::StatUploadRequest* request,
                                                   v1::StatUploadResponse* response) {
-  return Answer(context, [&]() -> Status {
-    CSL_ASSIGN_OR_RETURN(const Identity caller,
-                         Authorise(*context, registry_, "BlobService/StatUpload"));
+  return gate_.Answer(context, "BlobService/StatUpload", [&](const Identity& caller) -> Status {
     CSL_RETURN_IF_ERROR(CheckUpload(caller, request->blob(), request->task_id()));
     const BlobStore::Held held =
         blobs().HeldOf(request->blob().digest(), OwnerOf(caller, request->task_id()));
@@ -185,20 +195,19 @@ grpc::ServerUnaryReactor* BlobService::StatUpload(grpc::CallbackServerContext* c
 
 grpc::ServerReadReactor<v1::UploadRequest>* BlobService::Upload(
     grpc::CallbackServerContext* context, v1::UploadResponse* response) {
-  auto caller = AuthoriseOpen(*context, registry_, open_calls_, "BlobService/Upload");
+  auto caller = gate_.AdmitOpen(*context, kUpload);
   if (!caller.ok()) return new RefusedUpload(caller.status());
-  return new UploadReactor(*this, *std::move(caller), response);
+  return new UploadReactor(*this, *std::move(caller), context->peer(), response);
 }
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* BlobService::Download(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
   const auto open = [&]() -> StatusOr<grpc::ServerWriteReactor<grpc::ByteBuffer>*> {
-    CSL_ASSIGN_OR_RETURN(OpenCaller caller,
-                         AuthoriseOpen(*context, registry_, open_calls_, "BlobService/Download"));
+    CSL_ASSIGN_OR_RETURN(OpenCaller caller, gate_.AdmitOpen(*context, kDownload));
     CSL_ASSIGN_OR_RETURN(const v1::DownloadRequest download, ParseDownload(*request));
-    if (!coordinator_.IsGlobalModel(download.digest())) {
-      return NotFound("no model has the digest '{}'", download.digest());
-    }
+    const Status allowed = CheckDownload(caller.identity, download.digest());
+    gate_.NoteIfRefused(allowed, context->peer(), caller.identity.name, kDownload);
+    CSL_RETURN_IF_ERROR(allowed);
     CSL_ASSIGN_OR_RETURN(auto file, blobs().Map(download.digest()));
     if (download.offset() > file->bytes().size()) {
       return InvalidArgument("offset {} is past the blob's {} bytes", download.offset(),
@@ -220,6 +229,17 @@ Status BlobService::CheckUpload(const Identity& caller, const v1::BlobRef& blob,
     return InvalidArgument("a blob of {} bytes, want 1 to {}", blob.size_bytes(), kMaxModelBytes);
   }
   return OkStatus();
+}
+
+Status BlobService::CheckDownload(const Identity& caller, const std::string& digest) const {
+  if (!coordinator_.IsGlobalModel(digest)) return NotFound("no model has the digest '{}'", digest);
+  if (caller.role != Role::kInference) return OkStatus();
+  CSL_ASSIGN_OR_RETURN(const auto releases, store_.ListReleases());
+  const bool is_released = std::ranges::any_of(releases, [&](const ReleaseRecord& release) {
+    return release.digest == digest && !IsWithdrawn(release);
+  });
+  if (is_released) return OkStatus();
+  return PermissionDenied("'{}' may have released models only", caller.name);
 }
 
 bool BlobService::Claim(const std::string& digest, const std::string& owner) {

@@ -11,7 +11,7 @@
 
 #include "consilium/v1/blob.grpc.pb.h"
 #include "server/round/coordinator.h"
-#include "server/rpc/open_calls.h"
+#include "server/rpc/gate.h"
 
 namespace consilium {
 
@@ -19,8 +19,8 @@ namespace consilium {
 class BlobService final
     : public v1::BlobService::WithRawCallbackMethod_Download<v1::BlobService::CallbackService> {
  public:
-  BlobService(Coordinator& coordinator, Registry& registry, OpenCalls& open_calls)
-      : coordinator_(coordinator), registry_(registry), open_calls_(open_calls) {}
+  BlobService(Gate& gate, Coordinator& coordinator, Store& store)
+      : gate_(gate), coordinator_(coordinator), store_(store) {}
 
   grpc::ServerUnaryReactor* StatUpload(grpc::CallbackServerContext* context,
                                        const v1::StatUploadRequest* request,
@@ -38,11 +38,15 @@ class BlobService final
   void Release(const std::string& digest, const std::string& owner);
 
   const BlobStore& blobs() const { return coordinator_.blobs(); }
+  Gate& gate() { return gate_; }
 
  private:
+  // Whether the caller may have it: a global model; for the role inference one that is released.
+  Status CheckDownload(const Identity& caller, const std::string& digest) const;
+
+  Gate& gate_;
   Coordinator& coordinator_;
-  Registry& registry_;
-  OpenCalls& open_calls_;
+  Store& store_;
   Mutex mu_;
   std::set<std::pair<std::string, std::string>> uploads_ ABSL_GUARDED_BY(mu_);
 };

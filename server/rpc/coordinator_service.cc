@@ -3,16 +3,16 @@
 #include <algorithm>
 #include <cmath>
 
+#include "certs/trail_head.h"
 #include "common/crypto/digest.h"
 #include "common/rpc/protocol.h"
 #include "common/wire/convert.h"
-#include "server/rpc/answer.h"
-#include "server/rpc/caller.h"
 
 namespace consilium {
 namespace {
 
 constexpr std::uint32_t kMaxWaitSeconds = 60;
+constexpr char kReportTask[] = "CoordinatorService/ReportTask";
 
 v1::TaskKind ToProto(TaskKind kind) {
   switch (kind) {
@@ -26,7 +26,7 @@ v1::TaskKind ToProto(TaskKind kind) {
   return v1::TASK_KIND_UNSPECIFIED;
 }
 
-Status FillTask(const Assignment& assignment, v1::Task* message) {
+Status FillTask(const Assignment& assignment, const ModelSigner& signer, v1::Task* message) {
   message->set_task_id(assignment.task.id);
   message->set_run_id(assignment.run_id);
   message->set_round(static_cast<std::uint32_t>(assignment.task.round));
@@ -34,7 +34,12 @@ Status FillTask(const Assignment& assignment, v1::Task* message) {
   message->set_deadline_unix_ms(ToUnixMillis(assignment.deadline));
   message->set_progress_interval_ms(
       static_cast<std::uint32_t>(ProgressInterval(assignment.round_deadline).count()));
-  if (assignment.model) *message->mutable_model() = ToProto(assignment.run_id, *assignment.model);
+  message->set_cohort_sites(static_cast<std::uint32_t>(assignment.cohort_sites));
+  if (assignment.model) {
+    *message->mutable_model() = ToProto(assignment.run_id, *assignment.model);
+    CSL_ASSIGN_OR_RETURN(*message->mutable_manifest(),
+                         signer.ManifestOf(assignment.run_id, assignment.model->round));
+  }
   if (!message->mutable_plan()->ParseFromString(assignment.plan)) {
     return Internal("the plan of {} is damaged", assignment.run_id);
   }
@@ -44,14 +49,17 @@ Status FillTask(const Assignment& assignment, v1::Task* message) {
 // A long poll: lives until the coordinator has a task, the wait is over, or the caller is gone.
 class NextTaskReactor final : public grpc::ServerUnaryReactor {
  public:
-  NextTaskReactor(Coordinator& coordinator, OpenCaller caller, TimePoint until,
-                  v1::NextTaskResponse* response)
+  NextTaskReactor(Coordinator& coordinator, const ModelSigner& signer, OpenCaller caller,
+                  TimePoint until, v1::NextTaskResponse* response)
       : coordinator_(coordinator), caller_(std::move(caller)) {
-    wait_ = coordinator_.WaitForTask(caller_.identity.name, until, [this, response](auto found) {
-      Status status = found.status();
-      if (found.ok() && found->has_value()) status = FillTask(**found, response->mutable_task());
-      Finish(ToCaller(status));
-    });
+    wait_ = coordinator_.WaitForTask(
+        caller_.identity.name, until, [this, &signer, response](auto found) {
+          Status status = found.status();
+          if (found.ok() && found->has_value()) {
+            status = FillTask(**found, signer, response->mutable_task());
+          }
+          Finish(ToCaller(status));
+        });
   }
 
   void OnCancel() override {
@@ -102,7 +110,7 @@ TaskProgress FromProto(const v1::TaskProgress& message) {
 grpc::ServerUnaryReactor* CoordinatorService::NextTask(grpc::CallbackServerContext* context,
                                                        const v1::NextTaskRequest* request,
                                                        v1::NextTaskResponse* response) {
-  auto caller = AuthoriseOpen(*context, registry_, open_calls_, "CoordinatorService/NextTask");
+  auto caller = gate_.AdmitOpen(*context, "CoordinatorService/NextTask");
   if (!caller.ok()) return Answer(context, [&] { return caller.status(); });
   if (request->protocol() != kProtocolMajor) {  // how version 1.0 says it
     return Answer(context, [&] {
@@ -119,26 +127,46 @@ grpc::ServerUnaryReactor* CoordinatorService::NextTask(grpc::CallbackServerConte
     }
   }
   const std::chrono::seconds wait(std::min(request->wait_seconds(), kMaxWaitSeconds));
-  return new NextTaskReactor(coordinator_, *std::move(caller), clock_.Now() + wait, response);
+  return new NextTaskReactor(coordinator_, signer_, *std::move(caller), clock_.Now() + wait,
+                             response);
 }
 
 grpc::ServerUnaryReactor* CoordinatorService::ReportTask(grpc::CallbackServerContext* context,
                                                          const v1::ReportTaskRequest* request,
                                                          v1::ReportTaskResponse* response) {
-  return Answer(context, [&]() -> Status {
-    CSL_ASSIGN_OR_RETURN(const Identity caller,
-                         Authorise(*context, registry_, "CoordinatorService/ReportTask"));
-    CSL_ASSIGN_OR_RETURN(const TaskReport report, ReadReport(*request));
-    CSL_ASSIGN_OR_RETURN(*response->mutable_note(), coordinator_.Report(caller.name, report));
-    return OkStatus();
-  });
+  return gate_.Answer(
+      context, kReportTask, [&](const Identity& caller) -> Status {
+        CSL_ASSIGN_OR_RETURN(const TaskReport report, ReadReport(*request));
+        if (request->has_head()) {
+          // A head that is wrong is noted, and the work that was reported counts all the same.
+          const Status kept = KeepHead(caller, PeerCertificate(*context), *request);
+          gate_.NoteIfRefused(kept, context->peer(), caller.name, kReportTask);
+          if (absl::IsResourceExhausted(kept)) return kept;
+        }
+        CSL_ASSIGN_OR_RETURN(*response->mutable_note(), coordinator_.Report(caller.name, report));
+        CSL_ASSIGN_OR_RETURN(*response->mutable_head(),
+                             SignHead(trail_.head(), signer_.signer()));
+        return OkStatus();
+      });
+}
+
+// How far a hospital's trail had come: should it be written anew later, it no longer fits this.
+Status CoordinatorService::KeepHead(const Identity& caller, const std::string& certificate_pem,
+                                    const v1::ReportTaskRequest& request) {
+  CSL_ASSIGN_OR_RETURN(const Certificate certificate, Certificate::FromPem(certificate_pem));
+  CSL_ASSIGN_OR_RETURN(const TrailHead head, CheckHead(request.head(), certificate));
+  return trail_.Append("site_head", {{"site", caller.name},
+                                     {"task", request.task_id()},
+                                     {"entries", head.entries},
+                                     {"head", head.hash},
+                                     {"serial", certificate.Serial()},
+                                     {"signature", request.head().signature()}});
 }
 
 grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* context,
                                                    const v1::ListModelsRequest* request,
                                                    v1::ListModelsResponse* response) {
-  return Answer(context, [&]() -> Status {
-    CSL_RETURN_IF_ERROR(Authorise(*context, registry_, "ModelService/ListModels"));
+  return gate_.Answer(context, "ModelService/ListModels", [&](const Identity&) -> Status {
     if (!request->run_id().empty()) {
       CSL_RETURN_IF_ERROR(coordinator_.FindRun(request->run_id()));
     }
@@ -151,6 +179,36 @@ grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* 
         *response->add_models() = ToProto(run.id, model);
       }
     }
+    return OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* ModelService::GetManifest(grpc::CallbackServerContext* context,
+                                                    const v1::GetManifestRequest* request,
+                                                    v1::GetManifestResponse* response) {
+  return gate_.Answer(context, "ModelService/GetManifest", [&](const Identity&) -> Status {
+    CSL_ASSIGN_OR_RETURN(
+        *response->mutable_manifest(),
+        signer_.ManifestOf(request->run_id(), static_cast<int>(request->round())));
+    return OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* ModelService::GetRelease(grpc::CallbackServerContext* context,
+                                                   const v1::GetReleaseRequest* request,
+                                                   v1::GetReleaseResponse* response) {
+  return gate_.Answer(context, "ModelService/GetRelease", [&](const Identity&) -> Status {
+    CSL_ASSIGN_OR_RETURN(const auto releases, store_.ListReleases());
+    const ReleaseRecord* release = CurrentRelease(releases, request->channel());
+    if (release == nullptr) {
+      return NotFound("no model is released on the channel '{}'", request->channel());
+    }
+    CSL_ASSIGN_OR_RETURN(const ModelRecord model,
+                         coordinator_.FindModel(release->run_id, release->round));
+    *response->mutable_model() = ToProto(release->run_id, model.version);
+    CSL_ASSIGN_OR_RETURN(
+        *response->mutable_manifest(),
+        signer_.ManifestOf(release->run_id, release->round, release->channel));
     return OkStatus();
   });
 }

@@ -2,18 +2,21 @@
 
 #include <spdlog/spdlog.h>
 
-#include "server/rpc/answer.h"
-#include "server/rpc/caller.h"
-
 namespace consilium {
+namespace {
+
+constexpr char kRpc[] = "EnrolmentService/Join";
+
+}  // namespace
 
 grpc::ServerUnaryReactor* EnrolmentService::Join(grpc::CallbackServerContext* context,
                                                  const v1::JoinRequest* request,
                                                  v1::JoinResponse* response) {
   return Answer(context, [&]() -> Status {
-    CSL_RETURN_IF_ERROR(AuthoriseNewcomer(*context, "EnrolmentService/Join"));
-    const auto enrolment = registry_.Join(request->token(), request->request_pem());
+    CSL_RETURN_IF_ERROR(gate_.AdmitNewcomer(*context, kRpc));
+    const auto enrolment = registry_.Join(request->token(), request->request_pem(), context->peer());
     if (!enrolment.ok()) {
+      gate_.NoteIfRefused(enrolment.status(), context->peer(), "", kRpc);
       spdlog::warn("join from {} refused: {}", context->peer(),
                    std::string(enrolment.status().message()));
       return enrolment.status();

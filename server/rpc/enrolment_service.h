@@ -4,6 +4,7 @@
 
 #include "consilium/v1/enrolment.grpc.pb.h"
 #include "server/registry/registry.h"
+#include "server/rpc/gate.h"
 
 namespace consilium {
 
@@ -11,14 +12,15 @@ namespace consilium {
 class EnrolmentService final : public v1::EnrolmentService::CallbackService {
  public:
   // endpoint: where the hospital calls from then on, HOST:PORT.
-  EnrolmentService(Registry& registry, std::string endpoint)
-      : registry_(registry), endpoint_(std::move(endpoint)) {}
+  EnrolmentService(Gate& gate, Registry& registry, std::string endpoint)
+      : gate_(gate), registry_(registry), endpoint_(std::move(endpoint)) {}
 
   grpc::ServerUnaryReactor* Join(grpc::CallbackServerContext* context,
                                  const v1::JoinRequest* request,
                                  v1::JoinResponse* response) override;
 
  private:
+  Gate& gate_;
   Registry& registry_;
   const std::string endpoint_;
 };

@@ -15,6 +15,7 @@ constexpr std::chrono::hours kWarnInterval{1};
 
 void Housekeeping::Work(TimePoint now) {
   Report("renewal", identity_.Refresh(now));
+  Report("the key that signs models", signer_.Refresh(now));
   if (now - looked_ >= kLookInterval) {
     looked_ = now;
     Report("the revocation list", PublishRevocationList(now));

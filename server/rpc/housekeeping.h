@@ -11,18 +11,21 @@
 #include "certs/expiry.h"
 #include "common/base/clock.h"
 #include "server/registry/registry.h"
+#include "server/rpc/model_signer.h"
 #include "server/rpc/server_identity.h"
 
 namespace consilium {
 
-// Not thread-safe. Outlived by its registry and identity.
+// Not thread-safe. Outlived by what it is given.
 class Housekeeping {
  public:
   // The list is FOLDER/ca/crl.pem.
-  Housekeeping(const std::filesystem::path& folder, Registry& registry, ServerIdentity& identity)
+  Housekeeping(const std::filesystem::path& folder, Registry& registry, ServerIdentity& identity,
+               ModelSigner& signer)
       : list_file_(folder / kAuthorityFolder / "crl.pem"),
         registry_(registry),
-        identity_(identity) {}
+        identity_(identity),
+        signer_(signer) {}
 
   // Does what is due; called about once a second. What fails is logged, and tried again.
   void Work(TimePoint now);
@@ -35,6 +38,7 @@ class Housekeeping {
   const std::filesystem::path list_file_;
   Registry& registry_;
   ServerIdentity& identity_;
+  ModelSigner& signer_;
   std::vector<Revocation> listed_;  // what the published list holds
   ExpiryWarnings warnings_;
   TimePoint published_;

@@ -2,17 +2,12 @@
 
 #include <spdlog/spdlog.h>
 
-#include "server/rpc/answer.h"
-#include "server/rpc/caller.h"
-
 namespace consilium {
 
 grpc::ServerUnaryReactor* MembershipService::Renew(grpc::CallbackServerContext* context,
                                                    const v1::RenewRequest* request,
                                                    v1::RenewResponse* response) {
-  return Answer(context, [&]() -> Status {
-    CSL_ASSIGN_OR_RETURN(const Identity caller,
-                         Authorise(*context, registry_, "MembershipService/Renew"));
+  return gate_.Answer(context, "MembershipService/Renew", [&](const Identity& caller) -> Status {
     CSL_ASSIGN_OR_RETURN(*response->mutable_certificate_pem(),
                          registry_.Renew(PeerCertificate(*context), request->request_pem()));
     spdlog::info("{} '{}' renewed its certificate", RoleName(caller.role), caller.name);
@@ -23,8 +18,7 @@ grpc::ServerUnaryReactor* MembershipService::Renew(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* MembershipService::GetRevocationList(
     grpc::CallbackServerContext* context, const v1::GetRevocationListRequest* /*request*/,
     v1::GetRevocationListResponse* response) {
-  return Answer(context, [&]() -> Status {
-    CSL_RETURN_IF_ERROR(Authorise(*context, registry_, "MembershipService/GetRevocationList"));
+  return gate_.Answer(context, "MembershipService/GetRevocationList", [&](const Identity&) -> Status {
     CSL_ASSIGN_OR_RETURN(*response->mutable_list_pem(), registry_.RevocationList());
     return OkStatus();
   });

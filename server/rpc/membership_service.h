@@ -2,13 +2,14 @@
 
 #include "consilium/v1/membership.grpc.pb.h"
 #include "server/registry/registry.h"
+#include "server/rpc/gate.h"
 
 namespace consilium {
 
 // Certificates of those who have one.
 class MembershipService final : public v1::MembershipService::CallbackService {
  public:
-  explicit MembershipService(Registry& registry) : registry_(registry) {}
+  MembershipService(Gate& gate, Registry& registry) : gate_(gate), registry_(registry) {}
 
   grpc::ServerUnaryReactor* Renew(grpc::CallbackServerContext* context,
                                   const v1::RenewRequest* request,
@@ -18,6 +19,7 @@ class MembershipService final : public v1::MembershipService::CallbackService {
                                               v1::GetRevocationListResponse* response) override;
 
  private:
+  Gate& gate_;
   Registry& registry_;
 };
 

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "certs/expiry.h"
-#include "certs/passphrase.h"
+#include "certs/key_file.h"
 
 namespace consilium {
 namespace {
@@ -31,13 +31,11 @@ StatusOr<FileDescriptor> MemoryFile() {
 Status RenewServerIdentity(const fs::path& folder, const ServerOptions& options,
                            const Authority& authority, TimePoint now) {
   CSL_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::Generate());
-  CSL_ASSIGN_OR_RETURN(const std::string key_pem, EncodeKey(key));
   CSL_ASSIGN_OR_RETURN(
       const std::string chain_pem,
       authority.IssueServer(key, {options.federation, Role::kCoordinator, "coordinator"},
                             options.host, now));
-  return WriteFileAtomically(folder / kIdentityFile, key_pem + chain_pem + authority.root_pem(),
-                             kPrivateMode);
+  return WriteKeyFile(folder / kIdentityFile, key, chain_pem + authority.root_pem());
 }
 
 StatusOr<std::unique_ptr<ServerIdentity>> ServerIdentity::Open(const fs::path& folder,
@@ -80,17 +78,9 @@ std::string ServerIdentity::identity_file() const {
 Status ServerIdentity::Load() {
   const fs::path file = folder_ / kIdentityFile;
   const auto time = TimeOf(file);
-  CSL_ASSIGN_OR_RETURN(const std::string pem, ReadFile(file));
-  CSL_ASSIGN_OR_RETURN(const PrivateKey key, DecodeKey(pem, file));
-  CSL_ASSIGN_OR_RETURN(const auto chain, Certificate::ChainFromPem(pem));
-  if (!chain.front().Matches(key)) {
-    return FailedPrecondition(
-        "{}: the key is not the certificate's; remove the file, and another "
-        "is made",
-        file.string());
-  }
-  CSL_ASSIGN_OR_RETURN(std::string text, key.ToPem());
-  for (const Certificate& certificate : chain) {
+  CSL_ASSIGN_OR_RETURN(const KeyFile held, ReadKeyFile(file));
+  CSL_ASSIGN_OR_RETURN(std::string text, held.key.ToPem());
+  for (const Certificate& certificate : held.chain) {
     CSL_ASSIGN_OR_RETURN(const std::string certificate_pem, certificate.ToPem());
     text += certificate_pem;
   }
@@ -101,7 +91,7 @@ Status ServerIdentity::Load() {
     return ErrnoStatus(errno, "cannot replace", "the identity in memory");
   }
   loaded_ = time;
-  renew_at_ = RenewalTime(chain.front());
+  renew_at_ = RenewalTime(held.chain.front());
   return OkStatus();
 }
 

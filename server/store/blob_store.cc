@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace consilium {
@@ -12,6 +13,7 @@ namespace fs = std::filesystem;
 
 constexpr char kBlobs[] = "blobs";
 constexpr char kIncoming[] = "incoming";
+constexpr char kQuarantine[] = "quarantine";
 // DIGEST~OWNER is a whole upload, DIGEST~OWNER~part one that is not.
 constexpr char kSeparator = '~';
 constexpr std::string_view kPart = "~part";
@@ -163,6 +165,29 @@ void BlobStore::DropOthers(const std::string& digest, const std::string& owner) 
   if (!incoming.ok()) return;
   for (const Entry& entry : *incoming) {
     if (entry.owner == owner && !entry.file.starts_with(digest)) RemoveIncoming(entry.file);
+  }
+}
+
+void BlobStore::SetAside(const std::string& digest, const std::string& owner,
+                         const std::string& reason) const {
+  if (!IsDigest(digest)) return;
+  const fs::path folder = folder_ / kQuarantine;
+  std::error_code error;
+  fs::create_directories(folder, error);
+  const fs::path kept = folder / (owner + ".safetensors");
+  fs::remove(kept, error);
+  // Another name of the same file, which no one writes any more.
+  fs::create_hard_link(Has(digest) ? BlobPath(digest) : UploadPath(digest, owner), kept, error);
+  if (error) return;
+  (void)WriteFileAtomically(folder / (owner + ".reason"), reason + "\n", kPrivateMode);
+  auto entries = ListFolder(folder);
+  if (!entries.ok()) return;
+  std::erase_if(*entries, [](const Entry& entry) { return !entry.file.ends_with(".safetensors"); });
+  std::ranges::sort(*entries, {}, &Entry::age);
+  for (std::size_t i = kMaxSetAside; i < entries->size(); ++i) {
+    const fs::path old = folder / (*entries)[i].file;
+    fs::remove(old, error);
+    fs::remove(fs::path(old).replace_extension(".reason"), error);
   }
 }
 

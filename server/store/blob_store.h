@@ -83,6 +83,12 @@ class BlobStore {
   // Drops what is there of an upload.
   void Drop(const std::string& digest, const std::string& owner) const;
 
+  // Keeps a copy of an upload or blob that was refused in quarantine/OWNER.safetensors, with the
+  // reason beside it, for people to look at: the newest kMaxSetAside of them. What fails is left.
+  static constexpr std::size_t kMaxSetAside = 16;
+  void SetAside(const std::string& digest, const std::string& owner,
+                const std::string& reason) const;
+
   // A blob made here, whose digest is known at its end.
   class Writer;
   StatusOr<Writer> Create() const;

@@ -18,7 +18,10 @@ StatusOr<RunConfig> ParseRunConfig(const std::string& plan) {
                    .quorum_count = static_cast<int>(message.quorum().count()),
                    .round_deadline = std::chrono::seconds(message.round_deadline_seconds()),
                    .sites = {message.sites().begin(), message.sites().end()},
-                   .model = {}};
+                   .model = {},
+                   .max_norm = message.admission().max_norm(),
+                   .max_norm_ratio = message.admission().max_norm_ratio(),
+                   .max_train_examples = message.admission().max_train_examples()};
   CSL_ASSIGN_OR_RETURN(config.model, FromProto(message.model()));
   return config;
 }

@@ -6,7 +6,7 @@ namespace consilium {
 
 // From an empty database to today's, one step a version; how many were taken is in user_version. A
 // step that was released is never changed. Times are milliseconds since 1970. Portable SQL.
-inline constexpr std::array<const char*, 3> kSchemaSteps = {
+inline constexpr std::array<const char*, 4> kSchemaSteps = {
     R"sql(
 CREATE TABLE sites (
   name TEXT PRIMARY KEY,
@@ -87,6 +87,20 @@ INSERT INTO certificates (serial, member, issued, expires, used, ends)
          CASE WHEN revoked = 1 THEN joined ELSE 0 END FROM members;
 ALTER TABLE members DROP COLUMN certificate_serial;
 ALTER TABLE members DROP COLUMN certificate_expires;
+)sql",
+    R"sql(
+ALTER TABLE tasks ADD COLUMN update_norm REAL NOT NULL DEFAULT 0;
+CREATE TABLE releases (
+  id INTEGER PRIMARY KEY,
+  channel TEXT NOT NULL,
+  run TEXT NOT NULL REFERENCES runs(id),
+  round INTEGER NOT NULL,
+  digest TEXT NOT NULL,
+  released_by TEXT NOT NULL,
+  released INTEGER NOT NULL,
+  withdrawn_by TEXT NOT NULL,
+  withdrawn INTEGER NOT NULL
+);
 )sql"};
 
 }  // namespace consilium

@@ -13,7 +13,8 @@ constexpr char kRunColumns[] =
     "ORDER BY rowid";
 constexpr char kTaskColumns[] =
     "SELECT id, site, round, kind, status, reason, blob_digest, blob_bytes, train_examples, "
-    "train_loss, train_seconds, evaluation FROM tasks WHERE run = ? AND round >= ? ORDER BY rowid";
+    "train_loss, train_seconds, update_norm, evaluation FROM tasks WHERE run = ? AND round BETWEEN ? "
+    "AND ? ORDER BY rowid";
 
 StatusOr<RunState> ReadRunRow(const Statement& row) {
   RunState run;
@@ -45,13 +46,14 @@ StatusOr<TaskState> ReadTaskRow(const Statement& row) {
                             .train_examples = static_cast<std::uint64_t>(row.Int(8)),
                             .train_loss = row.Real(9),
                             .train_seconds = row.Real(10),
+                            .update_norm = row.Real(11),
                             .evaluation = {}}};
   CSL_ASSIGN_OR_RETURN(task.kind,
                        ToEnum(row.Int(3), TaskKind::kEvaluate, "the kind of task " + task.id));
   CSL_ASSIGN_OR_RETURN(task.status,
                        ToEnum(row.Int(4), TaskStatus::kMissed, "the status of task " + task.id));
   v1::Evaluation evaluation;
-  if (!evaluation.ParseFromString(row.Text(11))) {
+  if (!evaluation.ParseFromString(row.Text(12))) {
     return DataLoss("database: task {} has a damaged evaluation", task.id);
   }
   CSL_ASSIGN_OR_RETURN(task.result.evaluation, FromProto(evaluation));
@@ -140,12 +142,13 @@ Status Store::SaveTask(const std::string& run_id, const TaskState& task) {
   return db_
       .Prepare(
           "INSERT INTO tasks (id, run, site, round, kind, status, reason, blob_digest, "
-          "blob_bytes, train_examples, train_loss, train_seconds, evaluation) "
-          "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+          "blob_bytes, train_examples, train_loss, train_seconds, update_norm, evaluation) "
+          "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
           "ON CONFLICT (id) DO UPDATE SET status = excluded.status, reason = excluded.reason, "
           "blob_digest = excluded.blob_digest, blob_bytes = excluded.blob_bytes, "
           "train_examples = excluded.train_examples, train_loss = excluded.train_loss, "
-          "train_seconds = excluded.train_seconds, evaluation = excluded.evaluation")
+          "train_seconds = excluded.train_seconds, update_norm = excluded.update_norm, "
+          "evaluation = excluded.evaluation")
       .Bind(task.id)
       .Bind(run_id)
       .Bind(task.site)
@@ -158,6 +161,7 @@ Status Store::SaveTask(const std::string& run_id, const TaskState& task) {
       .Bind(ToSigned(task.result.train_examples))
       .Bind(task.result.train_loss)
       .Bind(task.result.train_seconds)
+      .Bind(task.result.update_norm)
       .Bind(ToProto(task.result.evaluation).SerializeAsString())
       .Run();
 }
@@ -188,21 +192,23 @@ StatusOr<std::vector<RunState>> Store::LoadRuns() {
     CSL_ASSIGN_OR_RETURN(const bool more, row.Step());
     if (!more) return runs;
     CSL_ASSIGN_OR_RETURN(RunState run, ReadRunRow(row));
-    CSL_ASSIGN_OR_RETURN(run.tasks, SelectTasks(run.id, run.round - 1));
+    CSL_ASSIGN_OR_RETURN(run.tasks, SelectTasks(run.id, run.round - 1, run.round));
     CSL_ASSIGN_OR_RETURN(run.models, SelectModels(run.id));
     CSL_ASSIGN_OR_RETURN(run.misses, SelectMisses(run.id));
     runs.push_back(std::move(run));
   }
 }
 
-StatusOr<std::vector<TaskState>> Store::LoadTasks(const std::string& run_id, int from_round) {
+StatusOr<std::vector<TaskState>> Store::LoadTasks(const std::string& run_id, int first_round,
+                                                  int last_round) {
   MutexLock lock(mu_);
-  return SelectTasks(run_id, from_round);
+  return SelectTasks(run_id, first_round, last_round);
 }
 
-StatusOr<std::vector<TaskState>> Store::SelectTasks(const std::string& run_id, int first_round) {
+StatusOr<std::vector<TaskState>> Store::SelectTasks(const std::string& run_id, int first_round,
+                                                    int last_round) {
   Statement row = db_.Prepare(kTaskColumns);
-  row.Bind(run_id).Bind(std::int64_t{first_round});
+  row.Bind(run_id).Bind(std::int64_t{first_round}).Bind(std::int64_t{last_round});
   std::vector<TaskState> tasks;
   while (true) {
     CSL_ASSIGN_OR_RETURN(const bool more, row.Step());

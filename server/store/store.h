@@ -2,8 +2,9 @@
 
 // The coordinator's memory: members, invitations, runs, tasks and models in one SQLite file. Each
 // call is one transaction, durable when it returns. store_members.cc has who belongs to the
-// federation, store.cc the rest.
+// federation, store_releases.cc what is released, store.cc the rest.
 
+#include <climits>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -51,6 +52,22 @@ struct TokenRecord {
   bool used = false;
 };
 
+// A global model that hospitals are told to use.
+struct ReleaseRecord {
+  std::string channel;
+  std::string run_id;
+  int round = 0;
+  std::string digest;
+  std::string released_by;
+  TimePoint released;
+  std::string withdrawn_by;  // empty: it is not
+  TimePoint withdrawn;
+};
+bool IsWithdrawn(const ReleaseRecord& release);
+// The channel's newest that is not withdrawn; null where there is none. They come oldest first.
+const ReleaseRecord* CurrentRelease(const std::vector<ReleaseRecord>& releases,
+                                    const std::string& channel);
+
 // Thread-safe.
 class Store {
  public:
@@ -88,8 +105,14 @@ class Store {
   Status SaveRun(const RunState& run);
   // Every run, oldest first, with the tasks of its current round and the one before.
   StatusOr<std::vector<RunState>> LoadRuns();
-  // All tasks that a run has had from a round on, in the order they were opened.
-  StatusOr<std::vector<TaskState>> LoadTasks(const std::string& run_id, int from_round);
+  // All tasks that a run has had in these rounds, in the order they were opened.
+  StatusOr<std::vector<TaskState>> LoadTasks(const std::string& run_id, int first_round,
+                                             int last_round = INT_MAX);
+
+  Status AddRelease(const ReleaseRecord& release);
+  // NOT_FOUND where no such model is released on the channel, or it is withdrawn already.
+  Status WithdrawRelease(const ReleaseRecord& withdrawn);
+  StatusOr<std::vector<ReleaseRecord>> ListReleases();  // oldest first
 
  private:
   explicit Store(Database database) : db_(std::move(database)) {}
@@ -104,7 +127,8 @@ class Store {
   Status SaveModel(const std::string& run_id, const ModelVersion& model)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status SaveMiss(const std::string& run_id, const Miss& miss) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  StatusOr<std::vector<TaskState>> SelectTasks(const std::string& run_id, int first_round)
+  StatusOr<std::vector<TaskState>> SelectTasks(const std::string& run_id, int first_round,
+                                               int last_round)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   StatusOr<std::vector<ModelVersion>> SelectModels(const std::string& run_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

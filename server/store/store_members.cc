@@ -14,7 +14,7 @@ StatusOr<MemberRecord> ReadMemberRow(const Statement& row) {
                       .last_seen = FromUnixMillis(row.Int(4)),
                       .certificate_expires = FromUnixMillis(row.Int(5))};
   CSL_ASSIGN_OR_RETURN(member.role,
-                       ToEnum(row.Int(1), Role::kObserver, "the role of " + member.name));
+                       ToEnum(row.Int(1), Role::kInference, "the role of " + member.name));
   return member;
 }
 
@@ -51,7 +51,7 @@ StatusOr<std::optional<TokenRecord>> Store::FindToken(const std::string& hash) {
                     .member = row.Text(1),
                     .expires = FromUnixMillis(row.Int(3)),
                     .used = row.Int(4) != 0};
-  CSL_ASSIGN_OR_RETURN(token.role, ToEnum(row.Int(2), Role::kObserver, "the role of a token"));
+  CSL_ASSIGN_OR_RETURN(token.role, ToEnum(row.Int(2), Role::kInference, "the role of a token"));
   return token;
 }
 

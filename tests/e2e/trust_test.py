@@ -153,7 +153,7 @@ class PassphraseTest(CohortTest):
                 if file.is_file() and b"PRIVATE KEY" in file.read_bytes():
                     keys += 1
                     self.assertIn(b"BEGIN ENCRYPTED PRIVATE KEY", file.read_bytes(), file)
-            self.assertEqual(keys, 5)  # root, issuing CA, coordinator, admin, hospital
+            self.assertEqual(keys, 6)  # root, issuing CA, coordinator, its signing key, admin, hospital
             federation.stop("coordinator")
             with environment(CONSILIUM_PASSPHRASE_FILE=None):
                 done = run("consilium-server", "serve", "--dir", federation.server_dir, check=False)

@@ -131,7 +131,7 @@ def restarted(prepared, folder, way, at):
         trial.stop(SITE, signal.SIGKILL)
         proxy.cuts += 1
         trial.start(SITE)
-    return run_through(prepared, folder, disturb, rate=20e6)
+    return run_through(prepared, folder, disturb, rate=6e6)
 
 
 def other_port(prepared, folder):

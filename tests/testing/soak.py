@@ -7,6 +7,7 @@ import time
 
 from tests.testing.federation import Federation, run, wait_until, write_plan
 
+TRAIL = "audit.jsonl"
 STEADY = "site-0"  # it is never killed, so that its memory can be followed
 
 
@@ -107,14 +108,18 @@ class Soak:
         models = self._models(run_id)
         files = [p for p in self.federation.server_dir.rglob("*") if p.is_file()]
         used = sum(p.stat().st_size for p in files
-                   if p.name not in models and p.parent.name not in ("incoming", "blobs"))
+                   if p.name not in (*models, TRAIL) and p.parent.name not in ("incoming", "blobs"))
         self.samples.append({
             "round": at, "coordinator_bytes": resident(coordinator),
             "coordinator_files": open_files(coordinator), "hospital_bytes": resident(steady),
             "hospital_files": open_files(steady), "database_bytes": used,
             # Of the task in hand there is a file or two at a time, replaced with each task.
-            "hospital_disk_bytes": sum(p.stat().st_size for p in home.rglob("*")
-                                       if p.is_file() and p.parent.name != "work"),
+            "hospital_disk_bytes": sum(
+                p.stat().st_size for p in home.rglob("*")
+                if p.is_file() and p.parent.name != "work" and p.name != TRAIL),
+            # What was done is never forgotten: so much of it comes with a round.
+            "coordinator_trail_bytes": (self.federation.server_dir / TRAIL).stat().st_size,
+            "hospital_trail_bytes": (home / TRAIL).stat().st_size,
             "hospital_work_files": len(list(home.glob("work/*")))})
 
     def _look_for_orphans(self, run_id):

@@ -18,19 +18,41 @@ using testing::StatusIs;
 
 class AdmissionTest : public ::testing::Test {
  protected:
-  Status Check() {
+  StatusOr<double> Check(double max_norm = 0) {
     const std::string bytes = testing::EncodeFile(info_, state_);
-    return CheckUpdate(AsBytes(bytes), base_, {.run = "run-1", .round = 2, .base_digest = kBase});
+    const std::string base = testing::EncodeFile({testing::SmallSpec(), {}}, base_);
+    return CheckUpdate(AsBytes(bytes), AsBytes(base),
+                       {.run = "run-1", .round = 2, .base_digest = kBase}, max_norm);
   }
 
   const std::string kBase = std::string(64, 'b');
-  ModelHeader base_ = {.info = {.spec = testing::SmallSpec()}, .layout = testing::SmallLayout()};
+  ModelState base_ = testing::RandomState(testing::SmallLayout(), 9);
   ModelInfo info_ = {.spec = testing::SmallSpec(),
                      .provenance = {.run = "run-1", .round = 2, .parent_digest = kBase}};
   ModelState state_ = testing::RandomState(testing::SmallLayout(), 1);
 };
 
 TEST_F(AdmissionTest, GoodUpdateIsAdmitted) { EXPECT_THAT(Check(), IsOk()); }
+
+TEST_F(AdmissionTest, NormIsThatOfTheChangeInTheParameters) {
+  state_.values = base_.values;
+  EXPECT_EQ(*Check(), 0);
+  state_.tensor(0)[0] += 3;
+  state_.tensor(0)[7] -= 4;
+  state_.tensor(1)[0] += 1000;  // a buffer, and a counter
+  state_.tensor(2)[0] += 1000;
+  ASSERT_OK_AND_ASSIGN(const double norm, Check());
+  EXPECT_NEAR(norm, 5, 1e-5);
+}
+
+TEST_F(AdmissionTest, UpdateBeyondThePlansNormIsRefused) {
+  state_.values = base_.values;
+  state_.tensor(0)[0] += 3;
+  EXPECT_THAT(Check(3.1), IsOk());
+  EXPECT_THAT(Check(2.9), StatusIs(kInvalid, HasSubstr("its norm is 3, the plan allows 2.9")));
+  state_.tensor(0)[0] = std::numeric_limits<float>::max();
+  EXPECT_THAT(Check(1e12), StatusIs(kInvalid, HasSubstr("norm")));
+}
 
 TEST_F(AdmissionTest, UpdateOfAnotherRoundRunOrModelIsRefused) {
   info_.provenance.round = 1;

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "common/audit/trail.h"
 #include "common/base/file.h"
 #include "common/config/plan.h"
 #include "common/crypto/digest.h"
@@ -108,6 +109,16 @@ TEST_F(CheckTest, DamagedDatabaseIsAFindingAndNoCrash) {
 TEST(CheckFolder, FolderWithoutACoordinatorIsAnError) {
   const testing::TempFolder folder;
   EXPECT_THAT(CheckFolder(folder.path()), StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(CheckTest, AuditTrailThatWasChangedIsAnError) {
+  const SystemClock clock;
+  ASSERT_THAT((*AuditTrail::Open(folder_ / kTrailFile, clock))->Append("started"), IsOk());
+  EXPECT_THAT(Findings(), IsEmpty());
+  std::string text = *ReadFile(folder_ / kTrailFile);
+  text[20] ^= 1;
+  ASSERT_THAT(WriteFileAtomically(folder_ / kTrailFile, text), IsOk());
+  EXPECT_THAT(Findings(), ElementsAre(Field(&Finding::what, HasSubstr("audit.jsonl line 1"))));
 }
 
 }  // namespace

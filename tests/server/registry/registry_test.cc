@@ -22,7 +22,7 @@ class RegistryTest : public ::testing::Test {
   std::string Request() { return *SigningRequest::Create(key_); }
   // Invites and joins; the certificate.
   std::string Joined(const std::string& site) {
-    const auto invitation = registry_.Invite(site);
+    const auto invitation = registry_.Invite(site, Role::kHospital, "boss");
     EXPECT_THAT(invitation, IsOk());
     const auto enrolment = registry_.Join(invitation->token, Request());
     EXPECT_THAT(enrolment, IsOk());
@@ -33,7 +33,8 @@ class RegistryTest : public ::testing::Test {
   testing::FakeClock clock_;
   std::unique_ptr<Store> store_ = *Store::Open(folder_ / "db");
   Authority authority_ = *Authority::Create(folder_ / "ca", "lungs", clock_.Now());
-  Registry registry_{*store_, clock_, authority_, "lungs"};
+  std::unique_ptr<AuditTrail> trail_ = *AuditTrail::Open(folder_ / kTrailFile, clock_);
+  Registry registry_{*store_, *trail_, clock_, authority_, "lungs"};
   PrivateKey key_ = *PrivateKey::Generate();
 };
 
@@ -45,14 +46,14 @@ TEST_F(RegistryTest, InvitedSiteJoinsAndIsKnownByItsCertificate) {
 }
 
 TEST_F(RegistryTest, TokenWorksOnce) {
-  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("north"));
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("north", Role::kHospital, "boss"));
   ASSERT_THAT(registry_.Join(invitation.token, Request()), IsOk());
   EXPECT_THAT(registry_.Join(invitation.token, Request()),
               StatusIs(kDenied, HasSubstr("used already")));
 }
 
 TEST_F(RegistryTest, TokenExpires) {
-  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("north"));
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("north", Role::kHospital, "boss"));
   clock_.Advance(Registry::kInvitationValidity);
   EXPECT_THAT(registry_.Join(invitation.token, Request()), StatusIs(kDenied, HasSubstr("expired")));
 }
@@ -62,43 +63,43 @@ TEST_F(RegistryTest, UnknownTokenIsRefused) {
 }
 
 TEST_F(RegistryTest, BadRequestLeavesTheTokenGood) {
-  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("north"));
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("north", Role::kHospital, "boss"));
   EXPECT_THAT(registry_.Join(invitation.token, "junk"), StatusIs(testing::kInvalid));
   EXPECT_THAT(registry_.Join(invitation.token, Request()), IsOk());
 }
 
 TEST_F(RegistryTest, TokenIsStoredAsItsHashAlone) {
-  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("north"));
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("north", Role::kHospital, "boss"));
   EXPECT_FALSE(store_->FindToken(invitation.token)->has_value());
   EXPECT_GE(invitation.token.size(), 32U);
 }
 
 TEST_F(RegistryTest, SiteThatWasNeverSeenMayJoinAgain) {
   const std::string lost = Joined("north");  // the answer did not arrive
-  ASSERT_OK_AND_ASSIGN(const Invitation spare, registry_.Invite("north"));
+  ASSERT_OK_AND_ASSIGN(const Invitation spare, registry_.Invite("north", Role::kHospital, "boss"));
   const std::string kept = Joined("north");
   EXPECT_THAT(registry_.Authenticate(lost), StatusIs(kDenied));
   EXPECT_THAT(registry_.Authenticate(kept), IsOk());
-  EXPECT_THAT(registry_.Invite("north"), StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_THAT(registry_.Invite("north", Role::kHospital, "boss"), StatusIs(absl::StatusCode::kAlreadyExists));
   EXPECT_THAT(registry_.Join(spare.token, Request()), StatusIs(kDenied, HasSubstr("used already")));
 }
 
 TEST_F(RegistryTest, RevokedSiteIsShutOutAtItsNextCall) {
   const std::string pem = Joined("north");
-  ASSERT_THAT(registry_.Revoke("north"), IsOk());
+  ASSERT_THAT(registry_.Revoke("north", "boss"), IsOk());
   EXPECT_THAT(registry_.Authenticate(pem), StatusIs(kDenied, HasSubstr("revoked")));
   EXPECT_TRUE(registry_.ActiveSites()->empty());
-  EXPECT_THAT(registry_.Revoke("south"), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(registry_.Revoke("south", "boss"), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(*registry_.Revocations(),
               ElementsAre(Revocation{Certificate::FromPem(pem)->Serial(), clock_.Now()}));
   EXPECT_THAT(registry_.Renew(pem, Request()), StatusIs(kDenied, HasSubstr("revoked")));
 }
 
 TEST_F(RegistryTest, RevocationEndsInvitationsThatAreOpen) {
-  ASSERT_OK_AND_ASSIGN(const Invitation spare, registry_.Invite("north"));
+  ASSERT_OK_AND_ASSIGN(const Invitation spare, registry_.Invite("north", Role::kHospital, "boss"));
   Joined("north");
-  ASSERT_OK_AND_ASSIGN(const Invitation late, registry_.Invite("north"));
-  ASSERT_THAT(registry_.Revoke("north"), IsOk());
+  ASSERT_OK_AND_ASSIGN(const Invitation late, registry_.Invite("north", Role::kHospital, "boss"));
+  ASSERT_THAT(registry_.Revoke("north", "boss"), IsOk());
   for (const std::string& token : {spare.token, late.token}) {
     EXPECT_THAT(registry_.Join(token, Request()), StatusIs(kDenied, HasSubstr("used already")));
   }
@@ -107,7 +108,7 @@ TEST_F(RegistryTest, RevocationEndsInvitationsThatAreOpen) {
 TEST_F(RegistryTest, RevokedSiteMayBeInvitedAgainAndItsOldCertificateStaysVoid) {
   const std::string former = Joined("north");
   ASSERT_THAT(registry_.Authenticate(former), IsOk());
-  ASSERT_THAT(registry_.Revoke("north"), IsOk());
+  ASSERT_THAT(registry_.Revoke("north", "boss"), IsOk());
   clock_.Advance(std::chrono::minutes(1));
   const std::string pem = Joined("north");
   EXPECT_THAT(registry_.Authenticate(pem), IsOk());
@@ -148,11 +149,11 @@ TEST_F(RegistryTest, CertificateThatExpiredDuringItsConnectionIsRefused) {
 }
 
 TEST_F(RegistryTest, MembersOfOtherRolesTakeNoPartInRuns) {
-  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("eye", Role::kObserver));
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("eye", Role::kObserver, "boss"));
   ASSERT_OK_AND_ASSIGN(const Enrolment enrolment, registry_.Join(invitation.token, Request()));
   EXPECT_EQ(registry_.Authenticate(enrolment.certificate_pem)->role, Role::kObserver);
   EXPECT_TRUE(registry_.ActiveSites()->empty());
-  EXPECT_THAT(registry_.Invite("boss", Role::kCoordinator), StatusIs(testing::kInvalid));
+  EXPECT_THAT(registry_.Invite("boss", Role::kCoordinator, "boss"), StatusIs(testing::kInvalid));
 }
 
 TEST_F(RegistryTest, LastAdminIsNotRevoked) {
@@ -162,12 +163,12 @@ TEST_F(RegistryTest, LastAdminIsNotRevoked) {
   EXPECT_THAT(registry_.Authenticate(pem), StatusIs(kDenied));
   ASSERT_THAT(registry_.AdoptAdmin(pem), IsOk());
   EXPECT_THAT(registry_.Authenticate(pem), IsOk());
-  EXPECT_THAT(registry_.Revoke("admin"), StatusIs(absl::StatusCode::kFailedPrecondition));
-  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("second", Role::kAdmin));
+  EXPECT_THAT(registry_.Revoke("admin", "boss"), StatusIs(absl::StatusCode::kFailedPrecondition));
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("second", Role::kAdmin, "boss"));
   ASSERT_OK_AND_ASSIGN(const Enrolment second, registry_.Join(invitation.token, Request()));
-  EXPECT_THAT(registry_.Revoke("admin"), StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(registry_.Revoke("admin", "boss"), StatusIs(absl::StatusCode::kFailedPrecondition));
   ASSERT_THAT(registry_.Authenticate(second.certificate_pem), IsOk());  // it is really there
-  EXPECT_THAT(registry_.Revoke("admin"), IsOk());
+  EXPECT_THAT(registry_.Revoke("admin", "boss"), IsOk());
 }
 
 TEST_F(RegistryTest, OnlyTheCertificateOfTheJoinCounts) {
@@ -190,7 +191,7 @@ TEST_F(RegistryTest, OnlyTheCertificateOfTheJoinCounts) {
 
 TEST_F(RegistryTest, NamesAreChecked) {
   for (const char* bad : {"", "North", "a/b", "a b", "../x", "-a"}) {
-    EXPECT_THAT(registry_.Invite(bad), StatusIs(testing::kInvalid)) << bad;
+    EXPECT_THAT(registry_.Invite(bad, Role::kHospital, "boss"), StatusIs(testing::kInvalid)) << bad;
   }
 }
 

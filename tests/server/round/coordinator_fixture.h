@@ -24,12 +24,14 @@ namespace consilium {
 class CoordinatorTest : public ::testing::Test {
  protected:
   void SetUp() override {
+    ASSERT_OK_AND_ASSIGN(trail_, AuditTrail::Open(folder_ / kTrailFile, clock_));
     ASSERT_OK_AND_ASSIGN(store_, Store::Open(folder_ / "db"));
     ASSERT_OK_AND_ASSIGN(Authority authority,
                          Authority::Create(folder_ / "ca", "lungs", clock_.Now()));
-    registry_.emplace(*store_, clock_, std::move(authority), "lungs");
+    registry_.emplace(*store_, *trail_, clock_, std::move(authority), "lungs");
     ASSERT_OK_AND_ASSIGN(blobs_, BlobStore::Open(folder_ / "blobs"));
-    ASSERT_OK_AND_ASSIGN(coordinator_, Coordinator::Create(*store_, *blobs_, *registry_, clock_));
+    ASSERT_OK_AND_ASSIGN(coordinator_,
+                         Coordinator::Create(*store_, *blobs_, *registry_, *trail_, clock_));
   }
 
   void Enrol(const std::string& site) {
@@ -149,6 +151,7 @@ class CoordinatorTest : public ::testing::Test {
 
   testing::TempFolder folder_;
   testing::ShiftedClock clock_;
+  std::unique_ptr<AuditTrail> trail_;
   std::unique_ptr<Store> store_;
   std::optional<Registry> registry_;
   std::optional<BlobStore> blobs_;

@@ -35,7 +35,7 @@ TEST_F(CoordinatorTest, RunsOfManySitesEndWhileOthersAreCancelledAndSitesRevoked
     EXPECT_THAT(coordinator_->Cancel(cancelled), IsOk());
     EXPECT_EQ(WaitForEnd(cancelled).status, RunStatus::kCancelled);
     if (i == 2) {
-      EXPECT_THAT(registry_->Revoke("site-d"), IsOk());
+      EXPECT_THAT(registry_->Revoke("site-d", "boss"), IsOk());
       EXPECT_THAT(coordinator_->EndTasksOf("site-d"), IsOk());
     }
   }
@@ -155,7 +155,7 @@ TEST_F(CoordinatorTest, AfterARestartASiteGoesOnWithTheTaskThatItHolds) {
   Submit();
   ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
   const std::string second = (*Wait("site-a"))->task.id;
-  ASSERT_OK_AND_ASSIGN(coordinator_, Coordinator::Create(*store_, *blobs_, *registry_, clock_));
+  ASSERT_OK_AND_ASSIGN(coordinator_, Coordinator::Create(*store_, *blobs_, *registry_, *trail_, clock_));
   EXPECT_EQ(coordinator_->NoteProgress("site-a", second, {}), TaskStanding::kOpen);
   EXPECT_EQ((*Wait("site-a"))->task.id, second);
 }

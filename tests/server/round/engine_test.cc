@@ -22,10 +22,12 @@ class EngineTest : public ::testing::Test {
     context_.now += time;
     Happen(TimePassed{});
   }
-  void Succeed(const std::string& site) {
+  void Succeed(const std::string& site, double norm = 1) {
     for (const TaskState& task : run_.tasks) {
       if (task.site == site && task.status == TaskStatus::kOpen) {
-        Happen(TaskSucceeded{task.id, {.blob_digest = "u-" + site, .train_examples = 5}});
+        Happen(TaskSucceeded{
+            task.id,
+            {.blob_digest = "u-" + site, .train_examples = 5, .update_norm = norm, .evaluation = {}}});
         return;
       }
     }
@@ -72,6 +74,59 @@ TEST_F(EngineTest, RunsThroughItsRoundsToCompleted) {
   EXPECT_EQ(run_.status, RunStatus::kCompleted);
   EXPECT_EQ(run_.models.back().round, 2);
   EXPECT_EQ(run_.ended, context_.now);
+}
+
+TEST_F(EngineTest, UpdateOutOfAllProportionIsTakenBackWhenItsRoundCloses) {
+  config_.max_norm_ratio = 10;
+  Start();
+  Succeed("a", 2);
+  Succeed("b", 30);
+  Succeed("c", 1);  // the median is 2
+  EXPECT_EQ(run_.status, RunStatus::kAggregating);
+  const auto delivered = DeliveredTasks(run_);
+  ASSERT_EQ(delivered.size(), 2U);
+  EXPECT_FALSE(delivered.contains("b"));
+  ASSERT_EQ(run_.misses.size(), 1U);
+  EXPECT_EQ(run_.misses[0].site, "b");
+  EXPECT_THAT(run_.misses[0].reason, HasSubstr("norm is 30, more than 10 times the round's median"));
+}
+
+TEST_F(EngineTest, UpdatesWithinTheRatioCountAndSoDoAllWithoutOne) {
+  config_.max_norm_ratio = 20;
+  Start();
+  for (const auto& [site, norm] : {std::pair("a", 2.0), {"b", 30.0}, {"c", 1.0}}) {
+    Succeed(site, norm);
+  }
+  EXPECT_EQ(DeliveredTasks(run_).size(), 3U);
+  config_.max_norm_ratio = 0;
+  Start();
+  for (const auto& [site, norm] : {std::pair("a", 2.0), {"b", 3e9}, {"c", 1.0}}) {
+    Succeed(site, norm);
+  }
+  EXPECT_EQ(DeliveredTasks(run_).size(), 3U);
+}
+
+TEST_F(EngineTest, TwoUpdatesHaveNoMedianToSpeakOf) {
+  config_.max_norm_ratio = 10;
+  Start();
+  Succeed("a", 1);
+  Fail("b");
+  Succeed("c", 1000);
+  EXPECT_EQ(DeliveredTasks(run_).size(), 2U);
+}
+
+TEST_F(EngineTest, RoundThatLosesItsQuorumToTheRatioIsTriedAgain) {
+  config_.max_norm_ratio = 10;
+  config_.quorum_fraction = 1;
+  Start();
+  Succeed("a", 1);
+  Succeed("b", 1);
+  Succeed("c", 1000);
+  EXPECT_EQ(run_.status, RunStatus::kTraining);
+  EXPECT_THAT(Open(), ElementsAre("c"));
+  Succeed("c", 1000);
+  EXPECT_EQ(run_.status, RunStatus::kPaused);
+  EXPECT_THAT(run_.reason, HasSubstr("c: its update was refused"));
 }
 
 TEST_F(EngineTest, ClosesAtQuorumWhenDeadlinePasses) {

@@ -1,0 +1,52 @@
+#include "client/session/model_shelf.h"
+
+#include "certs/home.h"
+#include "common/base/file.h"
+
+namespace consilium {
+
+namespace fs = std::filesystem;
+
+StatusOr<ModelShelf> ModelShelf::Open(const fs::path& folder, bool accept_unsigned) {
+  const auto pem = ReadFile(folder / kRootFile);
+  if (absl::IsNotFound(pem.status())) {
+    return FailedPrecondition("{} is not the folder of a hospital that has joined",
+                              folder.string());
+  }
+  CSL_RETURN_IF_ERROR(pem.status());
+  CSL_ASSIGN_OR_RETURN(Certificate root, Certificate::FromPem(*pem));
+  CSL_RETURN_IF_ERROR(MakeFolders(folder / "models"));
+  return ModelShelf(folder / "models", std::move(root), accept_unsigned);
+}
+
+StatusOr<Model> ModelShelf::ReadCurrent(TimePoint now) const {
+  if (!fs::exists(current())) {
+    return NotFound("{}: no model was pulled yet; see: consilium-client pull", current().string());
+  }
+  const Status verified = VerifyModelFile(current(), root_, now).status();
+  if (!verified.ok() && !(absl::IsNotFound(verified) && accept_unsigned_)) return verified;
+  return ReadModel(current());
+}
+
+Status ModelShelf::Install(const fs::path& fresh) const {
+  if (fs::exists(current())) {
+    // Another name of the same file; the name `former` then changes hands at once.
+    const fs::path link = former().string() + kTemporaryExtension;
+    std::error_code error;
+    fs::remove(link, error);
+    fs::create_hard_link(current(), link, error);
+    if (!error) fs::rename(link, former(), error);
+    if (error) return ErrnoStatus(error.value(), "cannot keep", former());
+  }
+  std::error_code error;
+  fs::rename(fresh, current(), error);
+  if (error) return ErrnoStatus(error.value(), "cannot write", current());
+  return SyncFolder(folder_);
+}
+
+Status ModelShelf::Rollback() const {
+  if (!fs::exists(former())) return NotFound("{}: there is no former model", former().string());
+  return ExchangeFiles(former(), current());
+}
+
+}  // namespace consilium

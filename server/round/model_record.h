@@ -1,0 +1,32 @@
+#pragma once
+
+// What a coordinator knows of one of its global models: who made it, and how it was scored. Pure.
+
+#include <string>
+#include <vector>
+
+#include "server/state/run_state.h"
+
+namespace consilium {
+
+struct ModelRecord {
+  std::string run_id;
+  std::string plan;  // serialised
+  ModelVersion version;
+  ModelSpec spec;
+  std::string parent_digest;  // empty for an initial model
+  struct Participant {
+    std::string site;
+    std::uint64_t train_examples = 0;
+    std::string update_digest;
+  };
+  std::vector<Participant> participants;  // by site
+  Evaluation evaluation;                  // of all sites that have scored it
+  int evaluated_sites = 0;
+};
+
+// Of the run's model of that round, which it must have, from the run's tasks of that round and the
+// one after.
+ModelRecord RecordOf(const RunState& run, int round, const std::vector<TaskState>& tasks);
+
+}  // namespace consilium

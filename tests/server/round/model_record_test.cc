@@ -1,0 +1,47 @@
+#include "server/round/model_record.h"
+
+#include <gmock/gmock.h>
+
+namespace consilium {
+namespace {
+
+TaskState Task(const std::string& site, int round, TaskKind kind, TaskStatus status) {
+  TaskState task{.id = site, .site = site, .round = round, .kind = kind, .status = status};
+  task.result.blob_digest = "u-" + site;
+  task.result.train_examples = 10;
+  task.result.evaluation = Evaluation(2);
+  const float probabilities[] = {0.9F, 0.1F};
+  task.result.evaluation.Add(probabilities, 0, 0.1);
+  return task;
+}
+
+TEST(ModelRecordTest, SaysWhoMadeTheModelAndHowItWasScoredAfterwards) {
+  RunState run{.id = "r", .plan = "plan", .models = {{0, "m0", 1}, {1, "m1", 2}}};
+  const std::vector<TaskState> tasks = {
+      Task("south", 1, TaskKind::kTrain, TaskStatus::kDone),
+      Task("north", 1, TaskKind::kTrain, TaskStatus::kDone),
+      Task("west", 1, TaskKind::kTrain, TaskStatus::kMissed),
+      Task("north", 2, TaskKind::kTrain, TaskStatus::kDone),
+      Task("west", 2, TaskKind::kEvaluate, TaskStatus::kDone),
+      Task("south", 2, TaskKind::kEvaluate, TaskStatus::kOpen)};
+  const ModelRecord record = RecordOf(run, 1, tasks);
+  EXPECT_EQ(record.version.digest, "m1");
+  EXPECT_EQ(record.parent_digest, "m0");
+  ASSERT_EQ(record.participants.size(), 2U);
+  EXPECT_EQ(record.participants[0].site, "north");  // by name
+  EXPECT_EQ(record.participants[1].update_digest, "u-south");
+  EXPECT_EQ(record.evaluated_sites, 2);
+  EXPECT_EQ(record.evaluation.examples(), 2U);
+}
+
+TEST(ModelRecordTest, InitialModelHasNoParentAndNoParticipants) {
+  const RunState run{.id = "r", .models = {{0, "m0", 1}}};
+  const ModelRecord record =
+      RecordOf(run, 0, {Task("north", 0, TaskKind::kInitialise, TaskStatus::kDone)});
+  EXPECT_EQ(record.parent_digest, "");
+  EXPECT_TRUE(record.participants.empty());
+  EXPECT_EQ(record.evaluated_sites, 0);
+}
+
+}  // namespace
+}  // namespace consilium
