@@ -45,7 +45,9 @@ TEST(Wire, FieldsOfFreeSizeThatLeaveAHospitalAreKnown) {
                   "StatUploadRequest.task_id", "DownloadRequest.digest", "ListModelsRequest.run_id",
                   "NextTaskRequest.software", "TaskProgress.task_id", "ReportTaskRequest.task_id",
                   "TaskResult.blob_digest", "TaskFailure.reason", "Evaluation.confusion",
-                  "Evaluation.histogram", "JoinRequest.token", "JoinRequest.request_pem"));
+                  "Evaluation.histogram", "JoinRequest.token", "JoinRequest.request_pem",
+                  "GetManifestRequest.run_id", "GetReleaseRequest.channel", "SignedHead.hash",
+                  "SignedHead.signature", "SignedHead.certificate_pem"));
 }
 
 }  // namespace

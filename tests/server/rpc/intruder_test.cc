@@ -26,10 +26,13 @@ using ::testing::HasSubstr;
 using testing::IsOk;
 using testing::LiveServer;
 
+// Tries a call; OK where it got in.
+using Attempt = std::function<Status(const std::string& rpc)>;
+
 struct Intruder {
   std::string name;
-  // Tries a call; OK where it got in.
-  std::function<Status(const std::string& rpc)> attempt;
+  // Connects, if at all, for as long as the attempt lives.
+  std::function<Attempt()> arrive;
   // Calls that it may make, by the table: they are no intrusion.
   std::function<bool(const std::string& rpc)> may_call;
   std::string trace;  // what an entry of the trail says of it
@@ -44,17 +47,29 @@ class IntruderTest : public ServerTest {
     return MakeChannel(server_.endpoint(),
                        MutualTlsClient(server_.authority().root_pem(), {chain_pem, *key.ToPem()}));
   }
-  // A hospital's certificate of an authority, made at a time.
-  std::shared_ptr<grpc::Channel> Shows(const Authority& authority, TimePoint made) const {
-    const PrivateKey key = *PrivateKey::Generate();
-    return MemberChannel(*authority.IssueClient(key, {"lungs", Role::kHospital, "north"}, made),
-                         key);
+  using Connect = std::function<std::shared_ptr<grpc::Channel>()>;
+
+  // With a hospital's certificate of an authority, made at a time.
+  Connect Shows(const Authority& authority, TimePoint made) const {
+    return [this, authority, made] {
+      const PrivateKey key = *PrivateKey::Generate();
+      return MemberChannel(*authority.IssueClient(key, {"lungs", Role::kHospital, "north"}, made),
+                           key);
+    };
   }
-  Intruder On(const std::string& name, std::shared_ptr<grpc::Channel> channel,
-              const std::string& trace, std::function<bool(const std::string&)> may_call = Nothing) {
-    return {name,
-            [channel = std::move(channel)](const std::string& rpc) { return MakeCall(channel, rpc); },
-            std::move(may_call), trace};
+  static Connect As(const Home& home) {
+    return [home] { return LiveServer::Channel(home); };
+  }
+  static Intruder On(const std::string& name, Connect connect, const std::string& trace,
+                     std::function<bool(const std::string&)> may_call = Nothing) {
+    const auto arrive = [connect = std::move(connect)]() -> Attempt {
+      return [channel = connect()](const std::string& rpc) { return MakeCall(channel, rpc); };
+    };
+    return {name, arrive, std::move(may_call), trace};
+  }
+  // Makes a connection of its own for each attempt.
+  static Intruder Each(const std::string& name, const Attempt& attempt, const std::string& trace) {
+    return {name, [attempt] { return attempt; }, Nothing, trace};
   }
 
   // Speaks TLS 1.2 at most, with a good certificate.
@@ -94,10 +109,9 @@ class IntruderTest : public ServerTest {
 
 TEST_F(IntruderTest, NobodyGetsInAndTheTrailNamesEachAttempt) {
   const Home north = server_.Join("north");
-  const auto hospital = LiveServer::Channel(north);
-  const auto inference = LiveServer::Channel(server_.Join("ward", "inference"));
-  const auto observer = LiveServer::Channel(server_.Join("eye", "observer"));
-  const auto revoked = LiveServer::Channel(server_.Join("gone"));
+  const Home ward = server_.Join("ward", "inference");
+  const Home eye = server_.Join("eye", "observer");
+  const Home gone = server_.Join("gone");
   Revoke("gone");
   const TimePoint now = SystemClock().Now();
   testing::TempFolder elsewhere;
@@ -115,34 +129,39 @@ TEST_F(IntruderTest, NobodyGetsInAndTheTrailNamesEachAttempt) {
 
   const std::vector<Intruder> intruders = {
       On("no certificate",
-         MakeChannel(server_.endpoint(), EnrolmentTlsClient(server_.authority().root_pem())),
+         [&] {
+           return MakeChannel(server_.endpoint(),
+                              EnrolmentTlsClient(server_.authority().root_pem()));
+         },
          "peer did not return a certificate"),
-      On("self-signed", MemberChannel(own_pem, own_key), "'north' is not trusted: self-signed"),
+      On("self-signed", [&] { return MemberChannel(own_pem, own_key); },
+         "'north' is not trusted: self-signed"),
       On("other CA", Shows(other, now),
          "hospital/north: the certificate of 'north' is not trusted: unable to get local issuer"),
       On("expired", Shows(server_.authority(), now - std::chrono::days(400)),
          "hospital/north: the certificate of 'north' is not trusted: certificate has expired"),
       On("not yet valid", Shows(server_.authority(), now + std::chrono::days(10)),
          "hospital/north: the certificate of 'north' is not trusted: certificate is not yet valid"),
-      On("revoked", revoked, "hospital 'gone' was revoked"),
+      On("revoked", As(gone), "hospital 'gone' was revoked"),
       On("unknown, of the right CA", Shows(server_.authority(), now),
          "hospital 'north' has another certificate now"),
-      On("the coordinator's signing key", MemberChannel(signing_chain, signing_key),
+      On("the coordinator's signing key", [&] { return MemberChannel(signing_chain, signing_key); },
          "coordinator/coordinator: the certificate of 'coordinator' is not trusted: unsuitable"),
-      On("observer in another's role", observer, "observer 'eye' may not call",
+      On("observer in another's role", As(eye), "observer 'eye' may not call",
          may(Role::kObserver)),
-      On("hospital as admin", hospital, "hospital 'north' may not call", may(Role::kHospital)),
-      On("inference as hospital", inference, "inference 'ward' may not call",
-         may(Role::kInference)),
-      {"TLS 1.2", [&](const std::string&) { return TryTls12(north); }, Nothing, "no shared cipher"},
+      On("hospital as admin", As(north), "hospital 'north' may not call", may(Role::kHospital)),
+      On("inference as hospital", As(ward), "inference 'ward' may not call", may(Role::kInference)),
+      Each("TLS 1.2", [&](const std::string&) { return TryTls12(north); }, "no shared cipher"),
       On("plaintext",
-         grpc::CreateChannel(server_.endpoint(), grpc::InsecureChannelCredentials()),
+         [&] {
+           return grpc::CreateChannel(server_.endpoint(), grpc::InsecureChannelCredentials());
+         },
          "TLS handshake: "),
-      {"token reused", [&](const std::string& rpc) { return TryToken(used_token, rpc); }, Nothing,
-       "this token was used already"},
-      {"token that nobody was given",
-       [&](const std::string& rpc) { return TryToken(std::string(48, 'a'), rpc); }, Nothing,
-       "this token is not known"},
+      Each("token reused", [&](const std::string& rpc) { return TryToken(used_token, rpc); },
+           "this token was used already"),
+      Each("token that nobody was given",
+           [&](const std::string& rpc) { return TryToken(std::string(48, 'a'), rpc); },
+           "this token is not known"),
   };
 
   fmt::print("{:32}", "");
@@ -151,6 +170,7 @@ TEST_F(IntruderTest, NobodyGetsInAndTheTrailNamesEachAttempt) {
   fmt::print("\n");
   for (const Intruder& intruder : intruders) {
     const std::size_t before = Refusals().size();
+    const Attempt attempt = intruder.arrive();
     std::string cells;
     std::size_t attempts = 0;
     for (const std::string& rpc : calls) {
@@ -158,7 +178,7 @@ TEST_F(IntruderTest, NobodyGetsInAndTheTrailNamesEachAttempt) {
         cells += "  .";
         continue;
       }
-      const Status answer = intruder.attempt(rpc);
+      const Status answer = attempt(rpc);
       EXPECT_FALSE(answer.ok()) << intruder.name << " got into " << rpc;
       EXPECT_FALSE(absl::IsInternal(answer)) << intruder.name << " at " << rpc << ": " << answer;
       cells += answer.ok() ? " IN" : "  -";
