@@ -9,7 +9,6 @@ namespace consilium {
 namespace {
 
 constexpr std::chrono::hours kClockSkew{24};
-constexpr char kExtension[] = ".manifest";
 constexpr std::size_t kMaxEnvelopeBytes = 128 << 10;
 
 }  // namespace
@@ -46,9 +45,10 @@ Status CheckManifestIsOf(const v1::ModelManifest& manifest, const v1::ModelRef& 
       manifest.digest() == model.digest()) {
     return OkStatus();
   }
-  return PermissionDenied("the manifest is of {} round {} with sha256 {}, not of {} round {} with {}",
-                          manifest.run_id(), manifest.round(), manifest.digest(), model.run_id(),
-                          model.round(), model.digest());
+  return PermissionDenied(
+      "the manifest is of {} round {} with sha256 {}, not of {} round {} with {}",
+      manifest.run_id(), manifest.round(), manifest.digest(), model.run_id(), model.round(),
+      model.digest());
 }
 
 Status CheckModelFile(const v1::ModelManifest& manifest, std::span<const std::byte> file) {
@@ -64,14 +64,14 @@ Status CheckModelFile(const v1::ModelManifest& manifest, std::span<const std::by
 
 Status WriteManifest(const std::filesystem::path& folder, const std::string& digest,
                      const v1::Signed& statement) {
-  return WriteFileAtomically(folder / (digest + kExtension), statement.SerializeAsString());
+  return WriteFileAtomically(folder / (digest + kManifestExtension), statement.SerializeAsString());
 }
 
 StatusOr<v1::ModelManifest> VerifyModelFile(const std::filesystem::path& model,
                                             const Certificate& root, TimePoint now) {
   CSL_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(model));
   const std::filesystem::path path =
-      model.parent_path() / (Sha256Of(file.bytes()) + kExtension);
+      model.parent_path() / (Sha256Of(file.bytes()) + kManifestExtension);
   const auto bytes = ReadFile(path, kMaxStatementBytes + kMaxEnvelopeBytes);
   if (absl::IsNotFound(bytes.status())) {
     return NotFound("{}: there is no manifest of these bytes beside it ({})", model.string(),

@@ -1,8 +1,8 @@
 #pragma once
 
-// The signed manifest of a global model: what the coordinator says of it, and what a hospital checks
-// before it believes the file. It lies in the model file's folder as DIGEST.manifest, a serialised
-// v1::Signed: which one is a model's is said by the model's bytes alone.
+// The signed manifest of a global model: what the coordinator says of it, and what a hospital
+// checks before it believes the file. It lies in the model file's folder as DIGEST.manifest, a
+// serialised v1::Signed: which one is a model's is said by the model's bytes alone.
 
 #include <cstddef>
 #include <filesystem>
@@ -27,6 +27,7 @@ Status CheckManifestIsOf(const v1::ModelManifest& manifest, const v1::ModelRef& 
 // where a byte of it differs.
 Status CheckModelFile(const v1::ModelManifest& manifest, std::span<const std::byte> file);
 
+inline constexpr char kManifestExtension[] = ".manifest";
 Status WriteManifest(const std::filesystem::path& folder, const std::string& digest,
                      const v1::Signed& statement);
 // The manifest of a model file, with all of the checks above: the model may be read after it.

@@ -16,8 +16,7 @@ std::string ToBeSigned(std::string_view kind, std::string_view statement) {
 StatusOr<v1::Signed> SignStatement(std::string_view kind, std::string statement,
                                    const Signer& signer) {
   v1::Signed message;
-  CSL_ASSIGN_OR_RETURN(*message.mutable_signature(),
-                       Sign(signer.key, ToBeSigned(kind, statement)));
+  CSL_ASSIGN_OR_RETURN(*message.mutable_signature(), Sign(signer.key, ToBeSigned(kind, statement)));
   message.set_statement(std::move(statement));
   message.set_certificate_pem(signer.chain_pem);
   return message;

@@ -11,8 +11,8 @@ namespace consilium {
 // With the signer's chain in it.
 StatusOr<v1::SignedHead> SignHead(const TrailHead& head, const Signer& signer);
 
-// The head, if the certificate's key has signed it; PERMISSION_DENIED or INVALID_ARGUMENT otherwise.
-// Whether the certificate is to be trusted is VerifyChain's to say.
+// The head, if the certificate's key has signed it; PERMISSION_DENIED or INVALID_ARGUMENT
+// otherwise. Whether the certificate is to be trusted is VerifyChain's to say.
 StatusOr<TrailHead> CheckHead(const v1::SignedHead& message, const Certificate& certificate);
 
 // Whether one side's trail has every head that the other side's trail says it signed: entries of

@@ -20,9 +20,9 @@ struct CommandLine {
 void AddFederationCommands(CLI::App& app, CommandLine& line);  // join, start, renew, doctor
 void AddPullCommands(CLI::App& app, CommandLine& line);        // pull, rollback
 void AddTrustCommands(CLI::App& app, CommandLine& line);  // plans, approve, reject, outbox, audit
-void AddTrainingCommands(CLI::App& app, CommandLine& line);    // train, evaluate
-void AddDataCommands(CLI::App& app, CommandLine& line);        // data synth | check | show
-void AddModelCommands(CLI::App& app, CommandLine& line);       // predict, model init | info | verify
+void AddTrainingCommands(CLI::App& app, CommandLine& line);  // train, evaluate
+void AddDataCommands(CLI::App& app, CommandLine& line);      // data synth | check | show
+void AddModelCommands(CLI::App& app, CommandLine& line);     // predict, model init | info | verify
 
 // Options that say where images are, for commands without a site.yaml.
 void AddDataOptions(CLI::App& command, v1::SiteConfig& site);

@@ -46,7 +46,8 @@ Status Join(const JoinOptions& options, const std::stop_token& stop) {
   fmt::print("Joined as {} '{}'. Key and certificate are in {}.\n", RoleName(identity.role),
              identity.name, options.dir);
   const SystemClock clock;
-  CSL_ASSIGN_OR_RETURN(const auto trail, AuditTrail::Open(fs::path(options.dir) / kTrailFile, clock));
+  CSL_ASSIGN_OR_RETURN(const auto trail,
+                       AuditTrail::Open(fs::path(options.dir) / kTrailFile, clock));
   CSL_RETURN_IF_ERROR(trail->Append("joined", {{"federation", identity.federation},
                                                {"role", RoleName(identity.role)},
                                                {"member", identity.name}}));

@@ -180,9 +180,9 @@ Status VerifyModel(const VerifyCommand& command) {
   if (command.dir.empty() == command.ca.empty()) {
     return InvalidArgument("want --dir DIR of a member of the federation, or --ca FILE");
   }
-  CSL_ASSIGN_OR_RETURN(const std::string pem,
-                       ReadFile(command.ca.empty() ? fs::path(command.dir) / kRootFile
-                                                   : fs::path(command.ca)));
+  CSL_ASSIGN_OR_RETURN(
+      const std::string pem,
+      ReadFile(command.ca.empty() ? fs::path(command.dir) / kRootFile : fs::path(command.ca)));
   CSL_ASSIGN_OR_RETURN(const Certificate root, Certificate::FromPem(pem));
   CSL_ASSIGN_OR_RETURN(const v1::ModelManifest manifest,
                        VerifyModelFile(command.file, root, SystemClock().Now()));
@@ -195,8 +195,8 @@ Status VerifyModel(const VerifyCommand& command) {
     sites.push_back({{"site", one.site()},
                      {"train_examples", one.train_examples()},
                      {"update_digest", one.update_digest()}});
-    participants += fmt::format("  {} with {} images, update {}\n", one.site(), one.train_examples(),
-                                one.update_digest());
+    participants += fmt::format("  {} with {} images, update {}\n", one.site(),
+                                one.train_examples(), one.update_digest());
   }
   if (command.json) {
     const Json json = {{"federation", manifest.federation()},
@@ -227,7 +227,8 @@ Status VerifyModel(const VerifyCommand& command) {
       spec.architecture, spec.channels, spec.input_size, spec.input_size,
       fmt::join(spec.classes, ", "), manifest.plan_digest(),
       manifest.parent_digest().empty() ? "-" : manifest.parent_digest(), sites.size(), participants,
-      manifest.evaluated_sites(), is_scored ? Percent(Summarise(evaluation).balanced_accuracy) : "-",
+      manifest.evaluated_sites(),
+      is_scored ? Percent(Summarise(evaluation).balanced_accuracy) : "-",
       FormatTime(manifest.signed_unix_ms()), manifest.software());
   return OkStatus();
 }
@@ -277,9 +278,7 @@ void AddModelCommands(CLI::App& app, CommandLine& line) {
   command->add_option("--dir", verify->dir, "The folder of a member of the federation");
   command->add_option("--ca", verify->ca, "Or the certificate of the federation's root");
   command->add_flag("--json", verify->json, "For programs");
-  command->callback([verify, &line] {
-    line.command = [verify] { return VerifyModel(*verify); };
-  });
+  command->callback([verify, &line] { line.command = [verify] { return VerifyModel(*verify); }; });
 }
 
 }  // namespace consilium

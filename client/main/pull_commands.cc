@@ -59,8 +59,8 @@ StatusOr<v1::ModelRef> ChooseModel(const v1::ListModelsResponse& list, const Pul
   return NotFound("{} has no model of round {}", run, options.round);
 }
 
-StatusOr<Chosen> Choose(CoordinatorClient& client, const PullOptions& options,
-                        bool accept_unsigned, const std::stop_token& stop) {
+StatusOr<Chosen> Choose(CoordinatorClient& client, const PullOptions& options, bool accept_unsigned,
+                        const std::stop_token& stop) {
   if (!options.channel.empty()) {
     CSL_ASSIGN_OR_RETURN(v1::GetReleaseResponse release, Retry(*client.channel(), stop, [&] {
                            return client.GetRelease(options.channel);
@@ -72,8 +72,7 @@ StatusOr<Chosen> Choose(CoordinatorClient& client, const PullOptions& options,
                        }));
   Chosen chosen;
   CSL_ASSIGN_OR_RETURN(chosen.model, ChooseModel(list, options));
-  auto manifest =
-      Retry(*client.channel(), stop, [&] { return client.GetManifest(chosen.model); });
+  auto manifest = Retry(*client.channel(), stop, [&] { return client.GetManifest(chosen.model); });
   if (absl::IsUnimplemented(manifest.status()) && accept_unsigned) return chosen;
   CSL_ASSIGN_OR_RETURN(chosen.manifest, std::move(manifest));
   return chosen;
@@ -124,8 +123,7 @@ Status Pull(const PullOptions& options, const std::stop_token& stop) {
     }
   }
 
-  const fs::path output =
-      options.output.empty() ? shelf.current() : fs::absolute(options.output);
+  const fs::path output = options.output.empty() ? shelf.current() : fs::absolute(options.output);
   // Beside the target until it is checked, so that a bad model never replaces a good one.
   const fs::path fresh = output.string() + ".new";
   std::error_code error;
@@ -142,7 +140,8 @@ Status Pull(const PullOptions& options, const std::stop_token& stop) {
   if (taken.ok()) taken = CheckUsable(fresh, options);
   if (taken.ok()) taken = CheckAcceptance(fresh, site, floor, stop);
   const SystemClock clock;
-  CSL_ASSIGN_OR_RETURN(const auto trail, AuditTrail::Open(fs::path(options.dir) / kTrailFile, clock));
+  CSL_ASSIGN_OR_RETURN(const auto trail,
+                       AuditTrail::Open(fs::path(options.dir) / kTrailFile, clock));
   CSL_RETURN_IF_ERROR(trail->Append(taken.ok() ? "model_pulled" : "model_not_taken",
                                     {{"run", chosen.model.run_id()},
                                      {"round", chosen.model.round()},
@@ -150,10 +149,12 @@ Status Pull(const PullOptions& options, const std::stop_token& stop) {
                                      {"channel", options.channel}}));
   if (!taken.ok()) {
     fs::remove(fresh, error);
+    (void)shelf.RemoveOtherManifests();
     return taken;
   }
   if (options.output.empty()) {
     CSL_RETURN_IF_ERROR(shelf.Install(fresh));
+    CSL_RETURN_IF_ERROR(shelf.RemoveOtherManifests());
   } else {
     fs::rename(fresh, output, error);
     if (error) return ErrnoStatus(error.value(), "cannot write", output);
@@ -182,9 +183,11 @@ Status Rollback(const std::string& dir) {
 
 void AddPullCommands(CLI::App& app, CommandLine& line) {
   const auto pull = std::make_shared<PullOptions>();
-  CLI::App* command = app.add_subcommand("pull", "Fetch a global model, check it, take it into use");
+  CLI::App* command =
+      app.add_subcommand("pull", "Fetch a global model, check it, take it into use");
   command->add_option("--dir", pull->dir, "The hospital's folder")->required();
-  CLI::Option* run = command->add_option("--run", pull->run, "Of this run (default: the last that completed)");
+  CLI::Option* run =
+      command->add_option("--run", pull->run, "Of this run (default: the last that completed)");
   command->add_option("--round", pull->round, "After this round (default: the run's last)");
   command->add_option("--channel", pull->channel, "What is released on it")->excludes(run);
   command->add_option("--architecture", pull->architecture, "Refuse any other architecture");
@@ -192,7 +195,8 @@ void AddPullCommands(CLI::App& app, CommandLine& line) {
       ->add_option("--min-balanced-accuracy", pull->min_balanced_accuracy,
                    "That it must reach on this hospital's validation images (default: site.yaml's)")
       ->check(CLI::Range(0.0, 1.0));
-  command->add_option("-o,--output", pull->output, "Default: into use, DIR/models/pulled.safetensors");
+  command->add_option("-o,--output", pull->output,
+                      "Default: into use, DIR/models/pulled.safetensors");
   command->callback(
       [pull, &line] { line.command = [pull, &line] { return Pull(*pull, line.stop); }; });
 

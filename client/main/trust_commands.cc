@@ -49,7 +49,8 @@ Status Decide(const TrustOptions& options, PlanDecision decision) {
   const PlanBook book(options.dir);
   CSL_ASSIGN_OR_RETURN(const PlanEntry entry, book.FindByPrefix(options.hash));
   const SystemClock clock;
-  CSL_ASSIGN_OR_RETURN(const auto trail, AuditTrail::Open(fs::path(options.dir) / kTrailFile, clock));
+  CSL_ASSIGN_OR_RETURN(const auto trail,
+                       AuditTrail::Open(fs::path(options.dir) / kTrailFile, clock));
   const std::string name(PlanDecisionName(decision));
   CSL_RETURN_IF_ERROR(trail->Append("plan_" + name, {{"plan", entry.hash}, {"by", options.by}}));
   CSL_RETURN_IF_ERROR(book.Decide(entry.hash, decision, options.by, clock.Now()));
@@ -102,19 +103,17 @@ void AddTrustCommands(CLI::App& app, CommandLine& line) {
   const auto add = [&](CLI::App& parent, const char* name, const char* what, auto run) {
     CLI::App* command = parent.add_subcommand(name, what);
     command->add_option("--dir", options->dir, "The hospital's folder")->required();
-    command->callback([options, run, &line] {
-      line.command = [options, run] { return run(*options); };
-    });
+    command->callback(
+        [options, run, &line] { line.command = [options, run] { return run(*options); }; });
     return command;
   };
   add(app, "plans", "List the plans that this hospital was asked to train", ListPlans)
       ->add_flag("--json", options->json, "For programs, with the plans themselves");
   for (const auto& [name, decision] : {std::pair("approve", PlanDecision::kApproved),
                                        std::pair("reject", PlanDecision::kRejected)}) {
-    CLI::App* command = add(app, name, "Decide about a plan: policy.approve_plans in site.yaml",
-                            [decision = decision](const TrustOptions& given) {
-                              return Decide(given, decision);
-                            });
+    CLI::App* command =
+        add(app, name, "Decide about a plan: policy.approve_plans in site.yaml",
+            [decision = decision](const TrustOptions& given) { return Decide(given, decision); });
     command->add_option("hash", options->hash, "The plan's, or its first 8 characters")->required();
     command->add_option("--by", options->by, "Who decides: a person's name")->required();
   }

@@ -49,7 +49,8 @@ class CoordinatorClient {
   // Says how far a task is; whether nothing that comes of it is wanted any more. `stop` ends the
   // call.
   StatusOr<bool> ReportProgress(const v1::TaskProgress& progress, const std::stop_token& stop);
-  // The coordinator's note, why the report changed nothing or empty, and the head of its audit trail.
+  // The coordinator's note, why the report changed nothing or empty, and the head of its audit
+  // trail.
   StatusOr<v1::ReportTaskResponse> ReportTask(const v1::ReportTaskRequest& report);
   // run empty: of all runs. Oldest first.
   StatusOr<v1::ListModelsResponse> ListModels(const std::string& run);

@@ -408,8 +408,7 @@ class Agent {
     SetUpdate(network,
               {.run = task.run_id(), .round = round, .parent_digest = task.model().digest()},
               result);
-    update_norm_ =
-        NormOfChange(*global.state.layout, global.state.values, network.State().values);
+    update_norm_ = NormOfChange(*global.state.layout, global.state.values, network.State().values);
     const Status kept = store_.KeepFinished({key, result, update_, update_norm_});
     if (!kept.ok()) spdlog::warn("{}", std::string(kept.message()));  // it can still be sent
     return OkStatus();

@@ -1,7 +1,10 @@
 #include "client/session/model_shelf.h"
 
+#include <set>
+
 #include "certs/home.h"
 #include "common/base/file.h"
+#include "common/crypto/digest.h"
 
 namespace consilium {
 
@@ -42,6 +45,22 @@ Status ModelShelf::Install(const fs::path& fresh) const {
   fs::rename(fresh, current(), error);
   if (error) return ErrnoStatus(error.value(), "cannot write", current());
   return SyncFolder(folder_);
+}
+
+Status ModelShelf::RemoveOtherManifests() const {
+  std::set<std::string> kept;
+  for (const fs::path& model : {current(), former()}) {
+    const auto file = MappedFile::Open(model);
+    if (absl::IsNotFound(file.status())) continue;
+    CSL_RETURN_IF_ERROR(file.status());
+    kept.insert(Sha256Of(file->bytes()));
+  }
+  std::error_code error;
+  for (const auto& file : fs::directory_iterator(folder_, error)) {
+    if (file.path().extension() != kManifestExtension) continue;
+    if (!kept.contains(file.path().stem().string())) fs::remove(file.path(), error);
+  }
+  return OkStatus();
 }
 
 Status ModelShelf::Rollback() const {

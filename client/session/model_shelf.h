@@ -28,6 +28,8 @@ class ModelShelf {
   // Puts a file of this folder in the place of the model in use, which becomes the former one. A
   // crash leaves the one or the other.
   Status Install(const std::filesystem::path& fresh) const;
+  // Removes the manifests of models that are neither in use nor the former one.
+  Status RemoveOtherManifests() const;
   // Puts the former model back into use, and keeps the other as the former one.
   Status Rollback() const;
 

@@ -30,8 +30,8 @@ StatusOr<std::string> ToJsonText(const v1::RunPlan& plan) {
 }
 
 StatusOr<PlanEntry> FromText(const std::string& text, const fs::path& path) {
-  const Status damaged = DataLoss("{}: damaged; remove it, and the plan is asked for again",
-                                  path.string());
+  const Status damaged =
+      DataLoss("{}: damaged; remove it, and the plan is asked for again", path.string());
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return damaged;
   try {
@@ -79,7 +79,8 @@ StatusOr<PlanEntry> PlanBook::Find(const std::string& hash) const {
 
 StatusOr<PlanEntry> PlanBook::FindByPrefix(const std::string& prefix) const {
   if (prefix.size() < kMinPrefix) {
-    return InvalidArgument("'{}': want at least {} characters of a plan's hash", prefix, kMinPrefix);
+    return InvalidArgument("'{}': want at least {} characters of a plan's hash", prefix,
+                           kMinPrefix);
   }
   CSL_ASSIGN_OR_RETURN(auto entries, List());
   std::erase_if(entries, [&](const PlanEntry& entry) { return !entry.hash.starts_with(prefix); });

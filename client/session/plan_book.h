@@ -23,7 +23,7 @@ struct PlanEntry {
   std::string name;
   std::string plan;  // as JSON, for people
   PlanDecision decision = PlanDecision::kPending;
-  std::string by;      // who decided; empty while pending
+  std::string by;  // who decided; empty while pending
   TimePoint first_seen;
   TimePoint decided;  // 1970: not yet
 };

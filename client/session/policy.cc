@@ -28,12 +28,14 @@ Status CheckPolicy(const v1::SiteConfig& site, const v1::Task& task) {
   const v1::SitePolicy& policy = site.policy();
   const std::string& architecture = task.plan().model().architecture();
   const auto& allowed = site.architectures();
-  if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), architecture) == allowed.end()) {
+  if (!allowed.empty() &&
+      std::find(allowed.begin(), allowed.end(), architecture) == allowed.end()) {
     return PermissionDenied("site.yaml does not allow the architecture '{}'", architecture);
   }
   if (task.cohort_sites() < policy.min_cohort()) {
-    return PermissionDenied("the round has {} sites, site.yaml wants at least {} (policy.min_cohort)",
-                            task.cohort_sites(), policy.min_cohort());
+    return PermissionDenied(
+        "the round has {} sites, site.yaml wants at least {} (policy.min_cohort)",
+        task.cohort_sites(), policy.min_cohort());
   }
   for (const std::string& setting : policy.required_privacy()) {
     if (!HasPrivacy(task.plan(), setting)) {
@@ -54,8 +56,9 @@ Status CheckEpochs(const v1::SitePolicy& policy, const v1::RunPlan& plan,
   }
   epochs *= plan.rounds();
   if (epochs <= policy.max_epochs()) return OkStatus();
-  return PermissionDenied("the run trains for {:.1f} epochs, site.yaml allows {} (policy.max_epochs)",
-                          epochs, policy.max_epochs());
+  return PermissionDenied(
+      "the run trains for {:.1f} epochs, site.yaml allows {} (policy.max_epochs)", epochs,
+      policy.max_epochs());
 }
 
 std::chrono::seconds MaxTrainingTime(const v1::SitePolicy& policy) {

@@ -1,8 +1,8 @@
 #pragma once
 
 // What a hospital agrees to, by its site.yaml. Its word is the last: a task outside it is refused,
-// and the coordinator hears why. Pure. Messages speak of the plan and the policy alone, so that they
-// may be sent.
+// and the coordinator hears why. Pure. Messages speak of the plan and the policy alone, so that
+// they may be sent.
 
 #include <chrono>
 #include <cstdint>
@@ -19,8 +19,8 @@ namespace consilium {
 // that is none.
 Status CheckPolicy(const v1::SiteConfig& site, const v1::Task& task);
 
-// The same of how long a run trains on an image, which for a plan of local_steps depends on how many
-// images the hospital has.
+// The same of how long a run trains on an image, which for a plan of local_steps depends on how
+// many images the hospital has.
 Status CheckEpochs(const v1::SitePolicy& policy, const v1::RunPlan& plan,
                    std::uint64_t train_images);
 

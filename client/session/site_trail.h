@@ -1,6 +1,7 @@
 #pragma once
 
-// A hospital's audit trail: what leaves the house, and how far the coordinator's own trail had come.
+// A hospital's audit trail: what leaves the house, and how far the coordinator's own trail had
+// come.
 
 #include <cstdint>
 #include <filesystem>
@@ -25,7 +26,8 @@ struct Sending {
 
 // Before the first byte leaves.
 Status NoteSending(AuditTrail& trail, const Sending& sending);
-// All that was ever sent, oldest first; what was sent again stands there once. The trail is checked.
+// All that was ever sent, oldest first; what was sent again stands there once. The trail is
+// checked.
 StatusOr<std::vector<Sending>> ReadOutbox(const std::filesystem::path& folder);
 
 // Keeps the heads of the coordinator's trail, which the coordinator has signed.

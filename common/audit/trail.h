@@ -7,8 +7,8 @@
 //   {"seq":2,"time":"2026-11-25T10:00:00.250Z","event":"joined","member":"north",
 //    "previous":"<hash of entry 1>","hash":"<SHA-256>"}
 //
-// What a trail's last entries were is known beside it: in FILE.head, and at whoever was given a head
-// of it.
+// What a trail's last entries were is known beside it: in FILE.head, and at whoever was given a
+// head of it.
 
 #include <cstdint>
 #include <filesystem>
@@ -47,7 +47,8 @@ class AuditTrail {
   static StatusOr<std::unique_ptr<AuditTrail>> Open(const std::filesystem::path& path,
                                                     const Clock& clock);
 
-  // Durable when it returns. RESOURCE_EXHAUSTED where the disk is full; the trail is then as before.
+  // Durable when it returns. RESOURCE_EXHAUSTED where the disk is full; the trail is then as
+  // before.
   Status Append(std::string_view event, const AuditFields& fields = AuditFields::object());
 
   TrailHead head() const;
@@ -98,11 +99,10 @@ StatusOr<TrailHead> VerifyTrail(
     const std::filesystem::path& path,
     const std::function<void(const nlohmann::ordered_json& entry)>& visit = {});
 
-// The lines behind an entry (0: all), as they stand in the file, of at most so many bytes in all but
-// at least one where there is one. Nothing is checked.
+// The lines behind an entry (0: all), as they stand in the file, of at most so many bytes in all
+// but at least one where there is one. Nothing is checked.
 StatusOr<std::vector<std::string>> ReadTrailLines(const std::filesystem::path& path,
-                                                  std::uint64_t after_entry,
-                                                  std::size_t max_bytes);
+                                                  std::uint64_t after_entry, std::size_t max_bytes);
 
 // "2026-11-25T10:00:00.250Z".
 std::string FormatAuditTime(TimePoint time);

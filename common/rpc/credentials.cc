@@ -34,8 +34,8 @@ class MemberVerifier final : public ExternalCertificateVerifier {
 
   bool Verify(TlsCustomVerificationCheckRequest* request,
               std::function<void(grpc::Status)> /*callback*/, grpc::Status* status) override {
-    const Status verified = Check(ToString(request->peer_cert()),
-                                  ToString(request->peer_cert_full_chain()));
+    const Status verified =
+        Check(ToString(request->peer_cert()), ToString(request->peer_cert_full_chain()));
     *status = ToGrpc(verified);
     return true;  // there is nothing to wait for
   }
@@ -48,13 +48,12 @@ class MemberVerifier final : public ExternalCertificateVerifier {
     auto chain = Certificate::ChainFromPem(leaf);
     const auto rest = Certificate::ChainFromPem(others);
     if (chain.ok() && rest.ok()) chain->insert(chain->end(), rest->begin(), rest->end());
-    const Status status = chain.ok() ? VerifyChain(*chain, root_, Purpose::kClient,
-                                                   SystemClock().Now())
-                                     : chain.status();
+    const Status status = chain.ok()
+                              ? VerifyChain(*chain, root_, Purpose::kClient, SystemClock().Now())
+                              : chain.status();
     if (status.ok()) return status;
-    const std::string who = !chain.ok() || chain->front().Uris().empty()
-                                ? ""
-                                : chain->front().Uris().front() + ": ";
+    const std::string who =
+        !chain.ok() || chain->front().Uris().empty() ? "" : chain->front().Uris().front() + ": ";
     on_refusal_(who + std::string(status.message()));
     return status;
   }

@@ -24,8 +24,8 @@ struct KeyPair {
 };
 
 // What a server's own keys are read from: ca_file holds the root, identity_file a key and its
-// certificate, then the issuers', in PEM. The files are looked at every second, and connections made
-// after they change use what they then hold.
+// certificate, then the issuers', in PEM. The files are looked at every second, and connections
+// made after they change use what they then hold.
 struct ServerFiles {
   std::string ca_file;
   std::string identity_file;

@@ -1,7 +1,7 @@
 #pragma once
 
-// The TLS handshakes that this process's servers refused before a certificate could be looked at: no
-// TLS at all, an old version, no certificate. gRPC tells of them in its log alone.
+// The TLS handshakes that this process's servers refused before a certificate could be looked at:
+// no TLS at all, an old version, no certificate. gRPC tells of them in its log alone.
 
 #include <functional>
 #include <string>

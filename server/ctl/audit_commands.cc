@@ -36,7 +36,8 @@ Status Ctl::VerifyAudit() {
   TrailChecker checker;
   for (const std::string& line : lines) {
     const Status checked = checker.Next(line).status();
-    if (!checked.ok()) return Annotate(checked, fmt::format("entry {}", checker.head().entries + 1));
+    if (!checked.ok())
+      return Annotate(checked, fmt::format("entry {}", checker.head().entries + 1));
   }
   fmt::print("{} entries, whole; head {}\n", checker.head().entries, checker.head().hash);
   return OkStatus();

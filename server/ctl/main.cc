@@ -34,7 +34,10 @@ int main(int argc, char** argv) {
   CLI::App* invite = add(&app, "invite", "Invite a hospital; prints the line it joins with",
                          [&](Ctl& ctl) { return ctl.Invite(name, role); });
   invite->add_option("name", name, "The hospital's name: a-z, 0-9, '-', '.'")->required();
-  invite->add_option("--role", role, "hospital, admin, observer (reads runs and sites), or inference (pulls what is released)")
+  invite
+      ->add_option(
+          "--role", role,
+          "hospital, admin, observer (reads runs and sites), or inference (pulls what is released)")
       ->check(CLI::IsMember({"hospital", "admin", "observer", "inference"}))
       ->default_val("hospital");
   add(&app, "sites", "List the hospitals and everybody else who has joined",
@@ -101,9 +104,10 @@ int main(int argc, char** argv) {
   audit->require_subcommand(1)->fallthrough();
   add(audit, "show", "Print it, a JSON object a line", [](Ctl& ctl) { return ctl.ShowAudit(); });
   add(audit, "verify", "Say whether it is whole", [](Ctl& ctl) { return ctl.VerifyAudit(); });
-  add(audit, "pull", "Fetch it into a file and check it", [&](Ctl& ctl) {
-    return ctl.PullAudit(output);
-  })->add_option("-o,--output", output, "The file to write")->required();
+  add(audit, "pull", "Fetch it into a file and check it",
+      [&](Ctl& ctl) { return ctl.PullAudit(output); })
+      ->add_option("-o,--output", output, "The file to write")
+      ->required();
 
   CLI11_PARSE(app, argc, argv);
   return consilium::ExitCode("consilium-ctl", [&]() -> Status {

@@ -65,9 +65,8 @@ Status Ctl::PullModel(const std::string& model, const std::filesystem::path& pat
   v1::GetManifestRequest request;
   request.set_run_id(found.run_id());
   request.set_round(found.round());
-  CSL_ASSIGN_OR_RETURN(
-      const v1::GetManifestResponse response,
-      parts_->Ask(&v1::ModelService::Stub::GetManifest, *parts_->models, request));
+  CSL_ASSIGN_OR_RETURN(const v1::GetManifestResponse response,
+                       parts_->Ask(&v1::ModelService::Stub::GetManifest, *parts_->models, request));
   CSL_RETURN_IF_ERROR(WriteManifest(folder, found.digest(), response.manifest()));
   CSL_ASSIGN_OR_RETURN(const Certificate root, Certificate::FromPem(parts_->ca_pem));
   CSL_RETURN_IF_ERROR(VerifyModelFile(path, root, SystemClock().Now()));
@@ -81,8 +80,7 @@ Status Ctl::ReleaseModel(const std::string& model, const std::string& channel) {
   request.set_run_id(found.run_id());
   request.set_round(found.round());
   request.set_channel(channel);
-  CSL_RETURN_IF_ERROR(
-      parts_->Call(&v1::AdminService::Stub::ReleaseModel, *parts_->admin, request));
+  CSL_RETURN_IF_ERROR(parts_->Call(&v1::AdminService::Stub::ReleaseModel, *parts_->admin, request));
   fmt::print("released {}@{} on {}\n", found.run_id(), found.round(), channel);
   return OkStatus();
 }

@@ -4,8 +4,8 @@
 // work.
 //
 // Every change is computed by the engine, written in one transaction, and only then visible and
-// answered; before that it stands in the audit trail. What is in memory is what is in the database, so a coordinator that is opened on the
-// same folder goes on where the last one was.
+// answered; before that it stands in the audit trail. What is in memory is what is in the database,
+// so a coordinator that is opened on the same folder goes on where the last one was.
 //
 // coordinator.cc has runs and who gets which task, coordinator_reports.cc what hospitals deliver,
 // coordinator_work.cc what the worker does.

@@ -6,8 +6,9 @@
 //
 // A round closes when every site's task has ended, or at its deadline. The updates delivered by
 // then must reach the quorum; if they do not, the sites that have not delivered are asked again, a
-// number of times that the plan says, and then the run pauses until somebody resumes it. Before they
-// are counted, updates are taken back whose norm is out of all proportion, where the plan says so.
+// number of times that the plan says, and then the run pauses until somebody resumes it. Before
+// they are counted, updates are taken back whose norm is out of all proportion, where the plan says
+// so.
 
 #include <optional>
 #include <string>

@@ -32,9 +32,8 @@ bool IsWork(const TaskProgress& progress) {
 
 std::string_view TaskStageName(TaskStage stage) {
   constexpr std::array<std::string_view, kTaskStages> kNames = {
-      "starting",   "loading images", "fetching the global model",
-      "evaluating", "training",       "sending the update",
-      "awaiting approval"};
+      "starting", "loading images",     "fetching the global model", "evaluating",
+      "training", "sending the update", "awaiting approval"};
   return kNames[IndexOf(stage)];
 }
 

@@ -8,8 +8,9 @@
 //   a task whose work is reported and has not advanced for 1/10 of the deadline (10 s at least),
 //   and for ten times the longest that it took between two advances, is stuck.
 // Work is training, evaluating and decoding images. Transfers are not: their pace is the network's,
-// and the coordinator's disk. Nor is waiting for somebody's approval, nor silence: the network may be away while a site trains on; only
-// the time between two reports that follow each other counts. The deadline bounds both.
+// and the coordinator's disk. Nor is waiting for somebody's approval, nor silence: the network may
+// be away while a site trains on; only the time between two reports that follow each other counts.
+// The deadline bounds both.
 
 #include <array>
 #include <chrono>

@@ -67,7 +67,8 @@ grpc::ServerUnaryReactor* AdminService::Invite(grpc::CallbackServerContext* cont
   return gate_.Answer(context, "AdminService/Invite", [&](const Identity& admin) -> Status {
     const std::string role = request->role().empty() ? "hospital" : request->role();
     CSL_ASSIGN_OR_RETURN(const Role invited, ParseRole(role));
-    CSL_ASSIGN_OR_RETURN(const Invitation invitation, registry_.Invite(request->site(), invited, admin.name));
+    CSL_ASSIGN_OR_RETURN(const Invitation invitation,
+                         registry_.Invite(request->site(), invited, admin.name));
     spdlog::info("{} invited {} '{}'", admin.name, role, request->site());
     response->set_token(invitation.token);
     response->set_ca_sha256(registry_.authority().root().Sha256());
@@ -112,10 +113,9 @@ grpc::ServerUnaryReactor* AdminService::SubmitRun(grpc::CallbackServerContext* c
                                                   v1::SubmitRunResponse* response) {
   return gate_.Answer(context, "AdminService/SubmitRun", [&](const Identity& admin) -> Status {
     CSL_RETURN_IF_ERROR(CheckPlan(request->plan()));
-    CSL_ASSIGN_OR_RETURN(
-        *response->mutable_run_id(),
-        coordinator_.Submit(request->plan().SerializeAsString(), request->initial_model_digest(),
-                            admin.name));
+    CSL_ASSIGN_OR_RETURN(*response->mutable_run_id(),
+                         coordinator_.Submit(request->plan().SerializeAsString(),
+                                             request->initial_model_digest(), admin.name));
     spdlog::info("{} submitted '{}' as {}", admin.name, request->plan().name(), response->run_id());
     return OkStatus();
   });
@@ -270,8 +270,8 @@ grpc::ServerUnaryReactor* AdminService::ReadAudit(grpc::CallbackServerContext* c
                                                   const v1::ReadAuditRequest* request,
                                                   v1::ReadAuditResponse* response) {
   return gate_.Answer(context, "AdminService/ReadAudit", [&](const Identity&) -> Status {
-    CSL_ASSIGN_OR_RETURN(const auto lines, ReadTrailLines(trail_file_, request->after_entry(),
-                                                          kMaxAuditBytes));
+    CSL_ASSIGN_OR_RETURN(const auto lines,
+                         ReadTrailLines(trail_file_, request->after_entry(), kMaxAuditBytes));
     response->mutable_lines()->Add(lines.begin(), lines.end());
     return OkStatus();
   });

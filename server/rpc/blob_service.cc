@@ -28,10 +28,7 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
  public:
   UploadReactor(BlobService& service, OpenCaller caller, std::string peer,
                 v1::UploadResponse* response)
-      : service_(service),
-        caller_(std::move(caller)),
-        peer_(std::move(peer)),
-        response_(response) {
+      : service_(service), caller_(std::move(caller)), peer_(std::move(peer)), response_(response) {
     StartRead(&request_);
   }
 

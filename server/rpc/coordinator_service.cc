@@ -134,20 +134,18 @@ grpc::ServerUnaryReactor* CoordinatorService::NextTask(grpc::CallbackServerConte
 grpc::ServerUnaryReactor* CoordinatorService::ReportTask(grpc::CallbackServerContext* context,
                                                          const v1::ReportTaskRequest* request,
                                                          v1::ReportTaskResponse* response) {
-  return gate_.Answer(
-      context, kReportTask, [&](const Identity& caller) -> Status {
-        CSL_ASSIGN_OR_RETURN(const TaskReport report, ReadReport(*request));
-        if (request->has_head()) {
-          // A head that is wrong is noted, and the work that was reported counts all the same.
-          const Status kept = KeepHead(caller, PeerCertificate(*context), *request);
-          gate_.NoteIfRefused(kept, context->peer(), caller.name, kReportTask);
-          if (absl::IsResourceExhausted(kept)) return kept;
-        }
-        CSL_ASSIGN_OR_RETURN(*response->mutable_note(), coordinator_.Report(caller.name, report));
-        CSL_ASSIGN_OR_RETURN(*response->mutable_head(),
-                             SignHead(trail_.head(), signer_.signer()));
-        return OkStatus();
-      });
+  return gate_.Answer(context, kReportTask, [&](const Identity& caller) -> Status {
+    CSL_ASSIGN_OR_RETURN(const TaskReport report, ReadReport(*request));
+    if (request->has_head()) {
+      // A head that is wrong is noted, and the work that was reported counts all the same.
+      const Status kept = KeepHead(caller, PeerCertificate(*context), *request);
+      gate_.NoteIfRefused(kept, context->peer(), caller.name, kReportTask);
+      if (absl::IsResourceExhausted(kept)) return kept;
+    }
+    CSL_ASSIGN_OR_RETURN(*response->mutable_note(), coordinator_.Report(caller.name, report));
+    CSL_ASSIGN_OR_RETURN(*response->mutable_head(), SignHead(trail_.head(), signer_.signer()));
+    return OkStatus();
+  });
 }
 
 // How far a hospital's trail had come: should it be written anew later, it no longer fits this.
@@ -187,9 +185,8 @@ grpc::ServerUnaryReactor* ModelService::GetManifest(grpc::CallbackServerContext*
                                                     const v1::GetManifestRequest* request,
                                                     v1::GetManifestResponse* response) {
   return gate_.Answer(context, "ModelService/GetManifest", [&](const Identity&) -> Status {
-    CSL_ASSIGN_OR_RETURN(
-        *response->mutable_manifest(),
-        signer_.ManifestOf(request->run_id(), static_cast<int>(request->round())));
+    CSL_ASSIGN_OR_RETURN(*response->mutable_manifest(),
+                         signer_.ManifestOf(request->run_id(), static_cast<int>(request->round())));
     return OkStatus();
   });
 }
@@ -206,9 +203,8 @@ grpc::ServerUnaryReactor* ModelService::GetRelease(grpc::CallbackServerContext* 
     CSL_ASSIGN_OR_RETURN(const ModelRecord model,
                          coordinator_.FindModel(release->run_id, release->round));
     *response->mutable_model() = ToProto(release->run_id, model.version);
-    CSL_ASSIGN_OR_RETURN(
-        *response->mutable_manifest(),
-        signer_.ManifestOf(release->run_id, release->round, release->channel));
+    CSL_ASSIGN_OR_RETURN(*response->mutable_manifest(),
+                         signer_.ManifestOf(release->run_id, release->round, release->channel));
     return OkStatus();
   });
 }

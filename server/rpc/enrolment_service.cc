@@ -14,7 +14,8 @@ grpc::ServerUnaryReactor* EnrolmentService::Join(grpc::CallbackServerContext* co
                                                  v1::JoinResponse* response) {
   return Answer(context, [&]() -> Status {
     CSL_RETURN_IF_ERROR(gate_.AdmitNewcomer(*context, kRpc));
-    const auto enrolment = registry_.Join(request->token(), request->request_pem(), context->peer());
+    const auto enrolment =
+        registry_.Join(request->token(), request->request_pem(), context->peer());
     if (!enrolment.ok()) {
       gate_.NoteIfRefused(enrolment.status(), context->peer(), "", kRpc);
       spdlog::warn("join from {} refused: {}", context->peer(),

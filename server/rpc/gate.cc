@@ -52,8 +52,8 @@ StatusOr<Identity> Gate::Admit(grpc::CallbackServerContext& context, std::string
   const std::string certificate = PeerCertificate(context);
   auto identity = registry_.Authenticate(certificate);
   if (identity.ok() && !MayCall(identity->role, rpc)) {
-    identity = PermissionDenied("{} '{}' may not call {}", RoleName(identity->role), identity->name,
-                                rpc);
+    identity =
+        PermissionDenied("{} '{}' may not call {}", RoleName(identity->role), identity->name, rpc);
   }
   if (!identity.ok()) {
     Note(identity.status(), context.peer(), ClaimedName(certificate), rpc);

@@ -18,10 +18,11 @@ grpc::ServerUnaryReactor* MembershipService::Renew(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* MembershipService::GetRevocationList(
     grpc::CallbackServerContext* context, const v1::GetRevocationListRequest* /*request*/,
     v1::GetRevocationListResponse* response) {
-  return gate_.Answer(context, "MembershipService/GetRevocationList", [&](const Identity&) -> Status {
-    CSL_ASSIGN_OR_RETURN(*response->mutable_list_pem(), registry_.RevocationList());
-    return OkStatus();
-  });
+  return gate_.Answer(
+      context, "MembershipService/GetRevocationList", [&](const Identity&) -> Status {
+        CSL_ASSIGN_OR_RETURN(*response->mutable_list_pem(), registry_.RevocationList());
+        return OkStatus();
+      });
 }
 
 }  // namespace consilium

@@ -50,10 +50,9 @@ Status ModelSigner::Refresh(TimePoint now) {
 
 Status ModelSigner::Renew(TimePoint now) {
   CSL_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::GenerateEd25519());
-  CSL_ASSIGN_OR_RETURN(
-      const std::string chain_pem,
-      registry_.authority().IssueSigner(
-          key, {registry_.federation(), Role::kCoordinator, "coordinator"}, now));
+  CSL_ASSIGN_OR_RETURN(const std::string chain_pem,
+                       registry_.authority().IssueSigner(
+                           key, {registry_.federation(), Role::kCoordinator, "coordinator"}, now));
   return WriteKeyFile(folder_ / kSigningFile, key, chain_pem);
 }
 

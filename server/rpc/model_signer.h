@@ -1,8 +1,9 @@
 #pragma once
 
 // What the coordinator answers for, it signs: its global models, and how far its audit trail has
-// come. The key is Ed25519, in signing.pem of the coordinator's folder, certified by the issuing CA;
-// it is made when it is first needed, and renewed when a third of its certificate's time is left.
+// come. The key is Ed25519, in signing.pem of the coordinator's folder, certified by the issuing
+// CA; it is made when it is first needed, and renewed when a third of its certificate's time is
+// left.
 
 #include <filesystem>
 #include <memory>
@@ -36,10 +37,7 @@ class ModelSigner {
  private:
   ModelSigner(std::filesystem::path folder, const Registry& registry,
               const Coordinator& coordinator, const Clock& clock)
-      : folder_(std::move(folder)),
-        registry_(registry),
-        coordinator_(coordinator),
-        clock_(clock) {}
+      : folder_(std::move(folder)), registry_(registry), coordinator_(coordinator), clock_(clock) {}
 
   Status Renew(TimePoint now);
   Status Load();

@@ -19,8 +19,8 @@ namespace consilium {
 // Thread-safe.
 class OpenCalls {
  public:
-  // A transfer moves at least kLeastBytes in each kWindow, or ends. (A chunk of 1 MiB counts when it
-  // is whole: about 70 kbit/s.)
+  // A transfer moves at least kLeastBytes in each kWindow, or ends. (A chunk of 1 MiB counts when
+  // it is whole: about 70 kbit/s.)
   static constexpr std::chrono::seconds kWindow{120};
   static constexpr std::uint64_t kLeastBytes = 256 << 10;
 
@@ -56,9 +56,8 @@ class OpenCalls {
 
   // Cancels the member's calls: they end with CANCELLED.
   void Cut(const std::string& member) {
-    Cancel(
-        [&](const Key& key, Pace& /*pace*/) { return key.first == member; }, GRPC_STATUS_CANCELLED,
-        "cut by the coordinator");
+    Cancel([&](const Key& key, Pace& /*pace*/) { return key.first == member; },
+           GRPC_STATUS_CANCELLED, "cut by the coordinator");
   }
 
   // Cancels transfers that are too slow: they end with UNAVAILABLE. Called about once a second.

@@ -125,8 +125,8 @@ Status Server::Parts::Open() {
   CSL_ASSIGN_OR_RETURN(trail, AuditTrail::Open(folder / kTrailFile, clock));
   CSL_ASSIGN_OR_RETURN(store, Store::Open(folder / kDatabaseFile));
   CSL_ASSIGN_OR_RETURN(BlobStore blobs, BlobStore::Open(folder));
-  registry = std::make_unique<Registry>(*store, *trail, clock, std::move(authority),
-                                        options.federation);
+  registry =
+      std::make_unique<Registry>(*store, *trail, clock, std::move(authority), options.federation);
   CSL_RETURN_IF_ERROR(AdoptAdmin(folder / kAdminFolder, *registry));
   CSL_ASSIGN_OR_RETURN(identity, ServerIdentity::Open(folder, options, *registry, clock.Now()));
   CSL_ASSIGN_OR_RETURN(coordinator,
@@ -165,7 +165,8 @@ Status Server::Parts::Serve(const Listen& listen) {
   Limit(builder);
   builder.AddListeningPort(Or(listen.address, options.port),
                            MutualTlsServer({identity->ca_file(), identity->identity_file()},
-                                           registry->authority().root(), note_refusal), &port);
+                                           registry->authority().root(), note_refusal),
+                           &port);
   builder.RegisterService(coordinator_service.get());
   builder.RegisterService(model_service.get());
   builder.RegisterService(blob_service.get());

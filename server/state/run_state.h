@@ -52,7 +52,7 @@ struct TaskResult {
   double train_loss = 0;
   double train_seconds = 0;
   double update_norm = 0;  // L2, of what the update changes in the global model's parameters
-  Evaluation evaluation;  // of the global model that the task came with
+  Evaluation evaluation;   // of the global model that the task came with
 
   bool operator==(const TaskResult&) const = default;
 };
@@ -100,8 +100,8 @@ struct RunConfig {
   std::chrono::seconds round_deadline{3600};
   std::vector<std::string> sites;  // empty: every active site
   ModelSpec model;
-  double max_norm = 0;        // of an update; 0: any
-  double max_norm_ratio = 0;  // to the median of the round's updates; 0: any
+  double max_norm = 0;                   // of an update; 0: any
+  double max_norm_ratio = 0;             // to the median of the round's updates; 0: any
   std::uint64_t max_train_examples = 0;  // 0: any
 
   bool operator==(const RunConfig&) const = default;

@@ -13,7 +13,8 @@ constexpr char kRunColumns[] =
     "ORDER BY rowid";
 constexpr char kTaskColumns[] =
     "SELECT id, site, round, kind, status, reason, blob_digest, blob_bytes, train_examples, "
-    "train_loss, train_seconds, update_norm, evaluation FROM tasks WHERE run = ? AND round BETWEEN ? "
+    "train_loss, train_seconds, update_norm, evaluation FROM tasks WHERE run = ? AND round BETWEEN "
+    "? "
     "AND ? ORDER BY rowid";
 
 StatusOr<RunState> ReadRunRow(const Statement& row) {

@@ -128,8 +128,7 @@ class Store {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status SaveMiss(const std::string& run_id, const Miss& miss) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   StatusOr<std::vector<TaskState>> SelectTasks(const std::string& run_id, int first_round,
-                                               int last_round)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+                                               int last_round) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   StatusOr<std::vector<ModelVersion>> SelectModels(const std::string& run_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 

@@ -46,9 +46,8 @@ class ModelManifestTest : public ::testing::Test {
   testing::FakeClock clock_;
   Authority authority_ = *Authority::Create(folder_ / "ca", "lungs", clock_.Now());
   Signer signer_ = NewSigner(authority_);
-  std::string model_ =
-      testing::EncodeFile({testing::SmallSpec(), {.run = "run-1", .round = 3}},
-                          testing::RandomState(testing::SmallLayout(), 1));
+  std::string model_ = testing::EncodeFile({testing::SmallSpec(), {.run = "run-1", .round = 3}},
+                                           testing::RandomState(testing::SmallLayout(), 1));
   v1::ModelManifest manifest_;
 };
 
@@ -76,8 +75,7 @@ TEST_F(ModelManifestTest, EveryByteOfTheModelThatIsFlippedIsFound) {
   for (std::size_t i = 0; i < model_.size(); ++i) {
     std::string harmed = model_;
     harmed[i] ^= 1;
-    EXPECT_THAT(CheckModelFile(manifest_, AsBytes(harmed)),
-                StatusIs(absl::StatusCode::kDataLoss))
+    EXPECT_THAT(CheckModelFile(manifest_, AsBytes(harmed)), StatusIs(absl::StatusCode::kDataLoss))
         << i;
   }
   EXPECT_THAT(CheckModelFile(manifest_, AsBytes(model_ + "x")),
@@ -155,7 +153,8 @@ TEST_F(ModelManifestTest, FileIsVerifiedByTheManifestOfItsBytes) {
   ASSERT_OK_AND_ASSIGN(const v1::ModelManifest manifest,
                        VerifyModelFile(path, authority_.root(), clock_.Now()));
   EXPECT_EQ(manifest.round(), 3U);
-  ASSERT_THAT(WriteFileAtomically(folder_ / (manifest_.digest() + ".manifest"), "\xff\xff"), IsOk());
+  ASSERT_THAT(WriteFileAtomically(folder_ / (manifest_.digest() + ".manifest"), "\xff\xff"),
+              IsOk());
   EXPECT_FALSE(VerifyModelFile(path, authority_.root(), clock_.Now()).ok());
 }
 

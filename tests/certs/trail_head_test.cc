@@ -22,9 +22,8 @@ class TrailHeadTest : public ::testing::Test {
   // The head of `owner` goes into the trail of `holder`, as each round does it.
   void Exchange(AuditTrail& owner, AuditTrail& holder, const std::string& site = "north") {
     const TrailHead head = owner.head();
-    ASSERT_THAT(holder.Append("site_head", {{"site", site},
-                                            {"entries", head.entries},
-                                            {"head", head.hash}}),
+    ASSERT_THAT(holder.Append("site_head",
+                              {{"site", site}, {"entries", head.entries}, {"head", head.hash}}),
                 IsOk());
   }
 

@@ -142,7 +142,8 @@ class ErrorsTest(unittest.TestCase):
             self.refused("no model of round 7", "consilium-client", "pull", "--dir", home, "--run",
                          good_run, "--round", "7")
             run("consilium-client", "pull", "--dir", home, "--run", good_run)
-            self.assertEqual([p.name for p in (home / "models").iterdir()], ["pulled.safetensors"])
+            self.assertEqual(sorted(p.suffix for p in (home / "models").iterdir()),
+                             [".manifest", ".safetensors"])
             self.refused("quorum", "consilium-ctl", "--dir", federation.server_dir / "admin", "run",
                          "submit", small_plan(self.folder / "q.yaml", quorum={"count": 5}))
             self.refused("no run 'nope'", "consilium-ctl", "--dir", federation.server_dir / "admin",

@@ -12,9 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!model.ok()) return 0;
   const std::string again = EncodeModelHeader(model->info, *model->state.layout);
   const auto values = std::as_bytes(std::span(model->state.values));
-  const auto reread =
-      DecodeModel(AsBytes(again + std::string(reinterpret_cast<const char*>(values.data()),
-                                              values.size())));
+  const auto reread = DecodeModel(
+      AsBytes(again + std::string(reinterpret_cast<const char*>(values.data()), values.size())));
   fuzz::Require(reread.ok() && reread->info == model->info &&
                 *reread->state.layout == *model->state.layout);
   return 0;

@@ -9,8 +9,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace consilium;
   constexpr std::int64_t kNow = 1'800'000'000'000;
-  static const Certificate root = *CreateRoot(*PrivateKey::Generate(), "fuzz", FromUnixMillis(kNow),
-                                              std::chrono::days(1));
+  static const Certificate root =
+      *CreateRoot(*PrivateKey::Generate(), "fuzz", FromUnixMillis(kNow), std::chrono::days(1));
   v1::Signed statement;
   if (statement.ParseFromArray(data, static_cast<int>(size))) {
     fuzz::Require(!VerifyManifest(statement, root, FromUnixMillis(kNow)).ok());

@@ -41,8 +41,8 @@ class ModelShelfTest : public ::testing::Test {
       manifest.set_size_bytes(bytes.size());
       *manifest.mutable_model() = ToProto(testing::SmallSpec());
       manifest.set_signed_unix_ms(ToUnixMillis(clock_.Now()));
-      const std::string chain = *authority_.IssueSigner(
-          key, {"lungs", Role::kCoordinator, "coordinator"}, clock_.Now());
+      const std::string chain =
+          *authority_.IssueSigner(key, {"lungs", Role::kCoordinator, "coordinator"}, clock_.Now());
       ASSERT_THAT(
           WriteManifest(shelf.folder(), manifest.digest(), *SignManifest(manifest, {key, chain})),
           IsOk());
@@ -92,6 +92,23 @@ TEST_F(ModelShelfTest, ModelThatWasChangedIsNotReadEvenWhereUnsignedOnesAre) {
     ASSERT_THAT(WriteFileAtomically(file.path(), bytes), IsOk());
   }
   EXPECT_FALSE(shelf.ReadCurrent(clock_.Now()).ok());
+}
+
+TEST_F(ModelShelfTest, ManifestsOfModelsThatAreGoneGoToo) {
+  for (int round = 1; round <= 3; ++round) Install(round);
+  const auto manifests = [&] {
+    int count = 0;
+    for (const auto& file : std::filesystem::directory_iterator(Shelf().folder())) {
+      count += file.path().extension() == ".manifest" ? 1 : 0;
+    }
+    return count;
+  };
+  EXPECT_EQ(manifests(), 3);
+  ASSERT_THAT(Shelf().RemoveOtherManifests(), IsOk());
+  EXPECT_EQ(manifests(), 2);
+  EXPECT_EQ(RoundInUse(), 3);
+  ASSERT_THAT(Shelf().Rollback(), IsOk());
+  EXPECT_EQ(RoundInUse(), 2);
 }
 
 TEST_F(ModelShelfTest, FolderOfNobodyIsRefused) {

@@ -76,9 +76,14 @@ TEST_F(PolicyTest, TransfersKeepToTheSitesOwnHours) {
   EXPECT_TRUE(MayTransfer(site_.policy(), at(12, 0)));
   policy().add_transfer_hours("22:00-06:00");
   policy().add_transfer_hours("12:15-13:00");
-  for (const auto& [hour, minute, may] :
-       {std::tuple(21, 59, false), {22, 0, true}, {0, 0, true}, {5, 59, true}, {6, 0, false},
-        {12, 14, false}, {12, 15, true}, {13, 0, false}}) {
+  for (const auto& [hour, minute, may] : {std::tuple(21, 59, false),
+                                          {22, 0, true},
+                                          {0, 0, true},
+                                          {5, 59, true},
+                                          {6, 0, false},
+                                          {12, 14, false},
+                                          {12, 15, true},
+                                          {13, 0, false}}) {
     EXPECT_EQ(MayTransfer(site_.policy(), at(hour, minute)), may) << hour << ":" << minute;
   }
 }

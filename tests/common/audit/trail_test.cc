@@ -57,10 +57,11 @@ TEST_F(AuditTrailTest, GivesBackWhatWasAppended) {
 // The format, to the letter: another program reads it by common/README.md alone.
 TEST_F(AuditTrailTest, WritesTheFormatThatIsDocumented) {
   ASSERT_THAT(Open()->Append("joined", {{"member", "north"}}), IsOk());
-  EXPECT_EQ(*ReadFile(path_),
-            "{\"seq\":1,\"time\":\"2027-01-15T08:00:00.000Z\",\"event\":\"joined\",\"member\":\"north\","
-            "\"previous\":\"0000000000000000000000000000000000000000000000000000000000000000\","
-            "\"hash\":\"ad09d5c440d75c25a1b21c4399bb6b92d20c5eb2a783de8712a24bee10b6ca1c\"}\n");
+  EXPECT_EQ(
+      *ReadFile(path_),
+      "{\"seq\":1,\"time\":\"2027-01-15T08:00:00.000Z\",\"event\":\"joined\",\"member\":\"north\","
+      "\"previous\":\"0000000000000000000000000000000000000000000000000000000000000000\","
+      "\"hash\":\"ad09d5c440d75c25a1b21c4399bb6b92d20c5eb2a783de8712a24bee10b6ca1c\"}\n");
 }
 
 TEST_F(AuditTrailTest, GoesOnWhereTheLastProcessWas) {
@@ -101,7 +102,8 @@ TEST_F(AuditTrailTest, NamesTheFirstLineThatWasCutRemovedMovedOrReplaced) {
   Replace("");
   EXPECT_THAT(VerifyTrail(path_), StatusIs(kDamaged, HasSubstr("line 1: the trail ends here")));
   Replace(text.substr(0, text.size() - 10));
-  EXPECT_THAT(VerifyTrail(path_), StatusIs(kDamaged, HasSubstr("line 5: the line is not finished")));
+  EXPECT_THAT(VerifyTrail(path_),
+              StatusIs(kDamaged, HasSubstr("line 5: the line is not finished")));
 }
 
 // Whoever writes a whole new trail with right hashes still meets the head beside it.

@@ -46,14 +46,16 @@ TEST_F(RegistryTest, InvitedSiteJoinsAndIsKnownByItsCertificate) {
 }
 
 TEST_F(RegistryTest, TokenWorksOnce) {
-  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("north", Role::kHospital, "boss"));
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation,
+                       registry_.Invite("north", Role::kHospital, "boss"));
   ASSERT_THAT(registry_.Join(invitation.token, Request()), IsOk());
   EXPECT_THAT(registry_.Join(invitation.token, Request()),
               StatusIs(kDenied, HasSubstr("used already")));
 }
 
 TEST_F(RegistryTest, TokenExpires) {
-  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("north", Role::kHospital, "boss"));
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation,
+                       registry_.Invite("north", Role::kHospital, "boss"));
   clock_.Advance(Registry::kInvitationValidity);
   EXPECT_THAT(registry_.Join(invitation.token, Request()), StatusIs(kDenied, HasSubstr("expired")));
 }
@@ -63,13 +65,15 @@ TEST_F(RegistryTest, UnknownTokenIsRefused) {
 }
 
 TEST_F(RegistryTest, BadRequestLeavesTheTokenGood) {
-  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("north", Role::kHospital, "boss"));
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation,
+                       registry_.Invite("north", Role::kHospital, "boss"));
   EXPECT_THAT(registry_.Join(invitation.token, "junk"), StatusIs(testing::kInvalid));
   EXPECT_THAT(registry_.Join(invitation.token, Request()), IsOk());
 }
 
 TEST_F(RegistryTest, TokenIsStoredAsItsHashAlone) {
-  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("north", Role::kHospital, "boss"));
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation,
+                       registry_.Invite("north", Role::kHospital, "boss"));
   EXPECT_FALSE(store_->FindToken(invitation.token)->has_value());
   EXPECT_GE(invitation.token.size(), 32U);
 }
@@ -80,7 +84,8 @@ TEST_F(RegistryTest, SiteThatWasNeverSeenMayJoinAgain) {
   const std::string kept = Joined("north");
   EXPECT_THAT(registry_.Authenticate(lost), StatusIs(kDenied));
   EXPECT_THAT(registry_.Authenticate(kept), IsOk());
-  EXPECT_THAT(registry_.Invite("north", Role::kHospital, "boss"), StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_THAT(registry_.Invite("north", Role::kHospital, "boss"),
+              StatusIs(absl::StatusCode::kAlreadyExists));
   EXPECT_THAT(registry_.Join(spare.token, Request()), StatusIs(kDenied, HasSubstr("used already")));
 }
 
@@ -149,7 +154,8 @@ TEST_F(RegistryTest, CertificateThatExpiredDuringItsConnectionIsRefused) {
 }
 
 TEST_F(RegistryTest, MembersOfOtherRolesTakeNoPartInRuns) {
-  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("eye", Role::kObserver, "boss"));
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation,
+                       registry_.Invite("eye", Role::kObserver, "boss"));
   ASSERT_OK_AND_ASSIGN(const Enrolment enrolment, registry_.Join(invitation.token, Request()));
   EXPECT_EQ(registry_.Authenticate(enrolment.certificate_pem)->role, Role::kObserver);
   EXPECT_TRUE(registry_.ActiveSites()->empty());
@@ -164,7 +170,8 @@ TEST_F(RegistryTest, LastAdminIsNotRevoked) {
   ASSERT_THAT(registry_.AdoptAdmin(pem), IsOk());
   EXPECT_THAT(registry_.Authenticate(pem), IsOk());
   EXPECT_THAT(registry_.Revoke("admin", "boss"), StatusIs(absl::StatusCode::kFailedPrecondition));
-  ASSERT_OK_AND_ASSIGN(const Invitation invitation, registry_.Invite("second", Role::kAdmin, "boss"));
+  ASSERT_OK_AND_ASSIGN(const Invitation invitation,
+                       registry_.Invite("second", Role::kAdmin, "boss"));
   ASSERT_OK_AND_ASSIGN(const Enrolment second, registry_.Join(invitation.token, Request()));
   EXPECT_THAT(registry_.Revoke("admin", "boss"), StatusIs(absl::StatusCode::kFailedPrecondition));
   ASSERT_THAT(registry_.Authenticate(second.certificate_pem), IsOk());  // it is really there

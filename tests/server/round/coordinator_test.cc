@@ -155,7 +155,8 @@ TEST_F(CoordinatorTest, AfterARestartASiteGoesOnWithTheTaskThatItHolds) {
   Submit();
   ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
   const std::string second = (*Wait("site-a"))->task.id;
-  ASSERT_OK_AND_ASSIGN(coordinator_, Coordinator::Create(*store_, *blobs_, *registry_, *trail_, clock_));
+  ASSERT_OK_AND_ASSIGN(coordinator_,
+                       Coordinator::Create(*store_, *blobs_, *registry_, *trail_, clock_));
   EXPECT_EQ(coordinator_->NoteProgress("site-a", second, {}), TaskStanding::kOpen);
   EXPECT_EQ((*Wait("site-a"))->task.id, second);
 }

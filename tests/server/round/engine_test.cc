@@ -25,9 +25,11 @@ class EngineTest : public ::testing::Test {
   void Succeed(const std::string& site, double norm = 1) {
     for (const TaskState& task : run_.tasks) {
       if (task.site == site && task.status == TaskStatus::kOpen) {
-        Happen(TaskSucceeded{
-            task.id,
-            {.blob_digest = "u-" + site, .train_examples = 5, .update_norm = norm, .evaluation = {}}});
+        Happen(TaskSucceeded{task.id,
+                             {.blob_digest = "u-" + site,
+                              .train_examples = 5,
+                              .update_norm = norm,
+                              .evaluation = {}}});
         return;
       }
     }
@@ -88,7 +90,8 @@ TEST_F(EngineTest, UpdateOutOfAllProportionIsTakenBackWhenItsRoundCloses) {
   EXPECT_FALSE(delivered.contains("b"));
   ASSERT_EQ(run_.misses.size(), 1U);
   EXPECT_EQ(run_.misses[0].site, "b");
-  EXPECT_THAT(run_.misses[0].reason, HasSubstr("norm is 30, more than 10 times the round's median"));
+  EXPECT_THAT(run_.misses[0].reason,
+              HasSubstr("norm is 30, more than 10 times the round's median"));
 }
 
 TEST_F(EngineTest, UpdatesWithinTheRatioCountAndSoDoAllWithoutOne) {

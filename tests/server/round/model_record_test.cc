@@ -17,13 +17,12 @@ TaskState Task(const std::string& site, int round, TaskKind kind, TaskStatus sta
 
 TEST(ModelRecordTest, SaysWhoMadeTheModelAndHowItWasScoredAfterwards) {
   RunState run{.id = "r", .plan = "plan", .models = {{0, "m0", 1}, {1, "m1", 2}}};
-  const std::vector<TaskState> tasks = {
-      Task("south", 1, TaskKind::kTrain, TaskStatus::kDone),
-      Task("north", 1, TaskKind::kTrain, TaskStatus::kDone),
-      Task("west", 1, TaskKind::kTrain, TaskStatus::kMissed),
-      Task("north", 2, TaskKind::kTrain, TaskStatus::kDone),
-      Task("west", 2, TaskKind::kEvaluate, TaskStatus::kDone),
-      Task("south", 2, TaskKind::kEvaluate, TaskStatus::kOpen)};
+  const std::vector<TaskState> tasks = {Task("south", 1, TaskKind::kTrain, TaskStatus::kDone),
+                                        Task("north", 1, TaskKind::kTrain, TaskStatus::kDone),
+                                        Task("west", 1, TaskKind::kTrain, TaskStatus::kMissed),
+                                        Task("north", 2, TaskKind::kTrain, TaskStatus::kDone),
+                                        Task("west", 2, TaskKind::kEvaluate, TaskStatus::kDone),
+                                        Task("south", 2, TaskKind::kEvaluate, TaskStatus::kOpen)};
   const ModelRecord record = RecordOf(run, 1, tasks);
   EXPECT_EQ(record.version.digest, "m1");
   EXPECT_EQ(record.parent_digest, "m0");

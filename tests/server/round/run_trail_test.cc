@@ -27,7 +27,8 @@ class RunTrailTest : public ::testing::Test {
   void Deliver(const std::string& site, double norm = 1) {
     const std::string id = "r.r1." + site + ".train";
     Happen(TaskSucceeded{
-        id, {.blob_digest = "u-" + site, .train_examples = 5, .update_norm = norm, .evaluation = {}}});
+        id,
+        {.blob_digest = "u-" + site, .train_examples = 5, .update_norm = norm, .evaluation = {}}});
   }
   void Note(const RunState& before) {
     entries_ = WhatHappened(before, run_);

@@ -90,9 +90,9 @@ class IntruderTest : public ServerTest {
     v1::JoinRequest request;
     request.set_token(token);
     request.set_request_pem(*SigningRequest::Create(*PrivateKey::Generate()));
-    return MakeCall(MakeChannel(server_.enrol_endpoint(),
-                                EnrolmentTlsClient(server_.authority().root_pem())),
-                    rpc, request.SerializeAsString());
+    return MakeCall(
+        MakeChannel(server_.enrol_endpoint(), EnrolmentTlsClient(server_.authority().root_pem())),
+        rpc, request.SerializeAsString());
   }
 
   // The reasons of all refusals in the trail.
@@ -128,14 +128,16 @@ TEST_F(IntruderTest, NobodyGetsInAndTheTrailNamesEachAttempt) {
   };
 
   const std::vector<Intruder> intruders = {
-      On("no certificate",
-         [&] {
-           return MakeChannel(server_.endpoint(),
-                              EnrolmentTlsClient(server_.authority().root_pem()));
-         },
-         "peer did not return a certificate"),
-      On("self-signed", [&] { return MemberChannel(own_pem, own_key); },
-         "'north' is not trusted: self-signed"),
+      On(
+          "no certificate",
+          [&] {
+            return MakeChannel(server_.endpoint(),
+                               EnrolmentTlsClient(server_.authority().root_pem()));
+          },
+          "peer did not return a certificate"),
+      On(
+          "self-signed", [&] { return MemberChannel(own_pem, own_key); },
+          "'north' is not trusted: self-signed"),
       On("other CA", Shows(other, now),
          "hospital/north: the certificate of 'north' is not trusted: unable to get local issuer"),
       On("expired", Shows(server_.authority(), now - std::chrono::days(400)),
@@ -145,23 +147,29 @@ TEST_F(IntruderTest, NobodyGetsInAndTheTrailNamesEachAttempt) {
       On("revoked", As(gone), "hospital 'gone' was revoked"),
       On("unknown, of the right CA", Shows(server_.authority(), now),
          "hospital 'north' has another certificate now"),
-      On("the coordinator's signing key", [&] { return MemberChannel(signing_chain, signing_key); },
-         "coordinator/coordinator: the certificate of 'coordinator' is not trusted: unsuitable"),
+      On(
+          "the coordinator's signing key",
+          [&] { return MemberChannel(signing_chain, signing_key); },
+          "coordinator/coordinator: the certificate of 'coordinator' is not trusted: unsuitable"),
       On("observer in another's role", As(eye), "observer 'eye' may not call",
          may(Role::kObserver)),
       On("hospital as admin", As(north), "hospital 'north' may not call", may(Role::kHospital)),
       On("inference as hospital", As(ward), "inference 'ward' may not call", may(Role::kInference)),
-      Each("TLS 1.2", [&](const std::string&) { return TryTls12(north); }, "no shared cipher"),
-      On("plaintext",
-         [&] {
-           return grpc::CreateChannel(server_.endpoint(), grpc::InsecureChannelCredentials());
-         },
-         "TLS handshake: "),
-      Each("token reused", [&](const std::string& rpc) { return TryToken(used_token, rpc); },
-           "this token was used already"),
-      Each("token that nobody was given",
-           [&](const std::string& rpc) { return TryToken(std::string(48, 'a'), rpc); },
-           "this token is not known"),
+      Each(
+          "TLS 1.2", [&](const std::string&) { return TryTls12(north); }, "no shared cipher"),
+      On(
+          "plaintext",
+          [&] {
+            return grpc::CreateChannel(server_.endpoint(), grpc::InsecureChannelCredentials());
+          },
+          "TLS handshake: "),
+      Each(
+          "token reused", [&](const std::string& rpc) { return TryToken(used_token, rpc); },
+          "this token was used already"),
+      Each(
+          "token that nobody was given",
+          [&](const std::string& rpc) { return TryToken(std::string(48, 'a'), rpc); },
+          "this token is not known"),
   };
 
   fmt::print("{:32}", "");
@@ -233,8 +241,8 @@ TEST_F(IntruderTest, HospitalReachesNoOthersTasksAndReplaysNothing) {
   EXPECT_THAT(north.Upload(AsBytes(update), digest, task.task_id()), testing::StatusIs(kDenied));
   ASSERT_OK_AND_ASSIGN(const v1::ListModelsResponse models, north.ListModels(""));
   EXPECT_EQ(models.models_size(), 1);
-  EXPECT_THAT(Refusals(), ::testing::Contains(::testing::AllOf(
-                              HasSubstr("south"), HasSubstr("has no open task"))));
+  EXPECT_THAT(Refusals(), ::testing::Contains(
+                              ::testing::AllOf(HasSubstr("south"), HasSubstr("has no open task"))));
 }
 
 TEST_F(IntruderTest, InferenceGetsWhatIsReleasedAndNothingElse) {
@@ -259,9 +267,9 @@ TEST_F(IntruderTest, InferenceGetsWhatIsReleasedAndNothingElse) {
   }
   ASSERT_OK_AND_ASSIGN(const v1::GetReleaseResponse released, ward.GetRelease("stable"));
   EXPECT_EQ(released.model().digest(), digest);
-  ASSERT_OK_AND_ASSIGN(const v1::ModelManifest manifest,
-                       VerifyManifest(released.manifest(), server_.authority().root(),
-                                      SystemClock().Now()));
+  ASSERT_OK_AND_ASSIGN(
+      const v1::ModelManifest manifest,
+      VerifyManifest(released.manifest(), server_.authority().root(), SystemClock().Now()));
   EXPECT_EQ(manifest.channel(), "stable");
   EXPECT_THAT(ward.Download(digest, server_.folder() / "m"), IsOk());
 
