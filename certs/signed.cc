@@ -7,11 +7,11 @@ namespace {
 
 constexpr std::size_t kMaxChainBytes = 64 << 10;
 
+}  // namespace
+
 std::string ToBeSigned(std::string_view kind, std::string_view statement) {
   return fmt::format("consilium {}\n{}", kind, statement);
 }
-
-}  // namespace
 
 StatusOr<v1::Signed> SignStatement(std::string_view kind, std::string statement,
                                    const Signer& signer) {

@@ -27,6 +27,9 @@ inline constexpr std::string_view kTrailHead = "trail head";
 
 inline constexpr std::size_t kMaxStatementBytes = 4 << 20;
 
+// The bytes that a signature is over.
+std::string ToBeSigned(std::string_view kind, std::string_view statement);
+
 StatusOr<v1::Signed> SignStatement(std::string_view kind, std::string statement,
                                    const Signer& signer);
 

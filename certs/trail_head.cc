@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kMaxSignatureCharacters = 512;
 
 std::string ToBeSigned(const TrailHead& head) {
-  return fmt::format("consilium {}\n{} {}", kTrailHead, head.entries, head.hash);
+  return consilium::ToBeSigned(kTrailHead, fmt::format("{} {}", head.entries, head.hash));
 }
 
 StatusOr<std::string> FromHex(std::string_view hex) {

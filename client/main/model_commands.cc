@@ -98,11 +98,7 @@ class PredictionPrinter {
 
 // The model in use at a hospital, if its coordinator answers for it.
 StatusOr<Model> ReadPulledModel(const fs::path& dir) {
-  const fs::path settings = dir / kSiteFile;
-  v1::SiteConfig site = DefaultSite();
-  if (fs::exists(settings)) {
-    CSL_ASSIGN_OR_RETURN(site, ReadSite(settings));
-  }
+  CSL_ASSIGN_OR_RETURN(const v1::SiteConfig site, ReadSiteOfFolder(dir));
   CSL_ASSIGN_OR_RETURN(const ModelShelf shelf,
                        ModelShelf::Open(dir, site.policy().accept_unsigned_models()));
   return shelf.ReadCurrent(SystemClock().Now());

@@ -33,12 +33,6 @@ struct PullOptions {
   double min_balanced_accuracy = 0;  // 0: as site.yaml says
 };
 
-// Defaults where there is no site.yaml, as in a folder of the role inference.
-StatusOr<v1::SiteConfig> SettingsOf(const fs::path& folder) {
-  const fs::path path = folder / kSiteFile;
-  return fs::exists(path) ? ReadSite(path) : DefaultSite();
-}
-
 // A model and what its coordinator says of it.
 struct Chosen {
   v1::ModelRef model;
@@ -106,7 +100,7 @@ Status CheckAcceptance(const fs::path& path, const v1::SiteConfig& site, double 
 
 Status Pull(const PullOptions& options, const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(const Home home, ReadHome(options.dir));
-  CSL_ASSIGN_OR_RETURN(const v1::SiteConfig site, SettingsOf(options.dir));
+  CSL_ASSIGN_OR_RETURN(const v1::SiteConfig site, ReadSiteOfFolder(options.dir));
   const bool accept_unsigned = site.policy().accept_unsigned_models();
   CSL_ASSIGN_OR_RETURN(const ModelShelf shelf, ModelShelf::Open(options.dir, accept_unsigned));
   CSL_ASSIGN_OR_RETURN(const Certificate root, Certificate::FromPem(home.ca_pem));
@@ -166,7 +160,7 @@ Status Pull(const PullOptions& options, const std::stop_token& stop) {
 }
 
 Status Rollback(const std::string& dir) {
-  CSL_ASSIGN_OR_RETURN(const v1::SiteConfig site, SettingsOf(dir));
+  CSL_ASSIGN_OR_RETURN(const v1::SiteConfig site, ReadSiteOfFolder(dir));
   CSL_ASSIGN_OR_RETURN(const ModelShelf shelf,
                        ModelShelf::Open(dir, site.policy().accept_unsigned_models()));
   const SystemClock clock;

@@ -98,6 +98,11 @@ StatusOr<v1::SiteConfig> ReadSite(const std::filesystem::path& path) {
   return site;
 }
 
+StatusOr<v1::SiteConfig> ReadSiteOfFolder(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / kSiteFile;
+  return std::filesystem::exists(path) ? ReadSite(path) : DefaultSite();
+}
+
 std::string NewSiteYaml(const std::string& data, int threads) {
   return fmt::format(
       "# This hospital's settings. `consilium-client start --help` explains each.\n"
