@@ -11,6 +11,19 @@ namespace {
 constexpr std::chrono::hours kClockSkew{24};
 constexpr std::size_t kMaxEnvelopeBytes = 128 << 10;
 
+// CheckModelFile of a file whose digest is known.
+Status CheckFile(const v1::ModelManifest& manifest, const std::string& digest,
+                 std::span<const std::byte> file) {
+  if (file.size() != manifest.size_bytes() || digest != manifest.digest()) {
+    return DataLoss("the model is not the one of its manifest (sha256 {}, {} bytes)",
+                    manifest.digest(), manifest.size_bytes());
+  }
+  CSL_ASSIGN_OR_RETURN(const ModelHeader header, ParseModelHeader(file));
+  CSL_ASSIGN_OR_RETURN(const ModelSpec spec, FromProto(manifest.model()));
+  if (header.info.spec == spec) return OkStatus();
+  return InvalidArgument("the manifest names another network than the model's");
+}
+
 }  // namespace
 
 StatusOr<v1::Signed> SignManifest(const v1::ModelManifest& manifest, const Signer& signer) {
@@ -52,14 +65,7 @@ Status CheckManifestIsOf(const v1::ModelManifest& manifest, const v1::ModelRef& 
 }
 
 Status CheckModelFile(const v1::ModelManifest& manifest, std::span<const std::byte> file) {
-  if (file.size() != manifest.size_bytes() || Sha256Of(file) != manifest.digest()) {
-    return DataLoss("the model is not the one of its manifest (sha256 {}, {} bytes)",
-                    manifest.digest(), manifest.size_bytes());
-  }
-  CSL_ASSIGN_OR_RETURN(const ModelHeader header, ParseModelHeader(file));
-  CSL_ASSIGN_OR_RETURN(const ModelSpec spec, FromProto(manifest.model()));
-  if (header.info.spec == spec) return OkStatus();
-  return InvalidArgument("the manifest names another network than the model's");
+  return CheckFile(manifest, Sha256Of(file), file);
 }
 
 Status WriteManifest(const std::filesystem::path& folder, const std::string& digest,
@@ -70,8 +76,8 @@ Status WriteManifest(const std::filesystem::path& folder, const std::string& dig
 StatusOr<v1::ModelManifest> VerifyModelFile(const std::filesystem::path& model,
                                             const Certificate& root, TimePoint now) {
   CSL_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(model));
-  const std::filesystem::path path =
-      model.parent_path() / (Sha256Of(file.bytes()) + kManifestExtension);
+  const std::string digest = Sha256Of(file.bytes());
+  const std::filesystem::path path = model.parent_path() / (digest + kManifestExtension);
   const auto bytes = ReadFile(path, kMaxStatementBytes + kMaxEnvelopeBytes);
   if (absl::IsNotFound(bytes.status())) {
     return NotFound("{}: there is no manifest of these bytes beside it ({})", model.string(),
@@ -84,7 +90,7 @@ StatusOr<v1::ModelManifest> VerifyModelFile(const std::filesystem::path& model,
   }
   auto manifest = VerifyManifest(statement, root, now);
   if (!manifest.ok()) return Annotate(manifest.status(), path.string());
-  CSL_RETURN_IF_ERROR(Annotate(CheckModelFile(*manifest, file.bytes()), model.string()));
+  CSL_RETURN_IF_ERROR(Annotate(CheckFile(*manifest, digest, file.bytes()), model.string()));
   return manifest;
 }
 

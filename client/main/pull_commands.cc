@@ -72,10 +72,8 @@ StatusOr<Chosen> Choose(CoordinatorClient& client, const PullOptions& options, b
   return chosen;
 }
 
-// Everything about a fetched model that can be known without its numbers, and then that this client
-// can build its network.
-Status CheckUsable(const fs::path& path, const PullOptions& options) {
-  CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(path));
+// A model is only worth having if this client can build its network.
+Status CheckUsable(const Model& model, const PullOptions& options) {
   if (!options.architecture.empty() && model.info.spec.architecture != options.architecture) {
     return InvalidArgument("the model is {}, not {}", model.info.spec.architecture,
                            options.architecture);
@@ -85,10 +83,9 @@ Status CheckUsable(const fs::path& path, const PullOptions& options) {
 }
 
 // Whether the model does well enough on this hospital's own validation images to be used here.
-Status CheckAcceptance(const fs::path& path, const v1::SiteConfig& site, double floor,
+Status CheckAcceptance(const Model& model, const v1::SiteConfig& site, double floor,
                        const std::stop_token& stop) {
   if (floor == 0) return OkStatus();
-  CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(path));
   CSL_ASSIGN_OR_RETURN(const Evaluation evaluation, EvaluateModel(model, site, "val", stop));
   const auto reached = Summarise(evaluation).balanced_accuracy;
   fmt::print("balanced accuracy on {} validation images of this hospital: {}\n",
@@ -131,8 +128,10 @@ Status Pull(const PullOptions& options, const std::stop_token& stop) {
     taken = WriteManifest(output.parent_path(), digest, chosen.manifest);
     if (taken.ok()) taken = VerifyModelFile(fresh, root, SystemClock().Now()).status();
   }
-  if (taken.ok()) taken = CheckUsable(fresh, options);
-  if (taken.ok()) taken = CheckAcceptance(fresh, site, floor, stop);
+  const StatusOr<Model> model = taken.ok() ? ReadModel(fresh) : taken;
+  if (taken.ok()) taken = model.status();
+  if (taken.ok()) taken = CheckUsable(*model, options);
+  if (taken.ok()) taken = CheckAcceptance(*model, site, floor, stop);
   const SystemClock clock;
   CSL_ASSIGN_OR_RETURN(const auto trail,
                        AuditTrail::Open(fs::path(options.dir) / kTrailFile, clock));
@@ -153,8 +152,7 @@ Status Pull(const PullOptions& options, const std::stop_token& stop) {
     fs::rename(fresh, output, error);
     if (error) return ErrnoStatus(error.value(), "cannot write", output);
   }
-  CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(output));
-  fmt::print("{}: {}\nsha256 {}{}\n", output.string(), Describe(model.info, *model.state.layout),
+  fmt::print("{}: {}\nsha256 {}{}\n", output.string(), Describe(model->info, *model->state.layout),
              digest, is_signed ? ", signed by its coordinator" : ", not signed");
   return OkStatus();
 }

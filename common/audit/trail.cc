@@ -163,22 +163,27 @@ Status AuditTrail::CatchUp() {
 }
 
 Status AuditTrail::Append(std::string_view event, const AuditFields& fields) {
+  return Append(std::vector<AuditEntry>{{std::string(event), fields}});
+}
+
+Status AuditTrail::Append(const std::vector<AuditEntry>& entries) {
+  if (entries.empty()) return OkStatus();
   MutexLock lock(mu_);
   const FileLock others(file_.get());
   CSL_RETURN_IF_ERROR(CatchUp());
-  return AppendLocked(event, fields);
-}
-
-Status AuditTrail::AppendLocked(std::string_view event, const AuditFields& fields) {
-  Json entry = {
-      {"seq", head_.entries + 1}, {"time", FormatAuditTime(clock_.Now())}, {"event", event}};
-  entry.update(fields);
-  entry["previous"] = head_.hash;
-  std::string hash;
-  const std::string line = ToLine(entry, &hash) + "\n";
-  if (line.size() > kMaxLine) return InvalidArgument("an audit entry of {} bytes", line.size());
+  TrailHead head = head_;
+  std::string lines;
+  for (const AuditEntry& entry : entries) {
+    Json json = {
+        {"seq", ++head.entries}, {"time", FormatAuditTime(clock_.Now())}, {"event", entry.event}};
+    json.update(entry.fields);
+    json["previous"] = head.hash;
+    const std::string line = ToLine(json, &head.hash) + "\n";
+    if (line.size() > kMaxLine) return InvalidArgument("an audit entry of {} bytes", line.size());
+    lines += line;
+  }
   if (::lseek(file_.get(), size_, SEEK_SET) < 0) return ErrnoStatus(errno, "cannot write", path_);
-  Status written = WriteAll(file_.get(), AsBytes(line), path_);
+  Status written = WriteAll(file_.get(), AsBytes(lines), path_);
   if (written.ok() && ::fdatasync(file_.get()) != 0) {
     written = ErrnoStatus(errno, "cannot sync", path_);
   }
@@ -186,8 +191,8 @@ Status AuditTrail::AppendLocked(std::string_view event, const AuditFields& field
     if (::ftruncate(file_.get(), size_) != 0) size_ = -1;  // the next one looks again
     return written;
   }
-  size_ += static_cast<std::int64_t>(line.size());
-  head_ = {head_.entries + 1, hash};
+  size_ += static_cast<std::int64_t>(lines.size());
+  head_ = head;
   // After a power cut it may be behind the trail, and is never before it.
   return WriteHeadFile(head_file_.get(), HeadPath(path_), head_);
 }

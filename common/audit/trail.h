@@ -31,6 +31,11 @@ inline constexpr char kTrailFile[] = "audit.jsonl";
 // What happened, beside "seq", "time", "event", "previous" and "hash", which every entry has.
 using AuditFields = nlohmann::ordered_json;
 
+struct AuditEntry {
+  std::string event;
+  AuditFields fields = AuditFields::object();
+};
+
 // How far a trail has come: its last entry. The head of an empty one has 0 entries.
 struct TrailHead {
   std::uint64_t entries = 0;
@@ -50,6 +55,8 @@ class AuditTrail {
   // Durable when it returns. RESOURCE_EXHAUSTED where the disk is full; the trail is then as
   // before.
   Status Append(std::string_view event, const AuditFields& fields = AuditFields::object());
+  // The same of entries that belong together, with one sync for all.
+  Status Append(const std::vector<AuditEntry>& entries);
 
   TrailHead head() const;
 
@@ -63,8 +70,6 @@ class AuditTrail {
 
   // Reads the last entry where another process may have added one.
   Status CatchUp() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  Status AppendLocked(std::string_view event, const AuditFields& fields)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::filesystem::path path_;
   const Clock& clock_;

@@ -97,7 +97,7 @@ StatusOr<std::string> Coordinator::Submit(const std::string& plan,
                                                {"by", admin}}));
     RunState before;
     before.id = id;
-    CSL_RETURN_IF_ERROR(Trace(before, run));
+    CSL_RETURN_IF_ERROR(trail_.Append(WhatHappened(before, run)));
     if (initial) CSL_RETURN_IF_ERROR(blobs_.Keep(initial->digest, uploader));
     CSL_RETURN_IF_ERROR(store_.SaveRun(run));
     runs_.push_back(std::move(run));
@@ -159,7 +159,8 @@ Status Coordinator::ApplyEvent(const std::string& run_id, const RunEvent& event)
 Status Coordinator::Advance(RunState& run, const RunEvent& event, const RunContext& context) {
   RunState next = Apply(run, event, context);
   if (next == run) return OkStatus();
-  CSL_RETURN_IF_ERROR(Trace(run, next));
+  // It may stand in the trail twice after a crash, and never not at all.
+  CSL_RETURN_IF_ERROR(trail_.Append(WhatHappened(run, next)));
   CSL_RETURN_IF_ERROR(store_.SaveRun(next));
   SetAsideRefused(run, next);
   if (next.status != run.status || next.round != run.round) {
@@ -179,21 +180,20 @@ void Coordinator::SetAsideRefused(const RunState& before, const RunState& after)
   }
 }
 
-Status Coordinator::Trace(const RunState& before, const RunState& after) {
-  for (const AuditEntry& entry : WhatHappened(before, after)) {
-    CSL_RETURN_IF_ERROR(trail_.Append(entry.event, entry.fields));
-  }
-  return OkStatus();
-}
-
 StatusOr<ModelRecord> Coordinator::FindModel(const std::string& run_id, int round) const {
-  CSL_ASSIGN_OR_RETURN(const RunState run, FindRun(run_id));
-  if (ModelOfRound(run, round) == nullptr) {
-    return NotFound("{} has no model of round {}", run_id, round);
+  RunState former;  // the run, where the tasks that made the model are in memory no more
+  {
+    MutexLock lock(mu_);
+    const RunState* run = RunOf(run_id);
+    if (run == nullptr) return NotFound("no run '{}'", run_id);
+    if (ModelOfRound(*run, round) == nullptr) {
+      return NotFound("{} has no model of round {}", run_id, round);
+    }
+    if (round >= run->round - 1) return RecordOf(*run, round, run->tasks);
+    former = *run;
   }
-  if (round >= run.round - 1) return RecordOf(run, round, run.tasks);
   CSL_ASSIGN_OR_RETURN(const auto tasks, store_.LoadTasks(run_id, round, round + 1));
-  return RecordOf(run, round, tasks);
+  return RecordOf(former, round, tasks);
 }
 
 StatusOr<std::optional<Assignment>> Coordinator::FindTask(const std::string& site) {

@@ -164,9 +164,6 @@ class Coordinator {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status Advance(RunState& run, const RunEvent& event, const RunContext& context)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Writes into the trail what is about to become true: it may stand there twice after a crash, and
-  // never not at all.
-  Status Trace(const RunState& before, const RunState& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Keeps the updates that the engine took back for people to look at.
   void SetAsideRefused(const RunState& before, const RunState& after) const;
   // The run of that id; nullptr where there is none.

@@ -10,11 +10,6 @@
 
 namespace consilium {
 
-struct AuditEntry {
-  std::string event;
-  AuditFields fields;
-};
-
 // What happened between the two states of a run, in order: tasks that were opened and how they
 // ended, updates that were taken or refused, models that were made, the run's own status.
 std::vector<AuditEntry> WhatHappened(const RunState& before, const RunState& after);

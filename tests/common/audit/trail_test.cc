@@ -64,6 +64,17 @@ TEST_F(AuditTrailTest, WritesTheFormatThatIsDocumented) {
       "\"hash\":\"ad09d5c440d75c25a1b21c4399bb6b92d20c5eb2a783de8712a24bee10b6ca1c\"}\n");
 }
 
+TEST_F(AuditTrailTest, EntriesThatBelongTogetherAreChainedAsOthersAre) {
+  const auto trail = Open();
+  ASSERT_THAT(trail->Append("started"), IsOk());
+  ASSERT_THAT(trail->Append({{"task", {{"site", "north"}}}, {"task", {{"site", "south"}}}}),
+              IsOk());
+  ASSERT_THAT(trail->Append(std::vector<AuditEntry>{}), IsOk());
+  ASSERT_OK_AND_ASSIGN(const TrailHead head, VerifyTrail(path_));
+  EXPECT_EQ(head.entries, 3U);
+  EXPECT_EQ(head, trail->head());
+}
+
 TEST_F(AuditTrailTest, GoesOnWhereTheLastProcessWas) {
   WriteSome();
   ASSERT_THAT(Open()->Append("started"), IsOk());
