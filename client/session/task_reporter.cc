@@ -6,7 +6,7 @@ namespace consilium {
 
 TaskReporter::TaskReporter(CurrentIdentity& identity, const std::string& task_id,
                            std::chrono::milliseconds interval, const std::stop_token& stop)
-    : on_stop_(stop, RequestStop{&stop_}) {
+    : stop_(stop) {
   {
     MutexLock lock(mu_);
     progress_.set_task_id(task_id);
@@ -40,7 +40,7 @@ void TaskReporter::Speak(CurrentIdentity& identity, const std::stop_token& stop)
   const auto ended = identity.client().ReportProgress(progress, stop);
   if (!ended.ok() || !*ended) return;
   has_ended_ = true;
-  stop_.request_stop();
+  stop_.Request();
 }
 
 }  // namespace consilium

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "client/session/current_identity.h"
+#include "common/base/linked_stop.h"
 #include "common/base/mutex.h"
 
 namespace consilium {
@@ -27,23 +28,17 @@ class TaskReporter {
   void Advance(std::uint64_t done, std::uint64_t total);
 
   // Requested when the process is to stop, or the task has ended at the coordinator.
-  std::stop_token stop_token() const { return stop_.get_token(); }
+  std::stop_token stop_token() const { return stop_.token(); }
   bool has_ended() const { return has_ended_; }
 
  private:
-  struct RequestStop {
-    std::stop_source* source;
-    void operator()() const { source->request_stop(); }
-  };
-
   void Set(v1::TaskStage stage, std::uint64_t done, std::uint64_t total);
   void Speak(CurrentIdentity& identity, const std::stop_token& stop);
 
   Mutex mu_;
   v1::TaskProgress progress_ ABSL_GUARDED_BY(mu_);
-  std::stop_source stop_;
+  LinkedStop stop_;
   std::atomic<bool> has_ended_{false};
-  std::stop_callback<RequestStop> on_stop_;
   std::jthread thread_;
 };
 

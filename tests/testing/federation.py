@@ -25,7 +25,8 @@ def free_port():
 def run(program, *arguments, check=True, timeout=600):
     """Runs one of the project's programs to its end; with check, a failure raises with its stderr."""
     command = [str(BIN / program), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace",
+                          timeout=timeout)
     if check and done.returncode != 0:
         raise RuntimeError(f"{shlex.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}")
     return done
