@@ -59,7 +59,7 @@ def throw_at_commands(folder, samples, how_many, dice):
 
 
 def throw_images(folder, images, how_many, dice):
-    """A folder of harmed images at once, predicted: how many lines of JSON came for how many files."""
+    """A new folder of harmed images."""
     folder.mkdir()
     for i in range(how_many):
         image = dice.choice(images)
@@ -67,8 +67,10 @@ def throw_images(folder, images, how_many, dice):
     return folder
 
 
-def predictions(done):
-    return [json.loads(line) for line in done.stdout.splitlines()]
+def images_answered(done):
+    """How many images predict --json gave a prediction for, or named as left out."""
+    predicted = [json.loads(line) for line in done.stdout.splitlines()]
+    return len(predicted) + len(re.findall("^left out: ", done.stderr, re.M))
 
 
 def throw_at_calls(port, home, how_many, seed):
