@@ -2,8 +2,10 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
+#include <utf8.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <set>
 #include <vector>
 
@@ -120,6 +122,10 @@ class Merger {
 }  // namespace
 
 Status MergeYaml(std::string_view file, const std::string& text, Message* message) {
+  // A message may hold nothing else, and YAML lets other bytes pass.
+  if (const auto wrong = utf8::find_invalid(text.begin(), text.end()); wrong != text.end()) {
+    return InvalidArgument("{}:{}: not UTF-8", file, 1 + std::count(text.begin(), wrong, '\n'));
+  }
   try {
     const YAML::Node node = YAML::Load(text);
     if (node.IsNull()) return OkStatus();

@@ -1,8 +1,6 @@
 // An upload in chunks, which breaks off, goes on and is dropped in any order: it is whole only with
 // the bytes of its digest.
 
-#include <filesystem>
-
 #include "common/crypto/digest.h"
 #include "server/store/blob_store.h"
 #include "tests/fuzz/input.h"
@@ -12,9 +10,8 @@ namespace {
 using namespace consilium;
 
 const BlobStore& Store() {
-  static const std::filesystem::path folder =
-      std::filesystem::temp_directory_path() / ("consilium-fuzz-" + std::to_string(::getpid()));
-  static const BlobStore store = *BlobStore::Open(folder);
+  static const fuzz::ScratchFolder folder;
+  static const BlobStore store = *BlobStore::Open(folder.path());
   return store;
 }
 

@@ -49,6 +49,11 @@ TEST_F(PlanTest, UnknownFieldIsNamedWithItsLine) {
                                        HasSubstr("learning_rate"))));
 }
 
+TEST_F(PlanTest, TextThatIsNotUtf8IsNamedWithItsLine) {
+  EXPECT_THAT(Read("rounds: 3\nmodel: {classes: [\xffovid, normal]}\n"),
+              StatusIs(kInvalid, HasSubstr("plan.yaml:2: not UTF-8")));
+}
+
 TEST_F(PlanTest, WrongTypesAreNamedWithTheirLine) {
   EXPECT_THAT(Read("rounds: many\n"), StatusIs(kInvalid, HasSubstr("plan.yaml:1: 'rounds'")));
   EXPECT_THAT(Read("rounds: -1\n"), StatusIs(kInvalid, HasSubstr("at least 0")));
