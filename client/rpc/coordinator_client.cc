@@ -7,8 +7,8 @@
 #include "common/rpc/blob_transfer.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/credentials.h"
-#include "common/rpc/grpc_status.h"
 #include "common/rpc/protocol.h"
+#include "common/rpc/unary_call.h"
 #include "consilium/v1/enrolment.grpc.pb.h"
 
 namespace consilium {
@@ -50,10 +50,7 @@ StatusOr<v1::JoinResponse> RequestCertificate(const std::string& address, const 
   request.set_token(token);
   CSL_ASSIGN_OR_RETURN(*request.mutable_request_pem(), SigningRequest::Create(key));
   const auto stub = v1::EnrolmentService::NewStub(MakeChannel(address, EnrolmentTlsClient(ca_pem)));
-  CallContext context(kTimeout, stop);
-  v1::JoinResponse response;
-  CSL_RETURN_IF_ERROR(FromGrpc(stub->Join(context.get(), request, &response)));
-  return response;
+  return CallUnary(&v1::EnrolmentService::Stub::Join, *stub, request, kTimeout, stop);
 }
 
 v1::NextTaskRequest NewRequest() {
@@ -122,9 +119,9 @@ Status CoordinatorClient::RenewIdentity(const std::filesystem::path& folder) {
   CSL_ASSIGN_OR_RETURN(HomeRenewal renewal, HomeRenewal::Begin(folder));
   v1::RenewRequest request;
   CSL_ASSIGN_OR_RETURN(*request.mutable_request_pem(), SigningRequest::Create(renewal.key()));
-  CallContext context(kTimeout, stop_);
-  v1::RenewResponse response;
-  CSL_RETURN_IF_ERROR(FromGrpc(connection()->membership->Renew(context.get(), request, &response)));
+  CSL_ASSIGN_OR_RETURN(const v1::RenewResponse response,
+                       CallUnary(&v1::MembershipService::Stub::Renew, *connection()->membership,
+                                 request, kTimeout, stop_));
   return renewal.Finish(response.certificate_pem());
 }
 
@@ -134,68 +131,60 @@ StatusOr<std::optional<v1::Task>> CoordinatorClient::NextTask(std::chrono::secon
   request.set_wait_seconds(static_cast<std::uint32_t>(wait.count()));
   if (!in_hand.empty()) request.mutable_in_hand()->set_task_id(in_hand);
   CallContext context(wait + kPollSlack, stop_);
-  v1::NextTaskResponse response;
-  CSL_RETURN_IF_ERROR(FromGrpc(connection()->tasks->NextTask(context.get(), request, &response)));
+  CSL_ASSIGN_OR_RETURN(
+      v1::NextTaskResponse response,
+      CallUnary(&v1::CoordinatorService::Stub::NextTask, *connection()->tasks, request, context));
   coordinator_version_ = context.PeerVersion();
   if (!response.has_task()) return std::nullopt;
-  return response.task();
+  return std::move(*response.mutable_task());
 }
 
 StatusOr<bool> CoordinatorClient::ReportProgress(const v1::TaskProgress& progress,
                                                  const std::stop_token& stop) {
   v1::NextTaskRequest request = NewRequest();
   *request.mutable_in_hand() = progress;
-  CallContext context(kTimeout, stop);
-  v1::NextTaskResponse response;
-  CSL_RETURN_IF_ERROR(FromGrpc(connection()->tasks->NextTask(context.get(), request, &response)));
+  CSL_ASSIGN_OR_RETURN(const v1::NextTaskResponse response,
+                       CallUnary(&v1::CoordinatorService::Stub::NextTask, *connection()->tasks,
+                                 request, kTimeout, stop));
   return response.in_hand_ended();
 }
 
 StatusOr<v1::ReportTaskResponse> CoordinatorClient::ReportTask(
     const v1::ReportTaskRequest& report) {
-  CallContext context(kReportTimeout, stop_);
-  v1::ReportTaskResponse response;
-  CSL_RETURN_IF_ERROR(FromGrpc(connection()->tasks->ReportTask(context.get(), report, &response)));
-  return response;
+  return CallUnary(&v1::CoordinatorService::Stub::ReportTask, *connection()->tasks, report,
+                   kReportTimeout, stop_);
 }
 
 StatusOr<v1::Signed> CoordinatorClient::GetManifest(const v1::ModelRef& model) {
   v1::GetManifestRequest request;
   request.set_run_id(model.run_id());
   request.set_round(model.round());
-  CallContext context(kTimeout, stop_);
-  v1::GetManifestResponse response;
-  CSL_RETURN_IF_ERROR(
-      FromGrpc(connection()->models->GetManifest(context.get(), request, &response)));
+  CSL_ASSIGN_OR_RETURN(v1::GetManifestResponse response,
+                       CallUnary(&v1::ModelService::Stub::GetManifest, *connection()->models,
+                                 request, kTimeout, stop_));
   return std::move(*response.mutable_manifest());
 }
 
 StatusOr<v1::GetReleaseResponse> CoordinatorClient::GetRelease(const std::string& channel) {
   v1::GetReleaseRequest request;
   request.set_channel(channel);
-  CallContext context(kTimeout, stop_);
-  v1::GetReleaseResponse response;
-  CSL_RETURN_IF_ERROR(
-      FromGrpc(connection()->models->GetRelease(context.get(), request, &response)));
-  return response;
+  return CallUnary(&v1::ModelService::Stub::GetRelease, *connection()->models, request, kTimeout,
+                   stop_);
 }
 
 StatusOr<v1::ListModelsResponse> CoordinatorClient::ListModels(const std::string& run) {
   v1::ListModelsRequest request;
   request.set_run_id(run);
-  CallContext context(kTimeout, stop_);
-  v1::ListModelsResponse response;
-  CSL_RETURN_IF_ERROR(
-      FromGrpc(connection()->models->ListModels(context.get(), request, &response)));
-  return response;
+  return CallUnary(&v1::ModelService::Stub::ListModels, *connection()->models, request, kTimeout,
+                   stop_);
 }
 
 StatusOr<CoordinatorClient::Greeting> CoordinatorClient::Greet() {
   const SystemClock clock;
   CallContext context(kTimeout, stop_);
-  v1::ListModelsResponse response;
   const TimePoint asked = clock.Now();
-  CSL_RETURN_IF_ERROR(FromGrpc(connection()->models->ListModels(context.get(), {}, &response)));
+  CSL_RETURN_IF_ERROR(CallUnary(&v1::ModelService::Stub::ListModels, *connection()->models,
+                                v1::ListModelsRequest(), context));
   const TimePoint middle = asked + (clock.Now() - asked) / 2;
   return Greeting{.version = context.PeerVersion(),
                   .clock_ahead = context.PeerTime().value_or(middle) - middle};

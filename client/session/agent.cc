@@ -3,24 +3,22 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <random>
+#include <optional>
 
 #include "certs/home.h"
 #include "certs/model_manifest.h"
-#include "client/session/current_identity.h"
+#include "client/session/coordinator_link.h"
+#include "client/session/delivery.h"
 #include "client/session/plan_book.h"
 #include "client/session/policy.h"
-#include "client/session/site_trail.h"
 #include "client/session/task_reporter.h"
 #include "client/session/task_store.h"
 #include "client/session/time_limit.h"
 #include "client/session/trainee.h"
-#include "client/session/transfer_limits.h"
 #include "common/base/file.h"
 #include "common/base/memory.h"
 #include "common/config/site.h"
 #include "common/crypto/digest.h"
-#include "common/rpc/channel.h"
 #include "common/rpc/protocol.h"
 #include "common/wire/convert.h"
 
@@ -32,8 +30,6 @@ namespace fs = std::filesystem;
 constexpr std::chrono::seconds kPoll{30};
 constexpr std::chrono::milliseconds kMinReportInterval{200};
 constexpr std::chrono::milliseconds kMaxReportInterval{60'000};
-constexpr std::chrono::milliseconds kFirstPause{500};
-constexpr std::chrono::milliseconds kMostPause{30'000};
 constexpr std::chrono::seconds kDecisionInterval{1};  // between two looks for one on a plan
 
 // A model file as it travels: the header and, behind it, the numbers, in one buffer.
@@ -44,32 +40,18 @@ std::string EncodeModel(const ModelInfo& info, const ModelState& state) {
   return bytes;
 }
 
-// Whether the coordinator will not have this result, now or later.
-bool IsInadmissible(const Status& status) {
-  return absl::IsInvalidArgument(status) || absl::IsPermissionDenied(status) ||
-         absl::IsNotFound(status);
-}
-
-// Whether the coordinator will not have this hospital, or this client.
-bool IsRefusal(const Status& status) {
-  return status.code() == absl::StatusCode::kUnauthenticated ||
-         status.code() == absl::StatusCode::kPermissionDenied ||
-         status.code() == absl::StatusCode::kFailedPrecondition ||
-         status.code() == absl::StatusCode::kUnimplemented;
-}
-
 class Agent {
  public:
   Agent(const Home& home, const Certificate& root, const v1::SiteConfig& site,
         const fs::path& folder, AuditTrail& trail, const std::stop_token& stop)
       : trail_(trail),
         root_(root),
-        heads_(trail, root),
-        identity_(home, folder, trail, stop),
         site_(site),
+        link_(home, folder, trail, site.policy(), stop),
         plans_(folder),
         trainee_(site, folder / "cache"),
         store_(folder / "work"),
+        delivery_(link_, trail, root, store_, stop),
         stop_(stop) {}
 
   Status Run() {
@@ -77,10 +59,10 @@ class Agent {
     reporter_.reset();
     std::string in_hand = store_.CheckpointedTask();
     while (!stop_.stop_requested()) {
-      identity_.KeepCurrent(SystemClock().Now());
+      link_.identity().KeepCurrent(SystemClock().Now());
       const auto task = client().NextTask(kPoll, in_hand);
       if (!task.ok()) {
-        CSL_RETURN_IF_ERROR(PauseAfter(task.status()));
+        CSL_RETURN_IF_ERROR(link_.PauseAfter(task.status()));
         continue;
       }
       in_hand.clear();
@@ -88,7 +70,7 @@ class Agent {
           client().coordinator_version()) {
         spdlog::info("the coordinator is consilium {}", client().coordinator_version());
       }
-      backoff_.Reset();
+      link_.NoteSuccess();
       if (!task->has_value()) {
         ReturnFreedMemory();  // a whole poll without work: others may need it
         continue;
@@ -100,103 +82,51 @@ class Agent {
   }
 
  private:
-  // Waits before another attempt; gives the error back where another attempt makes no sense.
-  Status PauseAfter(const Status& status) {
-    if (stop_.stop_requested()) return OkStatus();
-    if (IsRefusal(status)) return status;
-    identity_.KeepCurrent(SystemClock().Now());
-    const auto pause = backoff_.Next();
-    spdlog::warn("{}; next attempt in {} ms", std::string(status.message()), pause.count());
-    Pause(*client().channel(), pause, stop_);
-    return OkStatus();
-  }
-
-  // Repeats an attempt while what fails is the network.
-  template <typename F>
-  auto Persist(F&& attempt) -> decltype(attempt()) {
-    while (true) {
-      auto result = attempt();
-      const Status& status = internal::AsStatus(result);
-      if (status.ok()) backoff_.Reset();
-      if (status.ok() || !IsTransient(status) || stop_.stop_requested()) return result;
-      (void)PauseAfter(status);
-    }
-  }
-
   // An update that a process before this one had no time to deliver. It is taken even where its
   // round is over, if the plan counts late updates.
   Status SendWhatIsFinished() {
     auto finished = store_.LastFinished();
     if (!finished) return OkStatus();
     spdlog::info("{}: was finished before, and only has to be sent", finished->task.task_id());
-    v1::ReportTaskRequest report;
-    report.set_task_id(finished->task.task_id());
-    *report.mutable_result() = std::move(finished->result);
-    update_ = std::move(finished->update);
-    update_norm_ = finished->update_norm;
-    reporter_.emplace(identity_, report.task_id(), std::chrono::milliseconds(0), stop_);
-    return Settle(report);
+    Outcome outcome{
+        .report = {}, .update = std::move(finished->update), .update_norm = finished->update_norm};
+    outcome.report.set_task_id(finished->task.task_id());
+    *outcome.report.mutable_result() = std::move(finished->result);
+    reporter_.emplace(link_.identity(), finished->task.task_id(), std::chrono::milliseconds(0),
+                      stop_);
+    return delivery_.Settle(std::move(outcome), *reporter_);
   }
 
   // Does a task and reports it, whichever way it ended.
   Status Handle(const v1::Task& task) {
-    v1::ReportTaskRequest report;
-    report.set_task_id(task.task_id());
-    update_.clear();
     refusal_.clear();
     const auto interval = std::clamp(std::chrono::milliseconds(task.progress_interval_ms()),
                                      kMinReportInterval, kMaxReportInterval);
-    reporter_.emplace(identity_, task.task_id(),
+    reporter_.emplace(link_.identity(), task.task_id(),
                       task.progress_interval_ms() == 0 ? std::chrono::milliseconds(0) : interval,
                       stop_);
     CSL_RETURN_IF_ERROR(trail_.Append("task", {{"task", task.task_id()},
                                                {"plan", PlanHash(task.plan())},
                                                {"model", task.model().digest()}}));
-    const auto result = Perform(task);
+    auto outcome = Perform(task);
     if (stop_.stop_requested()) return OkStatus();  // the task stays open; the next start does it
-    if (!result.ok() && reporter_->has_ended()) return Abandon(task.task_id());
-    if (result.ok()) {
-      *report.mutable_result() = *result;
-    } else {
-      spdlog::error("{}: {}", task.task_id(), std::string(result.status().message()));
-      v1::TaskFailure& failure = *report.mutable_failure();
-      failure.set_refused(!refusal_.empty());
-      failure.set_reason(failure.refused() ? refusal_ : ReasonToSend(result.status()));
-      CSL_RETURN_IF_ERROR(trail_.Append(failure.refused() ? "task_refused" : "task_failed",
-                                        {{"task", task.task_id()}, {"reason", failure.reason()}}));
+    if (!outcome.ok()) {
+      if (reporter_->has_ended()) return delivery_.Abandon(task.task_id());
+      CSL_ASSIGN_OR_RETURN(outcome, ToFailure(task, outcome.status()));
     }
-    return Settle(report);
+    outcome->report.set_task_id(task.task_id());
+    return delivery_.Settle(*std::move(outcome), *reporter_);
   }
 
-  // Nothing that comes of the task is wanted any more.
-  Status Abandon(const std::string& task_id) {
-    spdlog::warn("{}: stopped: the coordinator has ended the task", task_id);
-    store_.Clear();
-    update_.clear();
-    return OkStatus();
-  }
-
-  // Delivers a report until the coordinator has answered it, one way or the other.
-  Status Settle(v1::ReportTaskRequest report) {
-    const std::string& task_id = report.task_id();
-    auto answer = Deliver(report);
-    if (absl::IsCancelled(answer.status()) && reporter_->has_ended()) return Abandon(task_id);
-    if (IsInadmissible(answer.status()) && report.has_result() && !stop_.stop_requested()) {
-      // A result that the coordinator will not have: say so, or the task would come again and
-      // again.
-      spdlog::error("{}: {}", task_id, std::string(answer.status().message()));
-      report.mutable_failure()->set_reason("the coordinator refused the result");
-      answer = Report(report);
-    }
-    if (stop_.stop_requested()) return OkStatus();
-    if (!answer.ok()) return PauseAfter(answer.status());
-    store_.Clear();
-    update_.clear();
-    if (!answer->note().empty()) spdlog::warn("{}: {}", task_id, answer->note());
-    if (!answer->has_head()) return OkStatus();  // of a coordinator from before protocol 1.3
-    const Status kept = heads_.Keep(answer->head(), task_id, SystemClock().Now());
-    if (!kept.ok()) spdlog::error("the coordinator's trail: {}", std::string(kept.message()));
-    return OkStatus();
+  StatusOr<Outcome> ToFailure(const v1::Task& task, const Status& status) {
+    spdlog::error("{}: {}", task.task_id(), std::string(status.message()));
+    Outcome outcome;
+    v1::TaskFailure& failure = *outcome.report.mutable_failure();
+    failure.set_refused(!refusal_.empty());
+    failure.set_reason(failure.refused() ? refusal_ : ReasonToSend(status));
+    CSL_RETURN_IF_ERROR(trail_.Append(failure.refused() ? "task_refused" : "task_failed",
+                                      {{"task", task.task_id()}, {"reason", failure.reason()}}));
+    return outcome;
   }
 
   // What the coordinator hears of a failure. The message itself stays here: it may name files, and
@@ -232,7 +162,7 @@ class Agent {
     return Refuse(PermissionDenied("this hospital rejected the plan"));
   }
 
-  StatusOr<v1::TaskResult> Perform(const v1::Task& task) {
+  StatusOr<Outcome> Perform(const v1::Task& task) {
     CSL_RETURN_IF_ERROR(Allow(task));
     switch (task.kind()) {
       case v1::TASK_KIND_INITIALISE:
@@ -245,61 +175,14 @@ class Agent {
     }
   }
 
-  // Sends the update, then the report; both again where the coordinator has lost the update.
-  StatusOr<v1::ReportTaskResponse> Deliver(const v1::ReportTaskRequest& report) {
-    while (true) {
-      auto answer = SendOnce(report);
-      if (!absl::IsDataLoss(answer.status()) || stop_.stop_requested()) return answer;
-      (void)PauseAfter(answer.status());
-    }
-  }
-  StatusOr<v1::ReportTaskResponse> SendOnce(const v1::ReportTaskRequest& report) {
-    if (report.has_result() && !update_.empty()) {
-      const std::string& digest = report.result().blob_digest();
-      CSL_RETURN_IF_ERROR(NoteSending(trail_, {.time = {},
-                                               .task_id = report.task_id(),
-                                               .digest = digest,
-                                               .bytes = update_.size(),
-                                               .train_examples = report.result().train_examples(),
-                                               .norm = update_norm_}));
-      CSL_RETURN_IF_ERROR(Transfer(v1::TASK_STAGE_SENDING_UPDATE, [&](const auto& on_chunk) {
-        return client().Upload(AsBytes(update_), digest, report.task_id(), reporter_->stop_token(),
-                               on_chunk);
-      }));
-      spdlog::info("{}: sent {} bytes, sha256 {}", report.task_id(), update_.size(), digest);
-    }
-    return Report(report);
-  }
-  // With the head of this hospital's trail as it is now.
-  StatusOr<v1::ReportTaskResponse> Report(v1::ReportTaskRequest report) {
-    CSL_ASSIGN_OR_RETURN(*report.mutable_head(), identity_.SignHead(trail_.head()));
-    return Persist([&] { return client().ReportTask(report); });
-  }
-
-  // Tries a transfer until it is done, within the hours and at the rate of the policy.
-  template <typename F>
-  Status Transfer(v1::TaskStage stage, F&& attempt) {
-    reporter_->Enter(stage);
-    const std::stop_token stop = reporter_->stop_token();
-    CSL_RETURN_IF_ERROR(AwaitTransferHours(site_.policy(), stop));
-    TransferRate rate(site_.policy());
-    return Persist([&] {
-      return attempt([&](std::uint64_t done, std::uint64_t total) {
-        reporter_->Advance(done, total);
-        rate.Wait(done, stop);
-      });
-    });
-  }
-
-  StatusOr<v1::TaskResult> Initialise(const v1::Task& task) {
+  StatusOr<Outcome> Initialise(const v1::Task& task) {
     spdlog::info("{}: making the initial model, {} with seed {}", task.task_id(),
                  task.plan().model().architecture(), task.plan().seed());
     stage_ = "making the initial model";
     CSL_ASSIGN_OR_RETURN(const Network network, trainee_.Initialise(task.plan()));
-    v1::TaskResult result;
-    SetUpdate(network, {.run = task.run_id(), .round = 0}, result);
-    update_norm_ = 0;
-    return result;
+    Outcome outcome;
+    SetUpdate(network, {.run = task.run_id(), .round = 0}, outcome);
+    return outcome;
   }
 
   // What a kept piece of the task's work must agree with.
@@ -323,12 +206,15 @@ class Agent {
             }};
   }
 
-  StatusOr<v1::TaskResult> TrainOrEvaluate(const v1::Task& task) {
+  StatusOr<Outcome> TrainOrEvaluate(const v1::Task& task) {
+    Outcome outcome;
+    v1::TaskResult& result = *outcome.report.mutable_result();
     if (auto finished = store_.FindFinished(KeyOf(task))) {
       spdlog::info("{}: was finished before, and only has to be sent", task.task_id());
-      update_ = std::move(finished->update);
-      update_norm_ = finished->update_norm;
-      return finished->result;
+      result = std::move(finished->result);
+      outcome.update = std::move(finished->update);
+      outcome.update_norm = finished->update_norm;
+      return outcome;
     }
     stage_ = "checking the global model's manifest";
     CSL_RETURN_IF_ERROR(CheckManifest(task));
@@ -345,16 +231,15 @@ class Agent {
                              Describe(global.info, *global.state.layout));
     }
     CSL_ASSIGN_OR_RETURN(Network network, trainee_.Load(global));
-    v1::TaskResult result;
     if (task.kind() == v1::TASK_KIND_EVALUATE) {
       Enter("evaluating", v1::TASK_STAGE_EVALUATING);
       CSL_ASSIGN_OR_RETURN(const Evaluation evaluation,
                            trainee_.Evaluate(task.plan(), network, WatchTask()));
       *result.mutable_evaluation() = ToProto(evaluation);
-      return result;
+      return outcome;
     }
-    CSL_RETURN_IF_ERROR(Train(task, global, network, result));
-    return result;
+    CSL_RETURN_IF_ERROR(Train(task, global, network, outcome));
+    return outcome;
   }
 
   // Nothing of a model is read before its coordinator is known to answer for it.
@@ -366,8 +251,8 @@ class Agent {
   }
 
   // Scores the global model and trains it, or goes on where a process before this one was.
-  Status Train(const v1::Task& task, const Model& global, Network& network,
-               v1::TaskResult& result) {
+  Status Train(const v1::Task& task, const Model& global, Network& network, Outcome& outcome) {
+    v1::TaskResult& result = *outcome.report.mutable_result();
     v1::TaskKey key = KeyOf(task);
     const auto& counts = trainee_.train_images().class_counts();
     key.mutable_class_counts()->Add(counts.begin(), counts.end());
@@ -407,9 +292,10 @@ class Agent {
     result.set_train_seconds(report.seconds);
     SetUpdate(network,
               {.run = task.run_id(), .round = round, .parent_digest = task.model().digest()},
-              result);
-    update_norm_ = NormOfChange(*global.state.layout, global.state.values, network.State().values);
-    const Status kept = store_.KeepFinished({key, result, update_, update_norm_});
+              outcome);
+    outcome.update_norm =
+        NormOfChange(*global.state.layout, global.state.values, network.State().values);
+    const Status kept = store_.KeepFinished({key, result, outcome.update, outcome.update_norm});
     if (!kept.ok()) spdlog::warn("{}", std::string(kept.message()));  // it can still be sent
     return OkStatus();
   }
@@ -436,38 +322,38 @@ class Agent {
       return client().Download(digest, task.model().size_bytes(), bytes, part,
                                reporter_->stop_token(), on_chunk);
     };
-    Status fetched = Transfer(v1::TASK_STAGE_FETCHING_MODEL, download);
+    const auto fetch = [&] {
+      return link_.Transfer(v1::TASK_STAGE_FETCHING_MODEL, *reporter_, download);
+    };
+    Status fetched = fetch();
     // What a process before this one had written down may have been harmed since.
-    if (absl::IsDataLoss(fetched)) fetched = Transfer(v1::TASK_STAGE_FETCHING_MODEL, download);
+    if (absl::IsDataLoss(fetched)) fetched = fetch();
     CSL_RETURN_IF_ERROR(fetched);
     return DecodeModel(AsBytes(bytes));
   }
 
   // Makes a network's tensors the result that is to be sent.
-  void SetUpdate(const Network& network, const Provenance& provenance, v1::TaskResult& result) {
-    update_ = EncodeModel({network.spec(), provenance}, network.State());
-    result.set_blob_digest(Sha256Of(update_));
+  static void SetUpdate(const Network& network, const Provenance& provenance, Outcome& outcome) {
+    outcome.update = EncodeModel({network.spec(), provenance}, network.State());
+    outcome.report.mutable_result()->set_blob_digest(Sha256Of(outcome.update));
   }
 
-  CoordinatorClient& client() { return identity_.client(); }
+  CoordinatorClient& client() { return link_.client(); }
 
   AuditTrail& trail_;
   const Certificate root_;
-  CoordinatorHeads heads_;
-  CurrentIdentity identity_;
   const v1::SiteConfig site_;
+  CoordinatorLink link_;
   const PlanBook plans_;
   Trainee trainee_;
   const TaskStore store_;
+  Delivery delivery_;
   const std::stop_token stop_;
   std::string known_version_;  // of the coordinator
-  Backoff backoff_{kFirstPause, kMostPause, std::random_device{}()};
   // Of the task in hand.
   std::optional<TaskReporter> reporter_;
   std::string_view stage_;
   std::string refusal_;  // why this hospital will not do it; empty: it does
-  std::string update_;   // its result's model file, once there is one
-  double update_norm_ = 0;
 };
 
 }  // namespace

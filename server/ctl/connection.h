@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "common/rpc/channel.h"
-#include "common/rpc/grpc_status.h"
+#include "common/rpc/unary_call.h"
 #include "consilium/v1/admin.grpc.pb.h"
 #include "consilium/v1/blob.grpc.pb.h"
 #include "consilium/v1/coordinator.grpc.pb.h"
@@ -39,10 +39,7 @@ struct Ctl::Parts {
   StatusOr<Response> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                        Response*),
                           Stub& stub, const Request& request) {
-    CallContext context(kTimeout, stop);
-    Response response;
-    CSL_RETURN_IF_ERROR(FromGrpc((stub.*method)(context.get(), request, &response)));
-    return response;
+    return CallUnary(method, stub, request, kTimeout, stop);
   }
 
   // One that changes nothing, so it is tried again while the network is away.

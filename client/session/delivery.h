@@ -1,0 +1,52 @@
+#pragma once
+
+// What a task came to, brought to the coordinator.
+
+#include <stop_token>
+#include <string>
+
+#include "client/session/coordinator_link.h"
+#include "client/session/site_trail.h"
+#include "client/session/task_reporter.h"
+#include "client/session/task_store.h"
+#include "common/audit/trail.h"
+#include "common/crypto/certificate.h"
+#include "consilium/v1/coordinator.pb.h"
+
+namespace consilium {
+
+// A result or a failure of a task.
+struct Outcome {
+  v1::ReportTaskRequest report;
+  std::string update;  // the model file that a result names by its digest; empty: it names none
+  double update_norm = 0;
+};
+
+// Used by one thread. Outlived by what it is given.
+class Delivery {
+ public:
+  Delivery(CoordinatorLink& link, AuditTrail& trail, const Certificate& root,
+           const TaskStore& store, const std::stop_token& stop)
+      : link_(link), trail_(trail), heads_(trail, root), store_(store), stop_(stop) {}
+
+  // Sends the update and the report until the coordinator has answered, one way or the other, or
+  // the process is to stop. What leaves stands in the trail before its first byte does. An error
+  // means that going on makes no sense.
+  Status Settle(Outcome outcome, TaskReporter& reporter);
+
+  // Nothing that comes of the task is wanted any more.
+  Status Abandon(const std::string& task_id);
+
+ private:
+  StatusOr<v1::ReportTaskResponse> Deliver(const Outcome& outcome, TaskReporter& reporter);
+  StatusOr<v1::ReportTaskResponse> SendOnce(const Outcome& outcome, TaskReporter& reporter);
+  StatusOr<v1::ReportTaskResponse> Report(v1::ReportTaskRequest report);
+
+  CoordinatorLink& link_;
+  AuditTrail& trail_;
+  CoordinatorHeads heads_;
+  const TaskStore& store_;
+  const std::stop_token stop_;
+};
+
+}  // namespace consilium
