@@ -163,10 +163,10 @@ Status Rollback(const std::string& dir) {
                        ModelShelf::Open(dir, site.policy().accept_unsigned_models()));
   const SystemClock clock;
   CSL_ASSIGN_OR_RETURN(const auto trail, AuditTrail::Open(fs::path(dir) / kTrailFile, clock));
-  CSL_RETURN_IF_ERROR(shelf.Rollback());
-  CSL_ASSIGN_OR_RETURN(const Model model, shelf.ReadCurrent(clock.Now()));
+  CSL_ASSIGN_OR_RETURN(const Model model, shelf.ReadFormer(clock.Now()));
   CSL_RETURN_IF_ERROR(trail->Append("model_rolled_back", {{"run", model.info.provenance.run},
                                                           {"round", model.info.provenance.round}}));
+  CSL_RETURN_IF_ERROR(shelf.Rollback());
   fmt::print("{}: {}\n", shelf.current().string(), Describe(model.info, *model.state.layout));
   return OkStatus();
 }

@@ -26,9 +26,18 @@ StatusOr<Model> ModelShelf::ReadCurrent(TimePoint now) const {
   if (!fs::exists(current())) {
     return NotFound("{}: no model was pulled yet; see: consilium-client pull", current().string());
   }
-  const Status verified = VerifyModelFile(current(), root_, now).status();
+  return Read(current(), now);
+}
+
+StatusOr<Model> ModelShelf::ReadFormer(TimePoint now) const {
+  if (!fs::exists(former())) return NotFound("{}: there is no former model", former().string());
+  return Read(former(), now);
+}
+
+StatusOr<Model> ModelShelf::Read(const fs::path& path, TimePoint now) const {
+  const Status verified = VerifyModelFile(path, root_, now).status();
   if (!verified.ok() && !(absl::IsNotFound(verified) && accept_unsigned_)) return verified;
-  return ReadModel(current());
+  return ReadModel(path);
 }
 
 Status ModelShelf::Install(const fs::path& fresh) const {
@@ -63,9 +72,6 @@ Status ModelShelf::RemoveOtherManifests() const {
   return OkStatus();
 }
 
-Status ModelShelf::Rollback() const {
-  if (!fs::exists(former())) return NotFound("{}: there is no former model", former().string());
-  return ExchangeFiles(former(), current());
-}
+Status ModelShelf::Rollback() const { return ExchangeFiles(former(), current()); }
 
 }  // namespace consilium

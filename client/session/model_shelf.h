@@ -24,18 +24,23 @@ class ModelShelf {
 
   // The model in use, read once its manifest was found to be the coordinator's word on these bytes.
   StatusOr<Model> ReadCurrent(TimePoint now) const;
+  // The same of the former model.
+  StatusOr<Model> ReadFormer(TimePoint now) const;
 
   // Puts a file of this folder in the place of the model in use, which becomes the former one. A
   // crash leaves the one or the other.
   Status Install(const std::filesystem::path& fresh) const;
   // Removes the manifests of models that are neither in use nor the former one.
   Status RemoveOtherManifests() const;
-  // Puts the former model back into use, and keeps the other as the former one.
+  // Puts the former model, which must be there, back into use and keeps the other as the former
+  // one.
   Status Rollback() const;
 
  private:
   ModelShelf(std::filesystem::path folder, Certificate root, bool accept_unsigned)
       : folder_(std::move(folder)), root_(std::move(root)), accept_unsigned_(accept_unsigned) {}
+
+  StatusOr<Model> Read(const std::filesystem::path& path, TimePoint now) const;
 
   std::filesystem::path folder_;
   Certificate root_;

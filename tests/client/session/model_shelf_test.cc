@@ -67,12 +67,24 @@ TEST_F(ModelShelfTest, NewModelIsUsedAndTheFormerOneComesBack) {
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("pull")));
   Install(1);
   EXPECT_EQ(RoundInUse(), 1);
-  EXPECT_THAT(Shelf().Rollback(), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(Shelf().ReadFormer(clock_.Now()), StatusIs(absl::StatusCode::kNotFound));
   Install(2);
   EXPECT_EQ(RoundInUse(), 2);
   ASSERT_THAT(Shelf().Rollback(), IsOk());
   EXPECT_EQ(RoundInUse(), 1);
   ASSERT_THAT(Shelf().Rollback(), IsOk());
+  EXPECT_EQ(RoundInUse(), 2);
+}
+
+TEST_F(ModelShelfTest, FormerModelIsCheckedAsTheOneInUseIs) {
+  Install(1);
+  Install(2);
+  ASSERT_OK_AND_ASSIGN(const Model former, Shelf().ReadFormer(clock_.Now()));
+  EXPECT_EQ(former.info.provenance.round, 1);
+  std::string bytes = *ReadFile(Shelf().former());
+  bytes.back() ^= 1;
+  ASSERT_THAT(WriteFileAtomically(Shelf().former(), bytes), IsOk());
+  EXPECT_FALSE(Shelf().ReadFormer(clock_.Now()).ok());
   EXPECT_EQ(RoundInUse(), 2);
 }
 
