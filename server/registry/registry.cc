@@ -8,6 +8,7 @@ namespace consilium {
 namespace {
 
 constexpr std::size_t kTokenBytes = 24;
+constexpr std::size_t kMaxReadings = 1024;
 // How often, at most, a member's calls write when it was last seen.
 constexpr std::chrono::minutes kLastSeenResolution{1};
 
@@ -170,20 +171,35 @@ StatusOr<std::vector<std::string>> Registry::ActiveSites() {
   return names;
 }
 
-StatusOr<Identity> Registry::Authenticate(const std::string& certificate_pem) {
+StatusOr<Registry::Reading> Registry::Read(const std::string& certificate_pem) {
+  {
+    MutexLock lock(readings_mu_);
+    const auto known = readings_.find(certificate_pem);
+    if (known != readings_.end()) return known->second;
+  }
   const auto certificate = Certificate::FromPem(certificate_pem);
   if (!certificate.ok()) return Unauthenticated("this call needs a client certificate");
   const auto identity = IdentityOf(*certificate);
   if (!identity.ok()) return Unauthenticated("{}", std::string(identity.status().message()));
-  if (identity->federation != federation_) {
-    return Unauthenticated("the certificate is of federation '{}', not '{}'", identity->federation,
-                           federation_);
-  }
-  CSL_RETURN_IF_ERROR(CheckMember(*identity, *certificate));
-  return identity;
+  Reading reading{*identity, certificate->Serial()};
+  MutexLock lock(readings_mu_);
+  if (readings_.size() >= kMaxReadings) readings_.clear();
+  readings_.emplace(certificate_pem, reading);
+  return reading;
 }
 
-Status Registry::CheckMember(const Identity& identity, const Certificate& certificate) {
+StatusOr<Identity> Registry::Authenticate(const std::string& certificate_pem) {
+  CSL_ASSIGN_OR_RETURN(const Reading caller, Read(certificate_pem));
+  if (caller.identity.federation != federation_) {
+    return Unauthenticated("the certificate is of federation '{}', not '{}'",
+                           caller.identity.federation, federation_);
+  }
+  CSL_RETURN_IF_ERROR(CheckMember(caller));
+  return caller.identity;
+}
+
+Status Registry::CheckMember(const Reading& caller) {
+  const Identity& identity = caller.identity;
   CSL_ASSIGN_OR_RETURN(const auto member, store_.FindMember(identity.name));
   if (!member || member->role != identity.role) {
     return PermissionDenied("{} '{}' is not of this federation", RoleName(identity.role),
@@ -193,7 +209,7 @@ Status Registry::CheckMember(const Identity& identity, const Certificate& certif
     return PermissionDenied("{} '{}' was revoked", RoleName(identity.role), identity.name);
   }
   const TimePoint now = clock_.Now();
-  CSL_ASSIGN_OR_RETURN(const auto record, store_.FindCertificate(certificate.Serial()));
+  CSL_ASSIGN_OR_RETURN(const auto record, store_.FindCertificate(caller.serial));
   if (!record || record->member != identity.name ||
       (record->ends != TimePoint() && now >= record->ends)) {
     return PermissionDenied("{} '{}' has another certificate now", RoleName(identity.role),

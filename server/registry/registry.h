@@ -3,6 +3,7 @@
 // Who belongs to the federation: invitations, joining, renewal, revocation, and whether a caller
 // may call. What changes stands in the audit trail before it does.
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -92,7 +93,13 @@ class Registry {
   void SetAuthority(Authority authority);
 
  private:
-  Status CheckMember(const Identity& identity, const Certificate& certificate);
+  // What a certificate says. It is read once, and not again at each of a member's calls.
+  struct Reading {
+    Identity identity;
+    std::string serial;
+  };
+  StatusOr<Reading> Read(const std::string& certificate_pem);
+  Status CheckMember(const Reading& caller);
 
   Store& store_;
   AuditTrail& trail_;
@@ -100,6 +107,8 @@ class Registry {
   const std::string federation_;
   // One token cannot be used twice at the same moment.
   Mutex join_mu_;
+  Mutex readings_mu_;
+  std::map<std::string, Reading> readings_ ABSL_GUARDED_BY(readings_mu_);  // by the PEM
   mutable Mutex authority_mu_;
   Authority authority_ ABSL_GUARDED_BY(authority_mu_);
 };

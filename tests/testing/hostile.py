@@ -1,8 +1,15 @@
-"""Callers who mean no good: handshakes that never end, headers without measure, endless streams."""
+"""Callers who mean no good: handshakes that never end, headers without measure, endless streams.
+
+As a program, `hostile.py PORT HOME CONNECTIONS` attacks from when it prints "ready" until its input ends, and then prints how
+many calls were refused.
+"""
 
 import contextlib
+import os
 import pathlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -26,7 +33,30 @@ def channel(port, home):
 
 
 class Attack:
-    """So many hostile connections, a third of each kind, kept up until the with statement ends."""
+    """So many hostile connections, a third of each kind, kept up until the with statement ends.
+
+    In a process of low priority: attackers have machines of their own, and what is asked is how much of
+    the coordinator's they take, not how much their own work takes of this one.
+    """
+
+    def __init__(self, port, home, connections):
+        self.command = ["nice", "-n", "19", sys.executable, __file__, str(port), str(home), str(connections)]
+        self.refused = 0
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
+        if self.process.stdout.readline().strip() != "ready":
+            raise RuntimeError("the attack did not begin")
+        return self
+
+    def __exit__(self, *_):
+        out, _ = self.process.communicate("")
+        self.refused = int(out or 0)
+
+
+class Attackers:
+    """The attack itself, in this process."""
 
     def __init__(self, port, home, connections):
         self.port, self.home, self.connections = port, home, connections
@@ -85,6 +115,12 @@ def resident(pid):
     raise RuntimeError(f"process {pid} has no memory")
 
 
+def cpu_seconds(pid):
+    """What a process has used of the processors."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def peak_resident(pid, seconds):
     """The most that it has within that time."""
     end = time.monotonic() + seconds
@@ -93,3 +129,10 @@ def peak_resident(pid, seconds):
         peak = max(peak, resident(pid))
         time.sleep(0.2)
     return peak
+
+
+if __name__ == "__main__":
+    with Attackers(int(sys.argv[1]), sys.argv[2], int(sys.argv[3])) as attackers:
+        print("ready", flush=True)
+        sys.stdin.read()
+    print(attackers.refused)
