@@ -10,20 +10,6 @@
 namespace consilium {
 namespace {
 
-std::string SplitName(Split split) {
-  switch (split) {
-    case Split::kTrain:
-      return "train";
-    case Split::kValidation:
-      return "val";
-    case Split::kTest:
-      return "test";
-    case Split::kNone:
-      return "unused";
-  }
-  return "unused";
-}
-
 void CountPatients(const Manifest& manifest, DataReport& report) {
   std::map<std::string, std::set<Split>> splits;
   for (const Example& example : manifest) {

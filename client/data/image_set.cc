@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
+#include <string_view>
 #include <thread>
 
 #include "client/preprocess/image.h"
@@ -30,6 +32,23 @@ StatusOr<std::vector<std::int64_t>> LabelIndices(const Manifest& examples,
     labels.push_back(found - classes.begin());
   }
   return labels;
+}
+
+std::vector<std::int64_t> NumberPatients(const Manifest& examples) {
+  std::map<std::string_view, std::int64_t> known;
+  std::vector<std::int64_t> numbers;
+  numbers.reserve(examples.size());
+  std::int64_t next = 0;
+  for (const Example& example : examples) {
+    if (example.patient.empty()) {
+      numbers.push_back(next++);
+      continue;
+    }
+    const auto [patient, is_new] = known.emplace(example.patient, next);
+    if (is_new) ++next;
+    numbers.push_back(patient->second);
+  }
+  return numbers;
 }
 
 // A mapped file without a name: it is gone with its last mapping, whatever happens to the process.
@@ -97,6 +116,7 @@ StatusOr<ImageSet> ImageSet::Build(const Manifest& examples,
                                    const ImageSetOptions& options, const std::stop_token& stop,
                                    const std::function<void(std::size_t)>& on_image) {
   CSL_ASSIGN_OR_RETURN(const std::vector<std::int64_t> labels, LabelIndices(examples, classes));
+  const std::vector<std::int64_t> patients = NumberPatients(examples);
   ImageSet set;
   set.side_ = options.side;
   set.class_counts_.resize(classes.size());
@@ -116,6 +136,7 @@ StatusOr<ImageSet> ImageSet::Build(const Manifest& examples,
       std::copy_n(set.pixels_.get() + i * set.area(), set.area(),
                   set.pixels_.get() + to * set.area());
     set.labels_.push_back(labels[i]);
+    set.patients_.push_back(patients[i]);
     ++set.class_counts_[static_cast<std::size_t>(labels[i])];
   }
   const auto bad = static_cast<double>(set.unreadable_.size());

@@ -41,6 +41,8 @@ class ImageSet {
     return {pixels_.get() + i * area(), area()};
   }
   const std::vector<std::int64_t>& labels() const { return labels_; }
+  // A number for each image that those of its patient share; one without a patient has its own.
+  const std::vector<std::int64_t>& patients() const { return patients_; }
   // Examples a class, in the order of `classes`.
   const std::vector<std::uint64_t>& class_counts() const { return class_counts_; }
   // One line for each image left out.
@@ -55,6 +57,7 @@ class ImageSet {
   int side_ = 0;
   std::shared_ptr<std::uint16_t> pixels_;
   std::vector<std::int64_t> labels_;
+  std::vector<std::int64_t> patients_;
   std::vector<std::uint64_t> class_counts_;
   std::vector<std::string> unreadable_;
 };

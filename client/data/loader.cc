@@ -1,7 +1,6 @@
 #include "client/data/loader.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace consilium {
 
@@ -9,10 +8,8 @@ Loader::Loader(const ImageSet& images, const ModelSpec& spec, const LoaderOption
     : images_(images),
       spec_(spec),
       options_(options),
-      order_(images.size()),
       slots_(static_cast<std::size_t>(std::max(1, options.prefetch))),
       next_(batches()) {  // nothing to do before the first epoch
-  std::iota(order_.begin(), order_.end(), std::size_t{0});
   for (int i = 0; i < std::max(1, options_.workers); ++i) {
     workers_.emplace_back([this](const std::stop_token& stop) { Work(stop); });
   }
@@ -32,8 +29,11 @@ void Loader::StartEpoch(std::uint64_t epoch, std::size_t first_batch) {
   MutexLock lock(mu_);
   next_ = batches();  // no worker begins another batch
   while (in_hand_ > 0) changed_.wait(mu_);
-  std::iota(order_.begin(), order_.end(), std::size_t{0});
-  if (options_.shuffle) Random::For(options_.seed, epoch).Shuffle(order_);
+  order_ = DrawEpoch(options_.sampling, images_.labels(), images_.patients(),
+                     Random::For(options_.seed, epoch));
+  std::vector<std::size_t> seen(order_.size());
+  nth_.clear();
+  for (const std::size_t image : order_) nth_.push_back(seen[image]++);
   for (Slot& slot : slots_) slot.ready = false;
   epoch_ = epoch;
   next_ = first_batch;
@@ -89,7 +89,7 @@ void Loader::Fill(std::size_t index, std::uint64_t epoch, Batch& batch) const {
   batch.labels.resize(end - begin);
   for (std::size_t i = begin; i < end; ++i) {
     const std::size_t image = order_[i];
-    Random random = Random::For(options_.seed, epoch, image);
+    Random random = Random::For(options_.seed, epoch, image + nth_[i] * order_.size());
     ToNetworkInput(images_.pixels(image), images_.side(), {spec_.mean, spec_.stddev},
                    options_.augmentation, random, spec_.channels,
                    std::span(batch.pixels).subspan((i - begin) * values, values));

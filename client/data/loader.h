@@ -9,6 +9,7 @@
 
 #include "client/batch/batch.h"
 #include "client/data/image_set.h"
+#include "client/data/sampling.h"
 #include "client/preprocess/image.h"
 #include "common/base/mutex.h"
 #include "common/model/model_info.h"
@@ -17,15 +18,16 @@ namespace consilium {
 
 struct LoaderOptions {
   int batch_size = 16;
-  bool shuffle = true;
+  Sampling sampling = Sampling::kShuffled;
   Augmentation augmentation;
   std::uint64_t seed = 1;
   int workers = 1;
   int prefetch = 4;  // batches made ahead
 };
 
-// The order of an epoch and every image's augmentation follow from the seed, the epoch and the
-// image's index alone: the same for any number of workers. The last batch may be smaller.
+// The order of an epoch follows from the seed and the epoch, an image's augmentation from them, its
+// index and how often it came before: the same for any number of workers. The last batch may be
+// smaller.
 class Loader final : public BatchSource {
  public:
   // The image set must outlive the loader and have the model's side.
@@ -55,6 +57,7 @@ class Loader final : public BatchSource {
   const LoaderOptions options_;
   // Changed by StartEpoch alone, while no worker has a batch in hand.
   std::vector<std::size_t> order_;
+  std::vector<std::size_t> nth_;  // how often the image at this place came before it
 
   Mutex mu_;
   CondVar changed_;

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "client/preprocess/image.h"
+#include "common/base/file.h"
 #include "common/base/random.h"
 
 namespace consilium {
@@ -21,6 +22,13 @@ StatusOr<Split> ParseSplit(const std::string& name) {
   if (name == "val" || name == "validation") return Split::kValidation;
   if (name == "test") return Split::kTest;
   return InvalidArgument("split '{}', want train, val or test", name);
+}
+
+std::string Quote(const std::string& text) {
+  if (text.find_first_of(",\"") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
 }
 
 StatusOr<Manifest> ReadCsv(const fs::path& path, const fs::path& root) {
@@ -72,24 +80,6 @@ StatusOr<Manifest> ReadFolder(const fs::path& path) {
   return manifest;
 }
 
-// Patients in an order drawn from the seed, one list of example indices each, grouped by the label
-// of their first image. An image without a patient is a patient of its own.
-std::map<std::string, std::vector<std::vector<std::size_t>>> GroupPatients(const Manifest& manifest,
-                                                                           std::uint64_t seed) {
-  std::map<std::string, std::vector<std::size_t>> patients;
-  for (std::size_t i = 0; i < manifest.size(); ++i) {
-    const Example& example = manifest[i];
-    patients[example.patient.empty() ? "\n" + example.path.string() : example.patient].push_back(i);
-  }
-  std::map<std::string, std::vector<std::vector<std::size_t>>> by_label;
-  for (auto& [name, examples] : patients) {
-    by_label[manifest[examples.front()].label].push_back(std::move(examples));
-  }
-  Random random(seed);
-  for (auto& [label, groups] : by_label) random.Shuffle(groups);
-  return by_label;
-}
-
 void DrawSplit(Manifest& manifest, double validation_fraction, std::uint64_t seed) {
   for (Example& example : manifest) example.split = Split::kTrain;
   for (const auto& [label, groups] : GroupPatients(manifest, seed)) {
@@ -120,6 +110,20 @@ Status CheckDisjoint(const Manifest& train, const Manifest& validation) {
 
 }  // namespace
 
+std::string SplitName(Split split) {
+  switch (split) {
+    case Split::kTrain:
+      return "train";
+    case Split::kValidation:
+      return "val";
+    case Split::kTest:
+      return "test";
+    case Split::kNone:
+      return "";
+  }
+  return "";
+}
+
 StatusOr<Manifest> ReadManifest(const fs::path& path, const fs::path& root) {
   if (!fs::exists(path)) return NotFound("{}: no such file or folder", path.string());
   // The reader and the file system throw.
@@ -132,6 +136,48 @@ StatusOr<Manifest> ReadManifest(const fs::path& path, const fs::path& root) {
   CSL_ASSIGN_OR_RETURN(Manifest manifest, *std::move(read));
   if (manifest.empty()) return InvalidArgument("{}: no images", path.string());
   return manifest;
+}
+
+StatusOr<std::vector<std::string>> ReadColumn(const fs::path& path, const std::string& column) {
+  const fs::path csv = fs::is_directory(path) ? path / kManifestFile : path;
+  auto read = CatchAsStatus(csv.string(), [&] {
+    io::CSVReader<1, io::trim_chars<' ', '\t', '\r'>, io::double_quote_escape<',', '"'>> reader(
+        csv.string());
+    reader.read_header(io::ignore_extra_column, column);
+    std::vector<std::string> values;
+    for (std::string value; reader.read_row(value);) values.push_back(value);
+    return values;
+  });
+  if (!read.ok()) return InvalidArgument("{}", std::string(read.status().message()));
+  return *std::move(read);
+}
+
+Status WriteManifest(const fs::path& path, const Manifest& manifest) {
+  std::string text = "path,label,patient_id,split\n";
+  for (const Example& example : manifest) {
+    if (example.path.string().find('\n') != std::string::npos) {
+      return InvalidArgument("{}: a name of two lines cannot stand in a CSV",
+                             example.path.string());
+    }
+    text += fmt::format("{},{},{},{}\n", Quote(fs::absolute(example.path).string()),
+                        Quote(example.label), Quote(example.patient), SplitName(example.split));
+  }
+  return WriteFileAtomically(path, text);
+}
+
+PatientGroups GroupPatients(const Manifest& manifest, std::uint64_t seed) {
+  std::map<std::string, std::vector<std::size_t>> patients;
+  for (std::size_t i = 0; i < manifest.size(); ++i) {
+    const Example& example = manifest[i];
+    patients[example.patient.empty() ? "\n" + example.path.string() : example.patient].push_back(i);
+  }
+  PatientGroups by_label;
+  for (auto& [name, examples] : patients) {
+    by_label[manifest[examples.front()].label].push_back(std::move(examples));
+  }
+  Random random(seed);
+  for (auto& [label, groups] : by_label) random.Shuffle(groups);
+  return by_label;
 }
 
 StatusOr<Manifest> ReadSplitManifest(const DataSource& source) {

@@ -14,6 +14,9 @@ namespace consilium {
 
 enum class Split : std::uint8_t { kNone, kTrain, kValidation, kTest };
 
+// "train", "val", "test"; empty for none.
+std::string SplitName(Split split);
+
 struct Example {
   std::filesystem::path path;
   std::string label;
@@ -39,6 +42,19 @@ struct DataSource {
 // source without any example.
 StatusOr<Manifest> ReadManifest(const std::filesystem::path& path,
                                 const std::filesystem::path& root = {});
+
+// What a column says, line by line, of a CSV or of the manifest.csv in a folder. INVALID_ARGUMENT
+// where there is none.
+StatusOr<std::vector<std::string>> ReadColumn(const std::filesystem::path& path,
+                                              const std::string& column);
+
+// A CSV that ReadManifest reads, with absolute paths.
+Status WriteManifest(const std::filesystem::path& path, const Manifest& manifest);
+
+// Patients in an order drawn from the seed, each as the indices of its images, by the label of its
+// first image. An image without a patient is a patient of its own.
+using PatientGroups = std::map<std::string, std::vector<std::vector<std::size_t>>>;
+PatientGroups GroupPatients(const Manifest& manifest, std::uint64_t seed);
 
 // A source with every example's split decided: by `validation` (what `path` does not mark otherwise
 // is then for training), by the split column, or by drawing patients, class by class, until

@@ -1,14 +1,19 @@
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "client/data/check.h"
 #include "client/data/contact_sheet.h"
+#include "client/data/partition.h"
 #include "client/data/synth.h"
 #include "client/main/commands.h"
 #include "client/main/json_text.h"
 #include "client/session/plan_options.h"
+#include "common/base/file.h"
 #include "common/cli/cli.h"
 #include "common/config/site.h"
 
@@ -101,6 +106,71 @@ Status Check(const CheckOptions& options, const std::stop_token& stop) {
       report.unreadable.size(), report.patients_in_two_splits.size(), leaking);
 }
 
+struct CutOptions {
+  std::string data;
+  std::string root;
+  std::string output;
+  std::string by = "iid";
+  std::string column;
+  PartitionOptions partition;
+};
+
+PartitionKind KindOf(const std::string& by) {
+  if (by == "dirichlet") return PartitionKind::kDirichlet;
+  return by == "quantity" ? PartitionKind::kQuantity : PartitionKind::kIid;
+}
+
+// The parts by the names of their files.
+StatusOr<std::map<std::string, Manifest>> Cut(const CutOptions& options) {
+  if (!options.column.empty()) return PartitionByColumn(options.data, options.root, options.column);
+  CSL_ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(options.data, options.root));
+  PartitionOptions wanted = options.partition;
+  wanted.kind = KindOf(options.by);
+  CSL_ASSIGN_OR_RETURN(std::vector<Manifest> parts, Partition(manifest, wanted));
+  std::map<std::string, Manifest> named;
+  for (std::size_t k = 0; k < parts.size(); ++k) {
+    named[fmt::format("site-{}", k + 1)] = std::move(parts[k]);
+  }
+  return named;
+}
+
+// A table of the parts: a row a site, a column a label.
+std::string Describe(const std::map<std::string, Manifest>& parts) {
+  std::set<std::string> labels;
+  for (const auto& [name, part] : parts) {
+    for (const auto& [label, count] : CountLabels(part)) labels.insert(label);
+  }
+  std::vector<std::vector<std::string>> rows = {{"site"}};
+  rows[0].insert(rows[0].end(), labels.begin(), labels.end());
+  for (const auto& [name, part] : parts) {
+    std::map<std::string, std::uint64_t> counts = CountLabels(part);
+    rows.push_back({name});
+    for (const std::string& label : labels) rows.back().push_back(std::to_string(counts[label]));
+  }
+  return FormatTable(rows);
+}
+
+Status CutIntoSites(const CutOptions& options) {
+  std::error_code error;
+  if (std::filesystem::exists(options.output) &&
+      !std::filesystem::is_empty(options.output, error)) {
+    return AlreadyExists("{} is not empty: choose another folder", options.output);
+  }
+  CSL_ASSIGN_OR_RETURN(const auto parts, Cut(options));
+  for (const auto& [name, part] : parts) {
+    if (name.find('/') != std::string::npos) {
+      return InvalidArgument("'{}' cannot be the name of a file", name);
+    }
+  }
+  CSL_RETURN_IF_ERROR(MakeFolders(options.output));
+  for (const auto& [name, part] : parts) {
+    CSL_RETURN_IF_ERROR(
+        WriteManifest(std::filesystem::path(options.output) / (name + ".csv"), part));
+  }
+  fmt::print("{}", Describe(parts));
+  return OkStatus();
+}
+
 struct ShowOptions {
   std::string output;
   int columns = 8;
@@ -121,7 +191,8 @@ Status Show(const ShowOptions& options) {
 }  // namespace
 
 void AddDataCommands(CLI::App& app, CommandLine& line) {
-  CLI::App* data = app.add_subcommand("data", "Images: synthetic ones, checks, contact sheets");
+  CLI::App* data =
+      app.add_subcommand("data", "Images: synthetic ones, checks, contact sheets, cuts");
   data->require_subcommand(1);
 
   const auto synth = std::make_shared<SynthOptions>();
@@ -143,6 +214,33 @@ void AddDataCommands(CLI::App& app, CommandLine& line) {
   AddDataOptions(*command, check->site);
   command->callback(
       [check, &line] { line.command = [check, &line] { return Check(*check, line.stop); }; });
+
+  const auto cut = std::make_shared<CutOptions>();
+  command = data->add_subcommand(
+      "partition", "Cut one set of images into sites, for experiments; patients stay whole");
+  command->add_option("--data", cut->data, "A CSV, or a folder")->required();
+  command->add_option("--root", cut->root,
+                      "What a CSV's paths are relative to (default: its folder)");
+  command->add_option("-o,--output", cut->output, "The folder that gets a CSV for each site")
+      ->required();
+  CLI::Option* column = command->add_option("--column", cut->column,
+                                            "A site for each value of this column of the CSV");
+  command->add_option("--sites", cut->partition.sites)
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str()
+      ->excludes(column);
+  command
+      ->add_option("--by", cut->by,
+                   "iid: alike; dirichlet: other shares of each label; quantity: other sizes")
+      ->check(CLI::IsMember({"iid", "dirichlet", "quantity"}))
+      ->capture_default_str()
+      ->excludes(column);
+  command->add_option("--alpha", cut->partition.alpha, "The smaller, the more the sites differ")
+      ->check(CLI::Range(1e-6, 1e6))
+      ->capture_default_str()
+      ->excludes(column);
+  command->add_option("--seed", cut->partition.seed)->capture_default_str()->excludes(column);
+  command->callback([cut, &line] { line.command = [cut] { return CutIntoSites(*cut); }; });
 
   const auto show = std::make_shared<ShowOptions>();
   command = data->add_subcommand("show", "Count labels and draw a contact sheet");

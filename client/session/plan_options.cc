@@ -46,6 +46,12 @@ Augmentation ToAugmentation(const v1::Augmentation& message) {
           .horizontal_flip = message.horizontal_flip()};
 }
 
+Sampling ToSampling(const std::string& sampler) {
+  if (sampler == "class_balanced") return Sampling::kClassBalanced;
+  if (sampler == "patient_balanced") return Sampling::kPatientBalanced;
+  return Sampling::kShuffled;
+}
+
 }  // namespace
 
 StatusOr<TrainOptions> ToTrainOptions(const v1::RunPlan& plan, int round,
@@ -62,7 +68,11 @@ StatusOr<TrainOptions> ToTrainOptions(const v1::RunPlan& plan, int round,
       .schedule = training.schedule() == "cosine" ? Schedule::kCosine : Schedule::kConstant,
       .warmup = training.warmup(),
       .clip_norm = training.clip_norm(),
+      .loss = training.loss() == "focal" ? LossKind::kFocal : LossKind::kCrossEntropy,
+      .focal_gamma = training.focal_gamma(),
+      .label_smoothing = training.label_smoothing(),
       .class_weights = {},
+      .proximal_mu = plan.strategy().proximal_mu(),
       .seed = plan.seed() + static_cast<std::uint64_t>(round),
       .first_epoch = static_cast<std::uint64_t>(round - 1) * EpochsInRound(training, class_counts),
       .progress_begin = (round - 1) / rounds,
@@ -74,7 +84,7 @@ StatusOr<TrainOptions> ToTrainOptions(const v1::RunPlan& plan, int round,
 
 LoaderOptions ToTrainLoader(const v1::RunPlan& plan, const v1::SiteConfig& site) {
   return {.batch_size = static_cast<int>(plan.training().batch_size()),
-          .shuffle = true,
+          .sampling = ToSampling(plan.training().sampler()),
           .augmentation = ToAugmentation(plan.training().augmentation()),
           .seed = plan.seed(),
           .workers = WorkersOf(site)};
@@ -82,7 +92,7 @@ LoaderOptions ToTrainLoader(const v1::RunPlan& plan, const v1::SiteConfig& site)
 
 LoaderOptions ToEvaluationLoader(const v1::RunPlan& plan, const v1::SiteConfig& site) {
   return {.batch_size = kEvaluationBatch,
-          .shuffle = false,
+          .sampling = Sampling::kInOrder,
           .augmentation = {},
           .seed = plan.seed(),
           .workers = WorkersOf(site)};

@@ -2,11 +2,11 @@
 
 #include <chrono>
 #include <cmath>
-#include <limits>
 #include <numbers>
 
 #include "client/nn/network_internal.h"
 #include "client/train/autocast_internal.h"
+#include "client/train/loss_internal.h"
 #include "client/train/optimizer_internal.h"
 
 namespace consilium {
@@ -30,22 +30,6 @@ torch::Tensor LabelsOf(const Batch& batch, const torch::Device& device) {
   return torch::from_blob(const_cast<std::int64_t*>(batch.labels.data()), {batch.count},
                           torch::kInt64)
       .to(device);
-}
-
-torch::Tensor WeightsOf(const TrainOptions& options, const torch::Device& device) {
-  if (options.class_weights.empty()) return {};
-  return torch::tensor(options.class_weights, torch::kFloat32).to(device);
-}
-
-// What is added to the scores: nothing, or minus infinity for the absent classes.
-torch::Tensor RestrictionOf(const TrainOptions& options, std::size_t classes,
-                            const torch::Device& device) {
-  if (options.absent_classes.empty()) return {};
-  torch::Tensor restriction = torch::zeros({static_cast<std::int64_t>(classes)});
-  for (const int absent : options.absent_classes) {
-    restriction[absent] = -std::numeric_limits<float>::infinity();
-  }
-  return restriction.to(device);
 }
 
 std::vector<torch::Tensor> ParametersOf(const Network::Impl& network) {
@@ -75,10 +59,14 @@ class TrainingLoop {
         total_(StepsInAll(options, source)),
         parameters_(ParametersOf(network_)),
         optimizer_(options, parameters_),
-        weights_(WeightsOf(options, network_.device)),
-        restriction_(RestrictionOf(options, network_.spec.classes.size(), network_.device)),
+        loss_(options, network_.spec.classes.size(), network_.device),
         owner_(network),
-        checkpoints_(checkpoints) {}
+        checkpoints_(checkpoints) {
+    if (options.proximal_mu == 0) return;
+    for (const torch::Tensor& parameter : parameters_) {
+      anchor_.push_back(parameter.detach().clone());
+    }
+  }
 
   StatusOr<TrainReport> Run(const std::stop_token& stop, const StepCallback& on_step) {
     start_ = kept_ = SteadyClock::now();
@@ -181,6 +169,7 @@ class TrainingLoop {
       return FailedPrecondition(
           "the loss is no longer finite at step {}: try a lower learning rate", report_.steps);
     }
+    PullToAnchor();
     if (options_.clip_norm > 0) {
       torch::nn::utils::clip_grad_norm_(parameters_, options_.clip_norm);
     }
@@ -192,15 +181,21 @@ class TrainingLoop {
     torch::Tensor loss;
     {
       const Autocast autocast(network_.device);
-      torch::Tensor scores =
+      const torch::Tensor scores =
           network_.module->Forward(ImagesOf(batch, network_.device)).to(torch::kFloat32);
-      if (restriction_.defined()) scores = scores + restriction_;
-      loss = torch::nn::functional::cross_entropy(
-          scores, LabelsOf(batch, network_.device),
-          torch::nn::functional::CrossEntropyFuncOptions().weight(weights_));
+      loss = loss_(scores, LabelsOf(batch, network_.device));
     }
     loss.backward();
     return loss.item<double>();
+  }
+
+  // The gradient of the proximal term.
+  void PullToAnchor() {
+    const torch::NoGradGuard no_grad;
+    for (std::size_t i = 0; i < anchor_.size(); ++i) {
+      torch::Tensor& gradient = parameters_[i].mutable_grad();
+      if (gradient.defined()) gradient.add_(parameters_[i] - anchor_[i], options_.proximal_mu);
+    }
   }
 
   Network::Impl& network_;
@@ -209,8 +204,8 @@ class TrainingLoop {
   const std::uint64_t total_;
   std::vector<torch::Tensor> parameters_;
   Optimizer optimizer_;
-  torch::Tensor weights_;
-  torch::Tensor restriction_;
+  const Loss loss_;
+  std::vector<torch::Tensor> anchor_;  // the parameters at the beginning; empty: none is needed
   Network& owner_;
   const Checkpoints& checkpoints_;
   SteadyClock::time_point start_;

@@ -18,6 +18,7 @@ namespace consilium {
 
 enum class OptimizerKind { kSgd, kAdamW };
 enum class Schedule { kConstant, kCosine };
+enum class LossKind { kCrossEntropy, kFocal };  // see loss_internal.h
 
 struct TrainOptions {
   int epochs = 1;
@@ -27,14 +28,21 @@ struct TrainOptions {
   double momentum = 0.9;    // SGD
   double weight_decay = 0;  // SGD: added to the gradient; AdamW: decoupled
   Schedule schedule = Schedule::kConstant;
-  double warmup = 0;                 // share of the whole run over which the rate rises from 0
-  double clip_norm = 0;              // of the whole gradient's L2 norm; 0: none
+  double warmup = 0;     // share of the whole run over which the rate rises from 0
+  double clip_norm = 0;  // of the whole gradient's L2 norm; 0: none
+  LossKind loss = LossKind::kCrossEntropy;
+  double focal_gamma = 2;
+  double label_smoothing = 0;        // of cross-entropy, in [0, 1)
   std::vector<float> class_weights;  // one a class, or none
   // Classes that this site has no example of are left out of the softmax that it trains: it learns
   // to tell its own classes apart and leaves the others' outputs to the sites that have them.
   // Without it every batch here would teach the network that the absent classes do not exist. The
   // restricted softmax of Li and Zhan (KDD 2021, section 4), at its limit.
   std::vector<int> absent_classes;
+  // Adds mu / 2 times the squared distance from the network at the beginning to the loss, so that a
+  // site whose data differ does not go far from the others (FedProx; Li et al., MLSys 2020,
+  // equation 2). The loss in the report is without it.
+  double proximal_mu = 0;
   std::uint64_t seed = 1;         // of dropout
   std::uint64_t first_epoch = 0;  // the data's order goes on from here
   // Which part of the whole run this training is, in [0, 1]: round r of R is [(r-1)/R, r/R].
@@ -71,7 +79,7 @@ struct Checkpoints {
   const TrainState* from = nullptr;
 };
 
-// Trains in place with (weighted) cross-entropy, channels-last, in bfloat16 autocast on CUDA. The
+// Trains in place, channels-last, in bfloat16 autocast on CUDA. The
 // same network, batches, options and thread count give the same weights. Batches of a single image
 // are left out: batch norm has no variance there. CANCELLED when stopped, with the network in
 // mid-training; FAILED_PRECONDITION where the loss is no longer finite, saying at which step;

@@ -1,5 +1,9 @@
 #include "common/config/plan.h"
 
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+#include <google/protobuf/unknown_field_set.h>
+
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -51,6 +55,21 @@ Status CheckTraining(const v1::Training& training) {
   CSL_RETURN_IF_ERROR(CheckRange("training.clip_norm", training.clip_norm(), 0, 1e9));
   CSL_RETURN_IF_ERROR(CheckChoice("training.class_weights", training.class_weights(),
                                   {"none", "inverse", "effective"}));
+  CSL_RETURN_IF_ERROR(
+      CheckChoice("training.loss", training.loss(), {"cross_entropy", "focal", ""}));
+  CSL_RETURN_IF_ERROR(CheckRange("training.focal_gamma", training.focal_gamma(), 0, 100));
+  CSL_RETURN_IF_ERROR(CheckRange("training.label_smoothing", training.label_smoothing(), 0, 0.9));
+  if (training.loss() == "focal" && training.label_smoothing() > 0) {
+    return InvalidArgument("training.label_smoothing goes with training.loss cross_entropy alone");
+  }
+  CSL_RETURN_IF_ERROR(CheckChoice("training.sampler", training.sampler(),
+                                  {"shuffled", "class_balanced", "patient_balanced", ""}));
+  if (training.sampler() == "class_balanced" && training.class_weights() != "none") {
+    return InvalidArgument(
+        "training.sampler class_balanced balances already: want training.class_weights none, not "
+        "'{}'",
+        training.class_weights());
+  }
   const v1::Augmentation& augmentation = training.augmentation();
   CSL_RETURN_IF_ERROR(CheckRange("training.augmentation.rotation_degrees",
                                  augmentation.rotation_degrees(), 0, 180));
@@ -59,6 +78,66 @@ Status CheckTraining(const v1::Training& training) {
   CSL_RETURN_IF_ERROR(
       CheckRange("training.augmentation.contrast", augmentation.contrast(), 0, 0.9));
   return CheckRange("training.augmentation.brightness", augmentation.brightness(), 0, 0.9);
+}
+
+bool IsAdaptive(const std::string& strategy) {
+  return strategy == "fedadagrad" || strategy == "fedadam" || strategy == "fedyogi";
+}
+
+Status CheckStrategy(const v1::Strategy& strategy) {
+  const std::string& name = strategy.name();
+  CSL_RETURN_IF_ERROR(CheckChoice(
+      "strategy.name", name,
+      {"fedavg", "fedprox", "fednova", "fedavgm", "fedadagrad", "fedadam", "fedyogi", ""}));
+  CSL_RETURN_IF_ERROR(CheckRange("strategy.proximal_mu", strategy.proximal_mu(), 0, 1e6));
+  if ((name == "fedprox") != (strategy.proximal_mu() > 0)) {
+    return InvalidArgument("strategy: proximal_mu above 0 and the name fedprox go together");
+  }
+  const bool steps = name == "fedavgm" || IsAdaptive(name);
+  if (steps != (strategy.server_learning_rate() > 0)) {
+    return InvalidArgument(
+        "strategy: server_learning_rate above 0 goes with fedavgm (with 1 - server_momentum it "
+        "goes as fast as the average) and fedadagrad, fedadam, fedyogi (often 0.01)");
+  }
+  CSL_RETURN_IF_ERROR(
+      CheckRange("strategy.server_learning_rate", strategy.server_learning_rate(), 0, 1000));
+  CSL_RETURN_IF_ERROR(
+      CheckRange("strategy.server_momentum", strategy.server_momentum(), 0, 0.9999));
+  CSL_RETURN_IF_ERROR(CheckRange("strategy.server_beta2", strategy.server_beta2(), 0, 0.999999));
+  if (!IsAdaptive(name)) return OkStatus();
+  return CheckRange("strategy.server_tau", strategy.server_tau(), 1e-12, 1);
+}
+
+// What a plan leaves open of a method that it names (Lin et al., ICCV 2017, section 4.1; Reddi et
+// al., ICLR 2021, section 4).
+void FillIn(v1::RunPlan& plan) {
+  v1::Training& training = *plan.mutable_training();
+  if (training.loss() == "focal" && !training.has_focal_gamma()) training.set_focal_gamma(2);
+  const std::string name = plan.strategy().name();
+  if (name != "fedavgm" && !IsAdaptive(name)) return;
+  v1::Strategy& strategy = *plan.mutable_strategy();
+  if (!strategy.has_server_momentum()) {
+    strategy.set_server_momentum(name == "fedadagrad" ? 0 : 0.9);
+  }
+  if (!strategy.has_server_beta2()) strategy.set_server_beta2(0.99);
+  if (!strategy.has_server_tau()) strategy.set_server_tau(1e-3);
+}
+
+// Whether the message says something that this version does not understand: it must not be done
+// without it.
+bool HasUnknownFields(const google::protobuf::Message& message) {
+  const auto* reflection = message.GetReflection();
+  if (!reflection->GetUnknownFields(message).empty()) return true;
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  reflection->ListFields(message, &fields);
+  return std::ranges::any_of(fields, [&](const auto* field) {
+    if (field->cpp_type() != field->CPPTYPE_MESSAGE) return false;
+    if (!field->is_repeated()) return HasUnknownFields(reflection->GetMessage(message, field));
+    for (int i = 0; i < reflection->FieldSize(message, field); ++i) {
+      if (HasUnknownFields(reflection->GetRepeatedMessage(message, field, i))) return true;
+    }
+    return false;
+  });
 }
 
 Status CheckQuorum(const v1::Quorum& quorum) {
@@ -105,11 +184,16 @@ StatusOr<v1::RunPlan> ReadPlan(const std::filesystem::path& path) {
   CSL_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   v1::RunPlan plan = DefaultPlan();
   CSL_RETURN_IF_ERROR(MergeYaml(path.string(), text, &plan));
+  FillIn(plan);
   if (const Status status = CheckPlan(plan); !status.ok()) return Annotate(status, path.string());
   return plan;
 }
 
 Status CheckPlan(const v1::RunPlan& plan) {
+  if (HasUnknownFields(plan)) {
+    return InvalidArgument(
+        "the plan asks for what this version does not know: install a newer one");
+  }
   if (plan.name().empty() || plan.name().size() > 100) {
     return InvalidArgument("name: want 1 to 100 characters");
   }
@@ -126,6 +210,11 @@ Status CheckPlan(const v1::RunPlan& plan) {
       CheckRange("admission.max_norm_ratio", admission.max_norm_ratio(), 0, kMaxNorm));
   if (const auto spec = FromProto(plan.model()); !spec.ok()) {
     return Annotate(spec.status(), "model");
+  }
+  CSL_RETURN_IF_ERROR(CheckStrategy(plan.strategy()));
+  if (plan.strategy().name() == "fednova" && plan.training().optimizer() != "sgd") {
+    return InvalidArgument("strategy fednova wants training.optimizer sgd, not '{}'",
+                           plan.training().optimizer());
   }
   return CheckTraining(plan.training());
 }

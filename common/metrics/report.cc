@@ -5,56 +5,40 @@
 namespace consilium {
 namespace {
 
-// Examples per score bin, positives and negatives apart.
-struct ScoreCounts {
-  std::vector<double> positives = std::vector<double>(Evaluation::kBins);
-  std::vector<double> negatives = std::vector<double>(Evaluation::kBins);
-};
-
 std::optional<double> Ratio(std::uint64_t part, std::uint64_t whole) {
   if (whole == 0) return std::nullopt;
   return static_cast<double>(part) / static_cast<double>(whole);
 }
 
-ScoreCounts OneAgainstRest(const Evaluation& evaluation, int positive) {
-  ScoreCounts counts;
-  for (int truth = 0; truth < evaluation.classes(); ++truth) {
-    auto& side = truth == positive ? counts.positives : counts.negatives;
-    for (int bin = 0; bin < Evaluation::kBins; ++bin) {
-      side[static_cast<std::size_t>(bin)] +=
-          static_cast<double>(evaluation.histogram(positive, truth, bin));
+// Of the confusion matrix as a whole: what the agreement exceeds chance by.
+struct Agreement {
+  std::optional<double> kappa;
+  std::optional<double> correlation;
+};
+
+Agreement AgreementOf(const Evaluation& evaluation) {
+  const auto n = static_cast<double>(evaluation.examples());
+  double hits = 0;
+  double by_chance = 0;  // sum of p_k t_k, over predictions and truths
+  double predicted_2 = 0;
+  double truth_2 = 0;
+  for (int c = 0; c < evaluation.classes(); ++c) {
+    double predicted = 0;
+    double truth = 0;
+    for (int other = 0; other < evaluation.classes(); ++other) {
+      predicted += static_cast<double>(evaluation.confusion(other, c));
+      truth += static_cast<double>(evaluation.confusion(c, other));
     }
+    hits += static_cast<double>(evaluation.confusion(c, c));
+    by_chance += predicted * truth;
+    predicted_2 += predicted * predicted;
+    truth_2 += truth * truth;
   }
-  return counts;
-}
-
-// The chance that a positive scores above a negative, ties counting half: the trapezoidal area
-// under the ROC curve whose points are the bins' edges (Hanley and McNeil 1982).
-std::optional<double> RocAuc(const ScoreCounts& counts) {
-  double negatives_below = 0;
-  double wins = 0;
-  double positives = 0;
-  for (std::size_t bin = 0; bin < counts.positives.size(); ++bin) {
-    wins += counts.positives[bin] * (negatives_below + counts.negatives[bin] / 2);
-    negatives_below += counts.negatives[bin];
-    positives += counts.positives[bin];
-  }
-  if (positives == 0 || negatives_below == 0) return std::nullopt;
-  return wins / (positives * negatives_below);
-}
-
-// Sum over thresholds of (recall step) x precision, from the highest score down.
-std::optional<double> AveragePrecision(const ScoreCounts& counts) {
-  double true_positives = 0;
-  double predicted = 0;
-  double sum = 0;
-  for (std::size_t bin = counts.positives.size(); bin-- > 0;) {
-    true_positives += counts.positives[bin];
-    predicted += counts.positives[bin] + counts.negatives[bin];
-    if (counts.positives[bin] > 0) sum += counts.positives[bin] * true_positives / predicted;
-  }
-  if (true_positives == 0) return std::nullopt;
-  return sum / true_positives;
+  Agreement agreement;
+  if (n * n > by_chance) agreement.kappa = (n * hits - by_chance) / (n * n - by_chance);
+  const double spread = (n * n - predicted_2) * (n * n - truth_2);
+  if (spread > 0) agreement.correlation = (n * hits - by_chance) / std::sqrt(spread);
+  return agreement;
 }
 
 ClassReport SummariseClass(const Evaluation& evaluation, int positive) {
@@ -73,7 +57,10 @@ ClassReport SummariseClass(const Evaluation& evaluation, int positive) {
   report.f1 = Ratio(2 * hits, report.support + predicted);
   const ScoreCounts counts = OneAgainstRest(evaluation, positive);
   report.roc_auc = RocAuc(counts);
+  report.roc_auc_bound = RocAucBound(counts);
   report.average_precision = AveragePrecision(counts);
+  report.at_specificity_90 = AtSpecificity(counts, 0.9);
+  report.calibration_error = CalibrationError(counts);
   return report;
 }
 
@@ -84,12 +71,14 @@ Report Summarise(const Evaluation& evaluation) {
   report.examples = evaluation.examples();
   std::uint64_t hits = 0;
   double recall_sum = 0;
+  double f1_sum = 0;
   int present = 0;
   for (int c = 0; c < evaluation.classes(); ++c) {
     report.classes.push_back(SummariseClass(evaluation, c));
     hits += evaluation.confusion(c, c);
     if (report.classes.back().recall) {
       recall_sum += *report.classes.back().recall;
+      f1_sum += *report.classes.back().f1;
       ++present;
     }
   }
@@ -98,17 +87,15 @@ Report Summarise(const Evaluation& evaluation) {
   report.accuracy = Ratio(hits, report.examples);
   report.accuracy_ci = WilsonInterval(hits, report.examples);
   report.balanced_accuracy = recall_sum / present;
+  report.macro_f1 = f1_sum / present;
+  const Agreement agreement = AgreementOf(evaluation);
+  report.kappa = agreement.kappa;
+  report.correlation = agreement.correlation;
   return report;
 }
 
 std::optional<double> PairwiseAuc(const Evaluation& evaluation, int positive, int negative) {
-  ScoreCounts counts;
-  for (int bin = 0; bin < Evaluation::kBins; ++bin) {
-    const auto i = static_cast<std::size_t>(bin);
-    counts.positives[i] = static_cast<double>(evaluation.histogram(positive, positive, bin));
-    counts.negatives[i] = static_cast<double>(evaluation.histogram(positive, negative, bin));
-  }
-  return RocAuc(counts);
+  return RocAuc(OneAgainstOne(evaluation, positive, negative));
 }
 
 Interval WilsonInterval(std::uint64_t successes, std::uint64_t trials) {

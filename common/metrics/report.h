@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/metrics/curves.h"
 #include "common/metrics/evaluation.h"
 
 namespace consilium {
@@ -25,7 +26,10 @@ struct ClassReport {
   std::optional<double> specificity;
   std::optional<double> f1;
   std::optional<double> roc_auc;
+  std::optional<double> roc_auc_bound;  // how far the scores' own area may be from it
   std::optional<double> average_precision;
+  std::optional<OperatingPoint> at_specificity_90;
+  std::optional<double> calibration_error;
 };
 
 struct Report {
@@ -34,6 +38,9 @@ struct Report {
   std::optional<double> accuracy;
   std::optional<Interval> accuracy_ci;      // 95%, Wilson
   std::optional<double> balanced_accuracy;  // mean recall over the classes that have examples
+  std::optional<double> macro_f1;           // mean F1 over the same
+  std::optional<double> kappa;              // Cohen 1960
+  std::optional<double> correlation;        // Matthews', for K classes (Gorodkin 2004, equation 2)
   std::vector<ClassReport> classes;
 };
 

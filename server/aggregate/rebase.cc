@@ -49,7 +49,9 @@ StatusOr<AveragedModel> Rebase(const BlobStore& blobs, std::span<const std::byte
     }
   }
   CSL_ASSIGN_OR_RETURN(const std::string digest, std::move(writer).Finish());
-  return AveragedModel{digest, header.size() + layout.size() * sizeof(float)};
+  return AveragedModel{.digest = digest,
+                       .bytes = header.size() + layout.size() * sizeof(float),
+                       .moments_digest = {}};
 }
 
 }  // namespace consilium

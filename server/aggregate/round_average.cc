@@ -2,91 +2,193 @@
 
 #include <algorithm>
 #include <future>
+#include <optional>
 #include <thread>
 
 #include "common/crypto/digest.h"
 #include "server/aggregate/mapped_model.h"
+#include "server/aggregate/server_optimizer.h"
 #include "server/aggregate/weighted_mean.h"
 
 namespace consilium {
 namespace {
 
-// Elements averaged between two writes; each core takes a part of it.
+// Elements made between two writes; each core takes a part of it.
 constexpr std::size_t kStride = std::size_t{1} << 20;
 
-void MeanOnAllCores(const Layout& layout, std::span<const float> base,
-                    std::span<const WeightedUpdate> updates, std::size_t begin,
-                    std::span<float> out) {
-  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
-  const std::size_t share = (out.size() + cores - 1) / cores;
-  std::vector<std::jthread> threads;
-  for (std::size_t first = share; first < out.size(); first += share) {
-    const std::span<float> part = out.subspan(first, std::min(share, out.size() - first));
-    threads.emplace_back(
-        [=, &layout] { WeightedMean(layout, base, updates, begin + first, part); });
+// What every stride of the next model is made of.
+struct Ingredients {
+  const Layout& layout;
+  std::span<const float> base;
+  std::span<const WeightedUpdate> updates;
+  const ServerOptimizer& optimizer;
+  std::span<const float> moments;  // of the round before; empty: the optimiser begins
+};
+
+// The next model's elements from `begin` on, and the moments behind them.
+void MakePart(const Ingredients& from, std::size_t begin, std::span<float> model,
+              std::span<float> moments) {
+  WeightedMean(from.layout, from.base, from.updates, begin, model);
+  const std::size_t per_element = MomentsPerElement(from.optimizer.kind);
+  if (per_element == 0) return;
+  if (from.moments.empty()) {
+    BeginMoments(from.optimizer, moments);
+  } else {
+    std::ranges::copy(from.moments.subspan(begin * per_element, moments.size()), moments.begin());
   }
-  WeightedMean(layout, base, updates, begin, out.first(std::min(share, out.size())));
+  const std::size_t end = begin + model.size();
+  for (std::size_t t = 0; t < from.layout.tensors().size(); ++t) {
+    const TensorSpec& tensor = from.layout.tensors()[t];
+    const std::size_t first = std::max(begin, from.layout.offset(t));
+    const std::size_t last = std::min(end, from.layout.offset(t) + tensor.NumElements());
+    if (first >= last || tensor.role != TensorRole::kParameter) continue;
+    StepServer(from.optimizer, from.base.subspan(first, last - first),
+               moments.subspan((first - begin) * per_element, (last - first) * per_element),
+               model.subspan(first - begin, last - first));
+  }
 }
 
+void MakeOnAllCores(const Ingredients& from, std::size_t begin, std::span<float> model,
+                    std::span<float> moments) {
+  const std::size_t per_element = MomentsPerElement(from.optimizer.kind);
+  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  const std::size_t share = (model.size() + cores - 1) / cores;
+  std::vector<std::jthread> threads;
+  for (std::size_t first = 0; first < model.size(); first += share) {
+    const std::size_t count = std::min(share, model.size() - first);
+    threads.emplace_back([=, &from] {
+      MakePart(from, begin + first, model.subspan(first, count),
+               moments.subspan(first * per_element, count * per_element));
+    });
+  }
+}
+
+using Blob = std::pair<std::string, std::span<const std::byte>>;  // by its digest
+
 // A bit that flipped on the disk would be averaged without a word.
-Status CheckDigests(const std::vector<std::pair<std::string, const MappedModel*>>& models) {
+Status CheckDigests(const std::vector<Blob>& blobs) {
   std::vector<std::future<bool>> sound;
-  for (const auto& [digest, model] : models) {
-    sound.push_back(std::async(std::launch::async, [digest = digest, model = model] {
-      return Sha256Of(model->file->bytes()) == digest;
+  for (const auto& [digest, bytes] : blobs) {
+    sound.push_back(std::async(std::launch::async, [digest = digest, bytes = bytes] {
+      return Sha256Of(bytes) == digest;
     }));
   }
   Status status;
-  for (std::size_t i = 0; i < models.size(); ++i) {
-    if (!sound[i].get()) status = DataLoss("blob {} was damaged on the disk", models[i].first);
+  for (std::size_t i = 0; i < blobs.size(); ++i) {
+    if (!sound[i].get()) status = DataLoss("blob {} was damaged on the disk", blobs[i].first);
   }
   return status;
+}
+
+// A model and its moments on their way into the store.
+class Output {
+ public:
+  static StatusOr<Output> Begin(const BlobStore& blobs, const std::string& header,
+                                bool has_moments) {
+    CSL_ASSIGN_OR_RETURN(BlobStore::Writer model, blobs.Create());
+    CSL_RETURN_IF_ERROR(model.Append(AsBytes(header)));
+    Output output(std::move(model));
+    output.bytes_ = header.size();
+    if (has_moments) {
+      CSL_ASSIGN_OR_RETURN(BlobStore::Writer moments, blobs.Create());
+      output.moments_.emplace(std::move(moments));
+    }
+    return output;
+  }
+  Status Append(std::span<const float> model, std::span<const float> moments) {
+    if (!AllFinite(model) || !AllFinite(moments)) {
+      return InvalidArgument(
+          "the next model would not be finite: try a lower strategy.server_learning_rate, or "
+          "another strategy");
+    }
+    bytes_ += model.size_bytes();
+    CSL_RETURN_IF_ERROR(model_.Append(std::as_bytes(model)));
+    return moments_ ? moments_->Append(std::as_bytes(moments)) : OkStatus();
+  }
+  StatusOr<AveragedModel> Finish() && {
+    AveragedModel averaged{.digest = {}, .bytes = bytes_, .moments_digest = {}};
+    CSL_ASSIGN_OR_RETURN(averaged.digest, std::move(model_).Finish());
+    if (moments_) {
+      CSL_ASSIGN_OR_RETURN(averaged.moments_digest, std::move(*moments_).Finish());
+    }
+    return averaged;
+  }
+
+ private:
+  explicit Output(BlobStore::Writer model) : model_(std::move(model)) {}
+
+  BlobStore::Writer model_;
+  std::optional<BlobStore::Writer> moments_;
+  std::uint64_t bytes_ = 0;
+};
+
+Status Make(const Ingredients& from, Output& output) {
+  const std::size_t per_element = MomentsPerElement(from.optimizer.kind);
+  const std::size_t size = from.layout.size();
+  // One stride is made while the one before it is hashed and written.
+  struct Stride {
+    std::vector<float> model;
+    std::vector<float> moments;
+  };
+  Stride made;
+  made.model.resize(std::min(kStride, size));
+  made.moments.resize(made.model.size() * per_element);
+  Stride leaving = made;
+  std::future<Status> written;
+  for (std::size_t begin = 0; begin < size; begin += kStride) {
+    const std::size_t count = std::min(kStride, size - begin);
+    const auto model = std::span(made.model).first(count);
+    const auto moments = std::span(made.moments).first(count * per_element);
+    MakeOnAllCores(from, begin, model, moments);
+    if (written.valid()) CSL_RETURN_IF_ERROR(written.get());
+    std::swap(made, leaving);
+    written = std::async(std::launch::async,
+                         [&output, model, moments] { return output.Append(model, moments); });
+  }
+  return written.valid() ? written.get() : OkStatus();
 }
 
 }  // namespace
 
 StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const std::string& run, int round,
-                                     const std::string& base_digest,
-                                     const std::vector<Contribution>& contributions) {
-  CSL_ASSIGN_OR_RETURN(const MappedModel base, MapModel(blobs, base_digest));
+                                     const RoundBase& base,
+                                     const std::vector<Contribution>& contributions,
+                                     const ServerOptimizer& optimizer) {
+  CSL_ASSIGN_OR_RETURN(const MappedModel model, MapModel(blobs, base.digest));
+  const Layout& layout = *model.header.layout;
+  std::vector<Blob> read = {{base.digest, model.file->bytes()}};
   std::vector<MappedModel> models;
   std::vector<WeightedUpdate> updates;
   for (const Contribution& contribution : contributions) {
     CSL_ASSIGN_OR_RETURN(models.emplace_back(), MapModel(blobs, contribution.digest));
-    const MappedModel& model = models.back();
-    CSL_RETURN_IF_ERROR(CheckSameLayout(*base.header.layout, *model.header.layout));
-    updates.push_back({model.values(), static_cast<double>(contribution.examples)});
+    const MappedModel& update = models.back();
+    CSL_RETURN_IF_ERROR(CheckSameLayout(layout, *update.header.layout));
+    updates.push_back(
+        {update.values(), static_cast<double>(contribution.examples), contribution.stretch});
+    read.emplace_back(contribution.digest, update.file->bytes());
   }
-  std::vector<std::pair<std::string, const MappedModel*>> read = {{base_digest, &base}};
-  for (std::size_t i = 0; i < models.size(); ++i) {
-    read.emplace_back(contributions[i].digest, &models[i]);
+  std::shared_ptr<const MappedFile> moments;
+  std::span<const float> moment_values;
+  if (!base.moments_digest.empty()) {
+    CSL_ASSIGN_OR_RETURN(moments, blobs.Map(base.moments_digest));
+    const std::size_t wanted = layout.size() * MomentsPerElement(optimizer.kind);
+    if (moments->bytes().size() != wanted * sizeof(float)) {
+      return DataLoss("blob {} is not the moments of this model", base.moments_digest);
+    }
+    moment_values = {reinterpret_cast<const float*>(moments->bytes().data()), wanted};
+    read.emplace_back(base.moments_digest, moments->bytes());
   }
   CSL_RETURN_IF_ERROR(CheckDigests(read));
 
-  ModelInfo info = base.header.info;
+  ModelInfo info = model.header.info;
   info.provenance = {.run = run,
                      .round = round,
                      .training_sites = static_cast<int>(contributions.size()),
-                     .parent_digest = base_digest};
-  const Layout& layout = *base.header.layout;
-  const std::string header = EncodeModelHeader(info, layout);
-  CSL_ASSIGN_OR_RETURN(BlobStore::Writer writer, blobs.Create());
-  CSL_RETURN_IF_ERROR(writer.Append(AsBytes(header)));
-  // One stride is averaged while the one before it is hashed and written.
-  std::vector<float> averaged(std::min(kStride, layout.size()));
-  std::vector<float> leaving(averaged.size());
-  std::future<Status> written;
-  for (std::size_t begin = 0; begin < layout.size(); begin += averaged.size()) {
-    const auto out = std::span(averaged).first(std::min(averaged.size(), layout.size() - begin));
-    MeanOnAllCores(layout, base.values(), updates, begin, out);
-    if (written.valid()) CSL_RETURN_IF_ERROR(written.get());
-    averaged.swap(leaving);
-    written = std::async(std::launch::async,
-                         [&writer, out] { return writer.Append(std::as_bytes(out)); });
-  }
-  if (written.valid()) CSL_RETURN_IF_ERROR(written.get());
-  CSL_ASSIGN_OR_RETURN(const std::string digest, std::move(writer).Finish());
-  return AveragedModel{digest, header.size() + layout.size() * sizeof(float)};
+                     .parent_digest = base.digest};
+  CSL_ASSIGN_OR_RETURN(Output output, Output::Begin(blobs, EncodeModelHeader(info, layout),
+                                                    MomentsPerElement(optimizer.kind) > 0));
+  CSL_RETURN_IF_ERROR(Make({layout, model.values(), updates, optimizer, moment_values}, output));
+  return std::move(output).Finish();
 }
 
 }  // namespace consilium

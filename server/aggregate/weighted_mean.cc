@@ -9,23 +9,35 @@ namespace {
 // 32 KiB of sums and 16 KiB of each update's values: together in the L2 cache.
 constexpr std::size_t kBlock = 4096;
 
-void MeanOfBlock(std::span<const WeightedUpdate> updates, double total, std::size_t begin,
-                 std::span<float> out) {
+// `base`: what stretched changes are measured from; empty: nothing is stretched.
+void MeanOfBlock(std::span<const float> base, std::span<const WeightedUpdate> updates, double total,
+                 std::size_t begin, std::span<float> out) {
   std::array<double, kBlock> sums{};
   for (const WeightedUpdate& update : updates) {
     const float* values = update.values.data() + begin;
     const double weight = update.weight;
-    for (std::size_t i = 0; i < out.size(); ++i) sums[i] += weight * static_cast<double>(values[i]);
+    const double stretch = update.stretch;
+    if (stretch == 1 || base.empty()) {
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        sums[i] += weight * static_cast<double>(values[i]);
+      }
+      continue;
+    }
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const double x = base[begin + i];
+      sums[i] += weight * (x + stretch * (values[i] - x));
+    }
   }
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(sums[i] / total);
 }
 
-void Mean(std::span<const WeightedUpdate> updates, std::size_t begin, std::span<float> out) {
+void Mean(std::span<const float> base, std::span<const WeightedUpdate> updates, std::size_t begin,
+          std::span<float> out) {
   double total = 0;
   for (const WeightedUpdate& update : updates) total += update.weight;
   for (std::size_t done = 0; done < out.size(); done += kBlock) {
     const std::size_t count = std::min(kBlock, out.size() - done);
-    MeanOfBlock(updates, total, begin + done, out.subspan(done, count));
+    MeanOfBlock(base, updates, total, begin + done, out.subspan(done, count));
   }
 }
 
@@ -51,8 +63,10 @@ void WeightedMean(const Layout& layout, std::span<const float> base,
     const std::span<float> part = out.subspan(first - begin, last - first);
     switch (layout.tensors()[t].role) {
       case TensorRole::kParameter:
+        Mean(base, updates, first, part);
+        break;
       case TensorRole::kBuffer:
-        Mean(updates, first, part);
+        Mean(/*base=*/{}, updates, first, part);
         break;
       case TensorRole::kCounter:
         Largest(updates, first, part);

@@ -14,11 +14,13 @@ namespace consilium {
 struct WeightedUpdate {
   std::span<const float> values;
   double weight = 0;
+  double stretch = 1;  // of what it changes in the base model's parameters; see nova.h
 };
 
 // Writes into `out` the elements [begin, begin + out.size()) of the new global model.
 //
-// Parameters and buffers: the weighted mean, accumulated in float64 in the order of `updates` and
+// Parameters and buffers: the weighted mean, of parameters with each update's change from the base
+// model stretched, accumulated in float64 in the order of `updates` and
 // rounded to float32 once, so the bits depend on that order alone; callers sort by site. Counters:
 // the largest. Local tensors: the base model's, which no update changes. All spans hold
 // layout.size() values; weights are finite and above 0; there is at least one update. Calls for

@@ -1,5 +1,6 @@
 #include "server/check/check.h"
 
+#include <optional>
 #include <set>
 
 #include "common/audit/trail.h"
@@ -31,11 +32,15 @@ class Check {
                 "hospital can pull it and a run that stands there cannot go on");
     }
     if (IsFinal(run.status)) return;
+    const std::string cancel = "cancel the run and submit its plan again with --from " + run.id;
+    if (!run.models.empty() && !run.models.back().moments_digest.empty()) {
+      CheckBlob(fmt::format("{}: the moments of the server's optimiser", run.id),
+                run.models.back().moments_digest, std::nullopt, cancel);
+    }
     for (const auto& [site, task] : DeliveredTasks(run)) {
       if (task->result.blob_digest.empty()) continue;
       CheckBlob(fmt::format("{}: the update of {} for round {}", run.id, site, task->round),
-                task->result.blob_digest, task->result.blob_bytes,
-                "cancel the run and submit its plan again with --from " + run.id);
+                task->result.blob_digest, task->result.blob_bytes, cancel);
     }
   }
 
@@ -64,15 +69,15 @@ class Check {
   std::vector<Finding> Findings() && { return std::move(findings_); }
 
  private:
-  void CheckBlob(const std::string& what, const std::string& digest, std::uint64_t bytes,
-                 const std::string& remedy) {
+  void CheckBlob(const std::string& what, const std::string& digest,
+                 std::optional<std::uint64_t> bytes, const std::string& remedy) {
     if (!needed_.insert(digest).second) return;
     const auto file = blobs_.Map(digest);
     if (!file.ok()) {
       Fail(fmt::format("{}: {}", what, std::string(file.status().message())), remedy);
-    } else if ((*file)->bytes().size() != bytes) {
+    } else if (bytes && (*file)->bytes().size() != *bytes) {
       Fail(fmt::format("{}: blobs/{} has {} bytes, want {}", what, digest, (*file)->bytes().size(),
-                       bytes),
+                       *bytes),
            remedy);
     } else if (Sha256Of((*file)->bytes()) != digest) {
       Fail(

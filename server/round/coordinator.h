@@ -175,11 +175,12 @@ class Coordinator {
   Status Admit(const RunState& run, const TaskState& task, TaskResult& result) const;
   // Makes an admitted late update a blob of the successor's round.
   Status Transfer(const Found& found, TaskResult& result) const;
-  // What runs need, as a global model or as an update yet to be averaged.
+  // What runs need: global models, updates yet to be averaged, and the moments that the server's
+  // optimisers go on with.
   std::set<std::string> NeededBlobs() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Removes what was averaged, unless a run needs it: the mean of one update may be that update,
-  // byte for byte, and two sites may deliver the same one.
-  void Discard(const std::vector<Contribution>& contributions) const ABSL_LOCKS_EXCLUDED(mu_);
+  // Removes what a round has used up, unless a run needs it: the mean of one update may be that
+  // update, byte for byte, and two sites may deliver the same one.
+  void Discard(const std::vector<std::string>& digests) const ABSL_LOCKS_EXCLUDED(mu_);
   // Removes blobs that no run needs and uploads that nobody waits for; `alone` where nothing else
   // writes into the store yet.
   void Sweep(bool alone) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -26,6 +26,20 @@ std::string Clip(std::string_view text) {
   return clipped;
 }
 
+// Where the steps decide how an update counts, they must be those that the plan asks for.
+Status CheckSteps(const TaskResult& result, const LocalWork& local) {
+  const auto batch = static_cast<std::uint64_t>(local.batch_size);
+  auto wanted = static_cast<std::uint64_t>(local.steps);
+  if (wanted == 0) {  // a last batch of a single image is left out
+    const bool has_rest = result.train_examples % batch >= 2;
+    wanted = static_cast<std::uint64_t>(local.epochs) *
+             (result.train_examples / batch + (has_rest ? 1 : 0));
+  }
+  if (result.steps == wanted && wanted > 0) return OkStatus();
+  return InvalidArgument("{} steps on {} examples, want {}", result.steps, result.train_examples,
+                         wanted);
+}
+
 std::string TaskIdOf(const TaskReport& report) {
   return std::visit([](const auto& event) { return event.task_id; }, report);
 }
@@ -125,6 +139,7 @@ Status Coordinator::Admit(const RunState& run, const TaskState& task, TaskResult
   if (result.train_examples == 0 || result.train_examples > most) {
     return InvalidArgument("{} training examples, want 1 to {}", result.train_examples, most);
   }
+  if (run.config.normalise) CSL_RETURN_IF_ERROR(CheckSteps(result, run.config.local));
   const ModelVersion* base = ModelOfRound(run, task.round - 1);
   if (base == nullptr) return Internal("{} has no model of round {}", run.id, task.round - 1);
   CSL_ASSIGN_OR_RETURN(const auto base_file, blobs_.Map(base->digest));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "server/aggregate/nova.h"
 #include "server/aggregate/round_average.h"
 #include "server/round/coordinator.h"
 #include "server/round/late_update.h"
@@ -18,12 +19,28 @@ constexpr std::chrono::hours kTimeToSubmit{24};
 constexpr std::chrono::seconds kSweepInterval{5};
 constexpr std::chrono::seconds kPauseWhereFull{2};
 
+// Lets each contribution's change count by the step, not by how many steps it took.
+void Normalise(const std::vector<const TaskState*>& tasks, double momentum,
+               std::vector<Contribution>& contributions) {
+  std::vector<double> weights;
+  std::vector<double> progress;
+  for (const TaskState* task : tasks) {
+    weights.push_back(static_cast<double>(task->result.train_examples));
+    progress.push_back(LocalProgress(task->result.steps, momentum));
+  }
+  const std::vector<double> stretches = NovaStretches(weights, progress);
+  for (std::size_t i = 0; i < stretches.size(); ++i) contributions[i].stretch = stretches[i];
+}
+
 // What a finished round averages.
 std::vector<Contribution> ContributionsOf(const RunState& run) {
+  std::vector<const TaskState*> tasks;
   std::vector<Contribution> contributions;
   for (const auto& [site, task] : DeliveredTasks(run)) {
+    tasks.push_back(task);
     contributions.push_back({task->result.blob_digest, task->result.train_examples});
   }
+  if (run.config.normalise) Normalise(tasks, run.config.local.momentum, contributions);
   return contributions;
 }
 
@@ -34,16 +51,19 @@ std::set<std::string> Coordinator::NeededBlobs() const {
   for (const RunState& run : runs_) {
     for (const ModelVersion& model : run.models) needed.insert(model.digest);
     if (IsFinal(run.status)) continue;
+    if (!run.models.empty() && !run.models.back().moments_digest.empty()) {
+      needed.insert(run.models.back().moments_digest);
+    }
     for (const auto& [site, task] : DeliveredTasks(run)) needed.insert(task->result.blob_digest);
   }
   return needed;
 }
 
-void Coordinator::Discard(const std::vector<Contribution>& contributions) const {
+void Coordinator::Discard(const std::vector<std::string>& digests) const {
   MutexLock lock(mu_);
   const std::set<std::string> needed = NeededBlobs();
-  for (const Contribution& contribution : contributions) {
-    if (!needed.contains(contribution.digest)) blobs_.Remove(contribution.digest);
+  for (const std::string& digest : digests) {
+    if (!needed.contains(digest)) blobs_.Remove(digest);
   }
 }
 
@@ -66,17 +86,17 @@ void Coordinator::Sweep(bool alone) const {
     if (!IsAwaited(upload) || (alone && upload.owner.empty())) blobs_.RemoveIncoming(upload.file);
   }
   const std::set<std::string> needed = NeededBlobs();
-  std::set<std::string> results;
+  std::set<std::string> used;  // results that were averaged, moments that were carried on
   for (const RunState& run : runs_) {
+    for (const ModelVersion& model : run.models) used.insert(model.moments_digest);
     for (const TaskState& task : run.tasks) {
-      if (task.status == TaskStatus::kDone) results.insert(task.result.blob_digest);
+      if (task.status == TaskStatus::kDone) used.insert(task.result.blob_digest);
     }
   }
   for (const BlobStore::Entry& blob : *blobs) {
     if (needed.contains(blob.file)) continue;
-    // A result has been averaged. What no task ever named may be an upload whose report the crash
-    // came before.
-    if (results.contains(blob.file) || blob.age > kTimeToFinish) blobs_.Remove(blob.file);
+    // What no state ever named may be an upload whose report the crash came before.
+    if (used.contains(blob.file) || blob.age > kTimeToFinish) blobs_.Remove(blob.file);
   }
 }
 
@@ -137,13 +157,15 @@ void Coordinator::AverageRounds() {
   }
   for (const RunState& run : finished) {
     const auto contributions = ContributionsOf(run);
-    const auto model =
-        AverageRound(blobs_, run.id, run.round, run.models.back().digest, contributions);
+    const ModelVersion& base = run.models.back();
+    const auto model = AverageRound(blobs_, run.id, run.round, {base.digest, base.moments_digest},
+                                    contributions, run.config.optimizer);
     Status status = model.status();
     // A full disk: the updates are safe, and so is the round until there is room.
     if (!absl::IsResourceExhausted(status)) {
       status = ApplyEvent(
-          run.id, model.ok() ? RunEvent(RoundAveraged{{run.round, model->digest, model->bytes}})
+          run.id, model.ok() ? RunEvent(RoundAveraged{
+                                   {run.round, model->digest, model->bytes, model->moments_digest}})
                              : RunEvent(RunBroken{std::string(status.message())}));
     }
     if (!status.ok()) {
@@ -152,7 +174,10 @@ void Coordinator::AverageRounds() {
       average_after_ = clock_.Now() + kPauseWhereFull;
       return;
     }
-    Discard(contributions);
+    std::vector<std::string> used;
+    for (const Contribution& contribution : contributions) used.push_back(contribution.digest);
+    if (!base.moments_digest.empty()) used.push_back(base.moments_digest);
+    Discard(used);
   }
 }
 

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <map>
 
+#include "server/aggregate/nova.h"
+
 namespace consilium {
 namespace {
 
@@ -168,19 +170,25 @@ void RefuseOutliers(RunState& run) {
     }
   }
   if (delivered.size() < kMinCohortForMedian) return;
+  // Where updates count by the step, so do their norms.
+  const auto norm_of = [&](const TaskState& task) {
+    const double norm = task.result.update_norm;
+    if (!run.config.normalise) return norm;
+    return norm / LocalProgress(task.result.steps, run.config.local.momentum);
+  };
   std::vector<double> norms;
-  for (const TaskState* task : delivered) norms.push_back(task->result.update_norm);
+  for (const TaskState* task : delivered) norms.push_back(norm_of(*task));
   const auto middle = norms.begin() + static_cast<std::ptrdiff_t>((norms.size() - 1) / 2);
   std::nth_element(norms.begin(), middle, norms.end());
   const double median = *middle;  // the lower one of two
   for (TaskState* task : delivered) {
-    const double norm = task->result.update_norm;
+    const double norm = norm_of(*task);
     if (median == 0 || norm <= run.config.max_norm_ratio * median) continue;
     task->status = TaskStatus::kFailed;
     task->reason = fmt::format(
-        "its update was refused: its norm is {:.4g}, more than {:g} times the round's median of "
+        "its update was refused: its norm{} is {:.4g}, more than {:g} times the round's median of "
         "{:.4g} (admission.max_norm_ratio)",
-        norm, run.config.max_norm_ratio, median);
+        run.config.normalise ? ", by the step," : "", norm, run.config.max_norm_ratio, median);
   }
 }
 

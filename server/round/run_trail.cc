@@ -21,6 +21,7 @@ AuditEntry Delivered(const RunState& run, const TaskState& task) {
   }
   entry.event = "update_accepted";
   entry.fields["train_examples"] = task.result.train_examples;
+  entry.fields["steps"] = task.result.steps;
   entry.fields["norm"] = task.result.update_norm;
   return entry;
 }

@@ -91,6 +91,7 @@ StatusOr<TaskReport> ReadReport(const v1::ReportTaskRequest& request) {
   TaskSucceeded success{request.task_id(),
                         {.blob_digest = result.blob_digest(),
                          .train_examples = result.train_examples(),
+                         .steps = result.steps(),
                          .train_loss = result.train_loss(),
                          .train_seconds = result.train_seconds()}};
   CSL_ASSIGN_OR_RETURN(success.result.evaluation, FromProto(result.evaluation()));

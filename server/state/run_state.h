@@ -49,6 +49,7 @@ struct TaskResult {
   std::string blob_digest;  // the update or initial model; empty for an evaluation
   std::uint64_t blob_bytes = 0;
   std::uint64_t train_examples = 0;  // the update's weight
+  std::uint64_t steps = 0;           // batches that were trained on
   double train_loss = 0;
   double train_seconds = 0;
   double update_norm = 0;  // L2, of what the update changes in the global model's parameters
@@ -74,6 +75,7 @@ struct ModelVersion {
   int round = 0;
   std::string digest;
   std::uint64_t bytes = 0;
+  std::string moments_digest;  // what the server's optimiser goes on with; empty: nothing
 
   bool operator==(const ModelVersion&) const = default;
 };
@@ -90,7 +92,29 @@ struct Miss {
 // What becomes of an update that comes after its round was closed.
 enum class LateUpdates : std::uint8_t { kDrop, kNextRound };
 
-// What the engine needs of a plan.
+// What becomes of a round's average; see server/aggregate/server_optimizer.h.
+enum class ServerOptimizerKind : std::uint8_t { kAverage, kMomentum, kAdagrad, kAdam, kYogi };
+struct ServerOptimizer {
+  ServerOptimizerKind kind = ServerOptimizerKind::kAverage;
+  double learning_rate = 1;
+  double beta1 = 0;  // of the momentum
+  double beta2 = 0;  // of the squares: Adam and Yogi
+  double tau = 0;    // the least that a step is divided by: the adaptive ones
+
+  bool operator==(const ServerOptimizer&) const = default;
+};
+
+// How much a site trains in a round.
+struct LocalWork {
+  int epochs = 0;
+  int steps = 0;  // if above 0, this many batches instead of epochs
+  int batch_size = 0;
+  double momentum = 0;
+
+  bool operator==(const LocalWork&) const = default;
+};
+
+// What the coordinator needs of a plan.
 struct RunConfig {
   int rounds = 1;
   int round_attempts = 1;  // below the quorum, before the run pauses
@@ -103,6 +127,9 @@ struct RunConfig {
   double max_norm = 0;                   // of an update; 0: any
   double max_norm_ratio = 0;             // to the median of the round's updates; 0: any
   std::uint64_t max_train_examples = 0;  // 0: any
+  ServerOptimizer optimizer;
+  bool normalise = false;  // FedNova: updates are averaged a step, see server/aggregate/nova.h
+  LocalWork local;
 
   bool operator==(const RunConfig&) const = default;
 };

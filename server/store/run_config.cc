@@ -1,11 +1,38 @@
 #include "server/store/run_config.h"
 
 #include <algorithm>
+#include <map>
+#include <string_view>
 
 #include "common/wire/convert.h"
 #include "consilium/v1/plan.pb.h"
 
 namespace consilium {
+namespace {
+
+StatusOr<ServerOptimizerKind> KindOf(const std::string& strategy) {
+  using enum ServerOptimizerKind;
+  static const std::map<std::string_view, ServerOptimizerKind> kinds = {
+      {"", kAverage},        {"fedavg", kAverage},   {"fedprox", kAverage},
+      {"fednova", kAverage}, {"fedavgm", kMomentum}, {"fedadagrad", kAdagrad},
+      {"fedadam", kAdam},    {"fedyogi", kYogi}};
+  const auto found = kinds.find(strategy);
+  if (found == kinds.end()) return DataLoss("no strategy is called '{}'", strategy);
+  return found->second;
+}
+
+StatusOr<ServerOptimizer> ToServerOptimizer(const v1::Strategy& strategy) {
+  ServerOptimizer optimizer;
+  CSL_ASSIGN_OR_RETURN(optimizer.kind, KindOf(strategy.name()));
+  if (optimizer.kind == ServerOptimizerKind::kAverage) return optimizer;
+  optimizer.learning_rate = strategy.server_learning_rate();
+  optimizer.beta1 = strategy.server_momentum();
+  optimizer.beta2 = strategy.server_beta2();
+  optimizer.tau = strategy.server_tau();
+  return optimizer;
+}
+
+}  // namespace
 
 StatusOr<RunConfig> ParseRunConfig(const std::string& plan) {
   v1::RunPlan message;
@@ -21,8 +48,15 @@ StatusOr<RunConfig> ParseRunConfig(const std::string& plan) {
                    .model = {},
                    .max_norm = message.admission().max_norm(),
                    .max_norm_ratio = message.admission().max_norm_ratio(),
-                   .max_train_examples = message.admission().max_train_examples()};
+                   .max_train_examples = message.admission().max_train_examples(),
+                   .optimizer = {},
+                   .normalise = message.strategy().name() == "fednova",
+                   .local = {.epochs = static_cast<int>(message.training().local_epochs()),
+                             .steps = static_cast<int>(message.training().local_steps()),
+                             .batch_size = static_cast<int>(message.training().batch_size()),
+                             .momentum = message.training().momentum()}};
   CSL_ASSIGN_OR_RETURN(config.model, FromProto(message.model()));
+  CSL_ASSIGN_OR_RETURN(config.optimizer, ToServerOptimizer(message.strategy()));
   return config;
 }
 

@@ -6,7 +6,7 @@ namespace consilium {
 
 // From an empty database to today's, one step a version; how many were taken is in user_version. A
 // step that was released is never changed. Times are milliseconds since 1970. Portable SQL.
-inline constexpr std::array<const char*, 4> kSchemaSteps = {
+inline constexpr std::array<const char*, 5> kSchemaSteps = {
     R"sql(
 CREATE TABLE sites (
   name TEXT PRIMARY KEY,
@@ -101,6 +101,10 @@ CREATE TABLE releases (
   withdrawn_by TEXT NOT NULL,
   withdrawn INTEGER NOT NULL
 );
+)sql",
+    R"sql(
+ALTER TABLE models ADD COLUMN moments_digest TEXT NOT NULL DEFAULT '';
+ALTER TABLE tasks ADD COLUMN steps INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 }  // namespace consilium

@@ -13,9 +13,8 @@ constexpr char kRunColumns[] =
     "ORDER BY rowid";
 constexpr char kTaskColumns[] =
     "SELECT id, site, round, kind, status, reason, blob_digest, blob_bytes, train_examples, "
-    "train_loss, train_seconds, update_norm, evaluation FROM tasks WHERE run = ? AND round BETWEEN "
-    "? "
-    "AND ? ORDER BY rowid";
+    "train_loss, train_seconds, update_norm, evaluation, steps FROM tasks "
+    "WHERE run = ? AND round BETWEEN ? AND ? ORDER BY rowid";
 
 StatusOr<RunState> ReadRunRow(const Statement& row) {
   RunState run;
@@ -45,6 +44,7 @@ StatusOr<TaskState> ReadTaskRow(const Statement& row) {
                  .result = {.blob_digest = row.Text(6),
                             .blob_bytes = static_cast<std::uint64_t>(row.Int(7)),
                             .train_examples = static_cast<std::uint64_t>(row.Int(8)),
+                            .steps = static_cast<std::uint64_t>(row.Int(13)),
                             .train_loss = row.Real(9),
                             .train_seconds = row.Real(10),
                             .update_norm = row.Real(11),
@@ -143,13 +143,13 @@ Status Store::SaveTask(const std::string& run_id, const TaskState& task) {
   return db_
       .Prepare(
           "INSERT INTO tasks (id, run, site, round, kind, status, reason, blob_digest, "
-          "blob_bytes, train_examples, train_loss, train_seconds, update_norm, evaluation) "
-          "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+          "blob_bytes, train_examples, train_loss, train_seconds, update_norm, evaluation, steps) "
+          "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
           "ON CONFLICT (id) DO UPDATE SET status = excluded.status, reason = excluded.reason, "
           "blob_digest = excluded.blob_digest, blob_bytes = excluded.blob_bytes, "
           "train_examples = excluded.train_examples, train_loss = excluded.train_loss, "
           "train_seconds = excluded.train_seconds, update_norm = excluded.update_norm, "
-          "evaluation = excluded.evaluation")
+          "evaluation = excluded.evaluation, steps = excluded.steps")
       .Bind(task.id)
       .Bind(run_id)
       .Bind(task.site)
@@ -164,15 +164,20 @@ Status Store::SaveTask(const std::string& run_id, const TaskState& task) {
       .Bind(task.result.train_seconds)
       .Bind(task.result.update_norm)
       .Bind(ToProto(task.result.evaluation).SerializeAsString())
+      .Bind(ToSigned(task.result.steps))
       .Run();
 }
 
 Status Store::SaveModel(const std::string& run_id, const ModelVersion& model) {
-  return db_.Prepare("INSERT OR IGNORE INTO models (run, round, digest, bytes) VALUES (?, ?, ?, ?)")
+  return db_
+      .Prepare(
+          "INSERT OR IGNORE INTO models (run, round, digest, bytes, moments_digest) "
+          "VALUES (?, ?, ?, ?, ?)")
       .Bind(run_id)
       .Bind(std::int64_t{model.round})
       .Bind(model.digest)
       .Bind(ToSigned(model.bytes))
+      .Bind(model.moments_digest)
       .Run();
 }
 
@@ -219,8 +224,9 @@ StatusOr<std::vector<TaskState>> Store::SelectTasks(const std::string& run_id, i
 }
 
 StatusOr<std::vector<ModelVersion>> Store::SelectModels(const std::string& run_id) {
-  Statement row =
-      db_.Prepare("SELECT round, digest, bytes FROM models WHERE run = ? ORDER BY round");
+  Statement row = db_.Prepare(
+      "SELECT round, digest, bytes, moments_digest FROM models WHERE run = ? "
+      "ORDER BY round");
   row.Bind(run_id);
   std::vector<ModelVersion> models;
   while (true) {
@@ -228,7 +234,8 @@ StatusOr<std::vector<ModelVersion>> Store::SelectModels(const std::string& run_i
     if (!more) return models;
     models.push_back({.round = static_cast<int>(row.Int(0)),
                       .digest = row.Text(1),
-                      .bytes = static_cast<std::uint64_t>(row.Int(2))});
+                      .bytes = static_cast<std::uint64_t>(row.Int(2)),
+                      .moments_digest = row.Text(3)});
   }
 }
 

@@ -61,6 +61,23 @@ class Commands(unittest.TestCase):
         self.assertIn("covid", out)
         self.assertTrue(sheet.read_bytes().startswith(b"\x89PNG"))
 
+    def test_data_partition_cuts_one_set_into_sites(self):
+        run("consilium-client", "data", "partition", "--data", self.data, "-o", self.folder / "sites",
+            "--sites", 2, "--by", "quantity", "--alpha", 2)
+        rows = []
+        for site in ("site-1", "site-2"):
+            with open(self.folder / f"sites/{site}.csv", newline="") as file:
+                rows += list(csv.DictReader(file))
+        self.assertEqual(len({row["path"] for row in rows}), 40)
+        self.assertTrue(all(pathlib.Path(row["path"]).is_file() for row in rows))
+        score = run("consilium-client", "evaluate", "--model", self.model, "--data",
+                    self.folder / "sites/site-1.csv", "--split", "all", "--json").stdout
+        self.assertGreater(json.loads(score)["examples"], 0)
+        failed = run("consilium-client", "data", "partition", "--data", self.data, "-o",
+                     self.folder / "more", "--sites", 1000, check=False)
+        self.assertEqual(failed.returncode, 1)
+        self.assertIn("would have no image", failed.stderr)
+
     def test_predict_writes_names_of_any_kind(self):
         image = next((self.data / "images").rglob("*.png"), None) or next(self.data.rglob("*.png"))
         odd = self.folder / "odd"

@@ -21,7 +21,9 @@ class DurabilityTest(unittest.TestCase):
         cls.folder = pathlib.Path(cls.temporary.name)
         cls.cohorts = {site: cohort(cls.folder, i, 20) for i, site in enumerate(("north", "south"))}
         cls.prepared = cls.prepare("prepared", rounds=3,
-                                   training={"batch_size": 8, "learning_rate": 0.02})
+                                   training={"batch_size": 8, "learning_rate": 0.02},
+                                   # So that moments are written and carried on, too.
+                                   strategy={"name": "fedadam", "server_learning_rate": 0.01})
         cls.wanted, cls.operations, cls.hospital_operations = crash.undisturbed(
             cls.prepared, cls.folder / "undisturbed")
 

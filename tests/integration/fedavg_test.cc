@@ -82,7 +82,7 @@ TEST_F(RoundOnDisk, EqualsTheWeightedMeanThatPythonComputesToTheLastBit) {
   const std::string base = Put("base", 9);
   const std::vector<Contribution> contributions = {
       {Put("a", 1), 335}, {Put("b", 2), 658}, {Put("c", 3), 30}};
-  ASSERT_OK_AND_ASSIGN(const auto averaged, AverageRound(blobs_, "r", 1, base, contributions));
+  ASSERT_OK_AND_ASSIGN(const auto averaged, AverageRound(blobs_, "r", 1, {base, ""}, contributions));
   const auto file = *blobs_.Map(averaged.digest);
   std::ofstream(folder_ / "averaged", std::ios::binary)
       .write(reinterpret_cast<const char*>(file->bytes().data()),

@@ -50,6 +50,15 @@ class LoaderTest : public ::testing::Test {
   testing::TempFolder folder_;
 };
 
+TEST_F(LoaderTest, ImagesOfAPatientShareANumber) {
+  Manifest manifest = Pictures(5);
+  manifest[0].patient = manifest[3].patient = "p1";
+  manifest[1].patient = "p2";
+  std::filesystem::remove(manifest[1].path);  // left out, and its number with it
+  ASSERT_OK_AND_ASSIGN(const ImageSet images, Build(manifest, {.max_unreadable = 0.5}));
+  EXPECT_THAT(images.patients(), ::testing::ElementsAre(0, 2, 0, 3));
+}
+
 TEST_F(LoaderTest, EveryImageComesOnceAnEpochWithItsLabel) {
   ASSERT_OK_AND_ASSIGN(const ImageSet images, Build(Pictures(23)));
   Loader loader(images, testing::SmallSpec(), {.batch_size = 5, .workers = 3});
@@ -106,7 +115,7 @@ TEST_F(LoaderTest, EpochMayBeginInTheMiddleOfAnother) {
 
 TEST_F(LoaderTest, WithoutShufflingTheOrderIsTheManifests) {
   ASSERT_OK_AND_ASSIGN(const ImageSet images, Build(Pictures(7)));
-  Loader loader(images, testing::SmallSpec(), {.batch_size = 7, .shuffle = false});
+  Loader loader(images, testing::SmallSpec(), {.batch_size = 7, .sampling = Sampling::kInOrder});
   loader.StartEpoch(0);
   EXPECT_THAT((*loader.Next())->labels, ::testing::ElementsAre(0, 1, 2, 0, 1, 2, 0));
 }

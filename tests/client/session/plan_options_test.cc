@@ -48,5 +48,23 @@ TEST(TrainOptions, RestrictedSoftmaxLeavesOutTheClassesThatAreAbsent) {
   EXPECT_THAT(options.absent_classes, ElementsAre(0));
 }
 
+TEST(TrainOptions, TakeOverLossSamplerAndStrategy) {
+  v1::RunPlan plan = Plan(1, 0);
+  ASSERT_OK_AND_ASSIGN(TrainOptions options, ToTrainOptions(plan, 1, {5, 5, 5}));
+  EXPECT_EQ(options.loss, LossKind::kCrossEntropy);
+  EXPECT_EQ(options.proximal_mu, 0);
+  EXPECT_EQ(ToTrainLoader(plan, {}).sampling, Sampling::kShuffled);
+  plan.mutable_training()->set_loss("focal");
+  plan.mutable_training()->set_focal_gamma(3);
+  plan.mutable_training()->set_sampler("patient_balanced");
+  plan.mutable_strategy()->set_proximal_mu(0.25);
+  ASSERT_OK_AND_ASSIGN(options, ToTrainOptions(plan, 1, {5, 5, 5}));
+  EXPECT_EQ(options.loss, LossKind::kFocal);
+  EXPECT_EQ(options.focal_gamma, 3);
+  EXPECT_EQ(options.proximal_mu, 0.25);
+  EXPECT_EQ(ToTrainLoader(plan, {}).sampling, Sampling::kPatientBalanced);
+  EXPECT_EQ(ToEvaluationLoader(plan, {}).sampling, Sampling::kInOrder);
+}
+
 }  // namespace
 }  // namespace consilium

@@ -165,6 +165,50 @@ TEST_F(TrainerTest, StepsFollowTheSchedule) {
               RateFactor(Schedule::kCosine, 0, 0.75), 1e-4);
 }
 
+// Two steps by hand: the first from the anchor itself, the second pulled back to it.
+TEST_F(TrainerTest, ProximalTermPullsBackToTheGlobalModel) {
+  const double rate = 0.1;
+  const auto train = [&](int steps, double mu) {
+    Network network = Fresh();
+    FixedBatches source = Batches(2);
+    EXPECT_THAT(
+        Train(network, source,
+              {.steps = steps, .learning_rate = rate, .momentum = 0, .proximal_mu = mu}, {}),
+        IsOk());
+    return network.State();
+  };
+  const ModelState global = Fresh().State();
+  const ModelState one = train(1, 0.5);
+  EXPECT_EQ(one.values, train(1, 0).values);
+  const ModelState pulled = train(2, 0.5);
+  const ModelState free = train(2, 0);
+  for (std::size_t i = 0; i < global.values.size(); ++i) {
+    EXPECT_NEAR(pulled.values[i] - free.values[i], -rate * 0.5 * (one.values[i] - global.values[i]),
+                1e-6);
+  }
+  EXPECT_LT(Distance(train(2, 5).values, global.values), Distance(free.values, global.values));
+}
+
+TEST_F(TrainerTest, ProximalTermOutlivesACheckpoint) {
+  const TrainOptions options{.epochs = 2, .learning_rate = 0.1, .proximal_mu = 1};
+  std::vector<TrainState> states;
+  Network whole = Fresh();
+  FixedBatches source = Batches(4);
+  ASSERT_THAT(Train(whole, source, options, {}, {},
+                    {.interval = std::chrono::nanoseconds(1),
+                     .keep =
+                         [&](const TrainState& state) {
+                           states.push_back(state);
+                           return OkStatus();
+                         }}),
+              IsOk());
+  // The network that is given is the global model; the state is where the training was.
+  Network network = Fresh();
+  FixedBatches again = Batches(4);
+  ASSERT_THAT(Train(network, again, options, {}, {}, {.from = &states.at(5)}), IsOk());
+  EXPECT_EQ(network.State().values, whole.State().values);
+}
+
 // Stopped after any step and gone on with in a new network: the same bits.
 TEST_F(TrainerTest, GoesOnFromACheckpointBitForBit) {
   spec_.dropout = 0.5;

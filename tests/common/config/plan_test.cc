@@ -51,7 +51,9 @@ TEST_F(PlanTest, UnknownFieldIsNamedWithItsLine) {
 
 TEST_F(PlanTest, TextThatIsNotUtf8IsNamedWithItsLine) {
   EXPECT_THAT(Read("rounds: 3\nmodel: {classes: [\xffovid, normal]}\n"),
-              StatusIs(kInvalid, HasSubstr("plan.yaml:2: not UTF-8")));
+              StatusIs(kInvalid, HasSubstr("plan.yaml:2: 'classes' is not UTF-8")));
+  EXPECT_THAT(Read("rounds: 3\nname: a\xff\n"),
+              StatusIs(kInvalid, HasSubstr("plan.yaml:2: 'name' is not UTF-8")));
 }
 
 TEST_F(PlanTest, WrongTypesAreNamedWithTheirLine) {
@@ -76,11 +78,53 @@ TEST_F(PlanTest, ValuesOutOfRangeNameTheField) {
            {"training: {schedule: square}", "schedule"},
            {"training: {class_weights: some}", "class_weights"},
            {"training: {batch_size: 100000}", "batch_size"},
+           {"training: {loss: hinge}", "loss"},
+           {"training: {label_smoothing: 1}", "label_smoothing"},
+           {"training: {loss: focal, label_smoothing: 0.1}", "label_smoothing"},
+           {"training: {focal_gamma: -1}", "focal_gamma"},
+           {"training: {sampler: lottery}", "sampler"},
+           {"training: {sampler: class_balanced}", "class_weights none"},
+           {"strategy: {name: fedmagic}", "strategy.name"},
+           {"strategy: {name: fedprox}", "proximal_mu"},
+           {"strategy: {proximal_mu: 0.1}", "fedprox"},
+           {"strategy: {name: fedadam}", "server_learning_rate"},
+           {"{strategy: {name: fednova}, training: {optimizer: adamw}}", "fednova"},
+           {"strategy: {server_learning_rate: 1}", "server_learning_rate"},
+           {"strategy: {name: fedyogi, server_learning_rate: 0.1, server_tau: 0}", "server_tau"},
+           {"strategy: {name: fedavgm, server_learning_rate: 1, server_momentum: 1}",
+            "server_momentum"},
            {"training: {local_epochs: 0}", "local_epochs"},
            {"model: {channels: 2}", "channels"},
            {"round_deadline_seconds: 0", "round_deadline_seconds"}}) {
     EXPECT_THAT(Read(text), StatusIs(kInvalid, HasSubstr(field))) << text;
   }
+}
+
+TEST_F(PlanTest, MethodsThatAreNamedGetTheirUsualNumbers) {
+  ASSERT_OK_AND_ASSIGN(v1::RunPlan plan,
+                       Read("training: {loss: focal}\n"
+                            "strategy: {name: fedadam, server_learning_rate: 0.1, "
+                            "server_beta2: 0.9}\n"));
+  EXPECT_EQ(plan.training().focal_gamma(), 2);
+  EXPECT_EQ(plan.strategy().server_momentum(), 0.9);
+  EXPECT_EQ(plan.strategy().server_beta2(), 0.9);
+  EXPECT_EQ(plan.strategy().server_tau(), 1e-3);
+  ASSERT_OK_AND_ASSIGN(plan, Read("strategy: {name: fedadagrad, server_learning_rate: 0.1}"));
+  EXPECT_EQ(plan.strategy().server_momentum(), 0);
+  // What names none is as short as it was: versions that know none of it do it.
+  ASSERT_OK_AND_ASSIGN(plan, Read("rounds: 3"));
+  EXPECT_FALSE(plan.has_strategy());
+  EXPECT_FALSE(plan.training().has_focal_gamma());
+}
+
+TEST_F(PlanTest, PlanOfANewerVersionIsNotDoneInPart) {
+  v1::RunPlan plan = DefaultPlan();
+  ASSERT_THAT(CheckPlan(plan), IsOk());
+  plan.mutable_training()
+      ->GetReflection()
+      ->MutableUnknownFields(plan.mutable_training())
+      ->AddVarint(900, 1);
+  EXPECT_THAT(CheckPlan(plan), StatusIs(kInvalid, HasSubstr("newer")));
 }
 
 TEST(SiteConfig, NewFileReadsBackWithItsData) {

@@ -57,6 +57,33 @@ TEST_F(WeightedMeanTest, EqualsTheEquationToTheLastBit) {
   }
 }
 
+// What an update changes in the parameters is stretched; nothing else is.
+TEST_F(WeightedMeanTest, StretchedChangesCountForMoreWhereverTheRangeBegins) {
+  const std::vector<double> stretches = {0.5, 1, 3};
+  std::vector<WeightedUpdate> updates = Updates();
+  for (std::size_t k = 0; k < updates.size(); ++k) updates[k].stretch = stretches[k];
+  std::vector<float> plain(layout_->size());
+  WeightedMean(*layout_, base_.values, Updates(), 0, plain);
+  for (const std::size_t begin : {std::size_t{0}, std::size_t{4'999}}) {
+    std::vector<float> out(layout_->size() - begin);
+    WeightedMean(*layout_, base_.values, updates, begin, out);
+    for (std::size_t i = begin; i < layout_->size(); ++i) {
+      if (i >= layout_->offset(1)) {
+        ASSERT_EQ(out[i - begin], plain[i]) << i;
+        continue;
+      }
+      double sum = 0;
+      double total = 0;
+      for (std::size_t k = 0; k < updates.size(); ++k) {
+        const double x = base_.values[i];
+        sum += weights_[k] * (x + stretches[k] * (models_[k].values[i] - x));
+        total += weights_[k];
+      }
+      ASSERT_EQ(out[i - begin], static_cast<float>(sum / total)) << i;
+    }
+  }
+}
+
 TEST_F(WeightedMeanTest, CountersTakeTheLargestAndLocalTensorsStay) {
   std::vector<float> out(layout_->size());
   WeightedMean(*layout_, base_.values, Updates(), 0, out);
@@ -104,7 +131,7 @@ TEST_F(WeightedMeanTest, RoundAverageWritesThePlainMeanAsABlob) {
     contributions.push_back({put(models_[k]), static_cast<std::uint64_t>(weights_[k])});
   }
   ASSERT_OK_AND_ASSIGN(const AveragedModel averaged,
-                       AverageRound(blobs, "run-1", 4, base, contributions));
+                       AverageRound(blobs, "run-1", 4, {base, ""}, contributions));
   ASSERT_OK_AND_ASSIGN(const auto file, blobs.Map(averaged.digest));
   EXPECT_EQ(file->bytes().size(), averaged.bytes);
   ASSERT_OK_AND_ASSIGN(const ModelHeader header, ParseModelHeader(file->bytes()));
@@ -113,13 +140,13 @@ TEST_F(WeightedMeanTest, RoundAverageWritesThePlainMeanAsABlob) {
   WeightedMean(*layout_, base_.values, Updates(), 0, want);
   EXPECT_TRUE(std::ranges::equal(ModelValues(header, file->bytes()), want));
   // Once more: the same bits, so the same digest.
-  EXPECT_EQ(AverageRound(blobs, "run-1", 4, base, contributions)->digest, averaged.digest);
+  EXPECT_EQ(AverageRound(blobs, "run-1", 4, {base, ""}, contributions)->digest, averaged.digest);
 }
 
 TEST_F(WeightedMeanTest, DamagedBlobIsAnError) {
   const testing::TempFolder folder;
   ASSERT_OK_AND_ASSIGN(const BlobStore blobs, BlobStore::Open(folder.path()));
-  EXPECT_THAT(AverageRound(blobs, "run-1", 1, std::string(64, 'a'), {}),
+  EXPECT_THAT(AverageRound(blobs, "run-1", 1, {std::string(64, 'a'), ""}, {}),
               testing::StatusIs(absl::StatusCode::kNotFound));
   auto writer = *blobs.Create();
   std::string bytes = testing::EncodeFile({.spec = testing::SmallSpec()}, base_);
@@ -127,7 +154,7 @@ TEST_F(WeightedMeanTest, DamagedBlobIsAnError) {
   const std::string digest = *std::move(writer).Finish();
   bytes.back() ^= 1;
   ASSERT_THAT(WriteFileAtomically(folder / ("blobs/" + digest), bytes), IsOk());
-  EXPECT_THAT(AverageRound(blobs, "run-1", 1, digest, {{digest, 1}}),
+  EXPECT_THAT(AverageRound(blobs, "run-1", 1, {digest, ""}, {{digest, 1}}),
               testing::StatusIs(absl::StatusCode::kDataLoss));
 }
 

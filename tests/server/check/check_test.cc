@@ -38,7 +38,7 @@ class CheckTest : public ::testing::Test {
                    .round = 2,
                    .status = TaskStatus::kDone,
                    .result = {.blob_digest = Put("update"), .blob_bytes = 6}}};
-    Save({.round = 1, .digest = Put("model 1"), .bytes = 7});
+    Save({.round = 1, .digest = Put("model 1"), .bytes = 7, .moments_digest = Put("moments")});
   }
 
   std::string Put(const std::string& text) {
@@ -70,10 +70,12 @@ TEST_F(CheckTest, SoundFolderHasNoFindings) { EXPECT_THAT(Findings(), IsEmpty())
 TEST_F(CheckTest, MissingCutAndDamagedBlobsAreNamed) {
   std::filesystem::remove(PathOf("model 0"));
   ASSERT_THAT(WriteFileAtomically(PathOf("model 1"), "mod"), IsOk());
+  ASSERT_THAT(WriteFileAtomically(PathOf("moments"), "momenta"), IsOk());
   ASSERT_THAT(WriteFileAtomically(PathOf("update"), "uqdate"), IsOk());
   EXPECT_THAT(Findings(),
               ElementsAre(Field(&Finding::what, HasSubstr("the model of round 0: cannot")),
                           Field(&Finding::what, HasSubstr("has 3 bytes, want 7")),
+                          Field(&Finding::what, HasSubstr("the moments of the server's optimiser")),
                           Field(&Finding::what, HasSubstr("the update of north for round 2"))));
 }
 

@@ -84,9 +84,9 @@ class CoordinatorTest : public ::testing::Test {
   Status Do(const std::string& site, const Assignment& assignment) {
     return Deliver(site, assignment, StateOf(site, assignment.task));
   }
-  Status Deliver(const std::string& site, const Assignment& assignment, const ModelState& state) {
+  Status Deliver(const std::string& site, const Assignment& assignment, const ModelState& state,
+                 TaskResult result = {.train_examples = 10}) {
     const TaskState& task = assignment.task;
-    TaskResult result;
     if (task.kind != TaskKind::kEvaluate) {
       Provenance provenance{.run = assignment.run_id, .round = task.round};
       if (assignment.model) provenance.parent_digest = assignment.model->digest;
@@ -96,7 +96,6 @@ class CoordinatorTest : public ::testing::Test {
       CSL_ASSIGN_OR_RETURN(BlobUpload upload, blobs_->Continue(result.blob_digest, task.id));
       CSL_RETURN_IF_ERROR(upload.Append(AsBytes(bytes)));
       CSL_RETURN_IF_ERROR(std::move(upload).Finish());
-      result.train_examples = 10;
     }
     return coordinator_->Report(site, TaskSucceeded{task.id, result}).status();
   }

@@ -161,6 +161,88 @@ TEST_F(CoordinatorTest, AfterARestartASiteGoesOnWithTheTaskThatItHolds) {
   EXPECT_EQ((*Wait("site-a"))->task.id, second);
 }
 
+// What the server's optimiser carries lies in a blob: a coordinator that starts again goes on with
+// it.
+TEST_F(CoordinatorTest, OptimisersMomentsOutliveARestart) {
+  Enrol("site-a");
+  v1::RunPlan plan = SmallPlan();
+  plan.mutable_strategy()->set_name("fedadam");
+  plan.mutable_strategy()->set_server_learning_rate(0.01);
+  plan.mutable_strategy()->set_server_momentum(0.9);
+  plan.mutable_strategy()->set_server_beta2(0.99);
+  plan.mutable_strategy()->set_server_tau(1e-3);
+  // Two runs of the same weights, one of them with a restart after each round.
+  std::vector<std::vector<float>> ends;
+  for (const bool restart : {false, true}) {
+    const std::string run = Submit(plan);
+    ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+    std::string moments;
+    for (int round = 1; round <= 3; ++round) {
+      ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+      coordinator_->Work();
+      const std::string former =
+          std::exchange(moments, coordinator_->FindRun(run)->models.back().moments_digest);
+      EXPECT_THAT(blobs_->Map(moments), IsOk());
+      EXPECT_TRUE(former.empty() || !blobs_->Map(former).ok());
+      if (restart) {
+        // As after a night: what no state names is swept.
+        for (const auto& blob : std::filesystem::directory_iterator(folder_ / "blobs/blobs")) {
+          std::filesystem::last_write_time(
+              blob.path(), std::filesystem::file_time_type::clock::now() - std::chrono::hours(9));
+        }
+        ASSERT_OK_AND_ASSIGN(coordinator_,
+                             Coordinator::Create(*store_, *blobs_, *registry_, *trail_, clock_));
+      }
+    }
+    ASSERT_OK_AND_ASSIGN(const auto file,
+                         blobs_->Map(coordinator_->FindRun(run)->models.back().digest));
+    ends.push_back(DecodeModel(file->bytes())->state.values);
+    ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());  // the last evaluation
+  }
+  EXPECT_EQ(ends[0], ends[1]);
+}
+
+TEST_F(CoordinatorTest, StepsThatThePlanDoesNotAskForAreRefusedWhereTheyCount) {
+  Enrol("site-a");
+  v1::RunPlan plan = SmallPlan();
+  plan.mutable_strategy()->set_name("fednova");
+  plan.mutable_training()->set_batch_size(4);  // 10 examples: 3 steps
+  plan.mutable_training()->set_local_epochs(2);
+  const std::string run = Submit(plan);
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  EXPECT_THAT(Do("site-a", **Wait("site-a")),
+              StatusIs(testing::kInvalid, HasSubstr("0 steps on 10 examples, want 6")));
+}
+
+// Two sites with as many examples, of which one says that it took three times the steps.
+TEST_F(CoordinatorTest, FedNovaAveragesWhatAStepChanges) {
+  Enrol("site-a");
+  Enrol("site-b");
+  v1::RunPlan plan = SmallPlan();
+  plan.mutable_strategy()->set_name("fednova");
+  plan.mutable_training()->set_momentum(0);
+  plan.mutable_training()->set_batch_size(10);
+  plan.mutable_training()->set_local_epochs(3);
+  const std::string run = Submit(plan);
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  const auto deliver = [&](const std::string& site, std::uint64_t examples, float change) {
+    const Assignment assignment = **Wait(site);
+    ModelState state = StateOf("site-a", {.round = 0});
+    for (float& value : state.values) value += change;
+    return Deliver(site, assignment, state,
+                   {.train_examples = examples, .steps = examples * 3 / 10});
+  };
+  ASSERT_THAT(deliver("site-a", 10, 0.25F), IsOk());  // in 3 steps
+  ASSERT_THAT(deliver("site-b", 30, 0.5F), IsOk());   // in 9
+  coordinator_->Work();
+  ASSERT_OK_AND_ASSIGN(const auto file,
+                       blobs_->Map(coordinator_->FindRun(run)->models.back().digest));
+  const Model model = *DecodeModel(file->bytes());
+  const ModelState start = StateOf("site-a", {.round = 0});
+  // tau_eff = (10 * 3 + 30 * 9) / 40 = 7.5 steps, each of (10 * 0.25 / 3 + 30 * 0.5 / 9) / 40.
+  EXPECT_NEAR(model.state.values[0] - start.values[0], 7.5 * (2.5 / 3 + 15.0 / 9) / 40, 1e-5);
+}
+
 TEST_F(CoordinatorTest, AnotherSitesTaskIsNotToBeReported) {
   for (const std::string site : {"site-a", "site-b"}) Enrol(site);
   Submit();

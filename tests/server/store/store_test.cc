@@ -40,11 +40,12 @@ RunState SomeRun() {
                 .result = {.blob_digest = "d",
                            .blob_bytes = 7,
                            .train_examples = 335,
+                           .steps = 21,
                            .train_loss = 0.5,
                            .train_seconds = 1.5,
                            .evaluation = SomeEvaluation()}},
                {.id = "t2", .site = "b", .round = 3, .status = TaskStatus::kOpen}};
-  run.models = {{0, "m0", 10}, {1, "m1", 11}, {2, "m2", 12}};
+  run.models = {{0, "m0", 10}, {1, "m1", 11}, {2, "m2", 12, "moments2"}};
   return run;
 }
 
@@ -166,6 +167,9 @@ TEST_F(StoreTest, DatabaseOfTheFirstVersionIsBroughtUpToDate) {
   v1::RunPlan old_plan = DefaultPlan();
   old_plan.clear_round_attempts();
   old_plan.clear_late_updates();
+  old_plan.clear_strategy();
+  old_plan.mutable_training()->clear_loss();
+  old_plan.mutable_training()->clear_sampler();
   EXPECT_THAT(CheckPlan(old_plan), IsOk());  // hospitals look at it too
   {
     ASSERT_OK_AND_ASSIGN(Database database, Database::Open(folder_ / "db"));

@@ -1,0 +1,27 @@
+#include "server/aggregate/nova.h"
+
+#include <cmath>
+#include <cstddef>
+
+namespace consilium {
+
+double LocalProgress(std::uint64_t steps, double momentum) {
+  const auto tau = static_cast<double>(steps);
+  if (momentum == 0) return tau;
+  return (tau - momentum * (1 - std::pow(momentum, tau)) / (1 - momentum)) / (1 - momentum);
+}
+
+std::vector<double> NovaStretches(const std::vector<double>& weights,
+                                  const std::vector<double>& progress) {
+  double total = 0;
+  double weighted = 0;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    total += weights[i];
+    weighted += weights[i] * progress[i];
+  }
+  std::vector<double> stretches;
+  for (const double own : progress) stretches.push_back(weighted / total / own);
+  return stretches;
+}
+
+}  // namespace consilium

@@ -1,0 +1,50 @@
+#include "server/store/run_config.h"
+
+#include <gmock/gmock.h>
+
+#include "common/config/plan.h"
+#include "tests/testing/status_matchers.h"
+
+namespace consilium {
+namespace {
+
+using testing::IsOk;
+using testing::StatusIs;
+
+v1::RunPlan PlanOf(const std::string& strategy) {
+  v1::RunPlan plan = DefaultPlan();
+  plan.mutable_strategy()->set_name(strategy);
+  plan.mutable_strategy()->set_server_learning_rate(0.5);
+  plan.mutable_strategy()->set_server_momentum(0.8);
+  plan.mutable_strategy()->set_server_beta2(0.95);
+  plan.mutable_strategy()->set_server_tau(0.01);
+  return plan;
+}
+
+TEST(RunConfig, EachStrategyHasItsOwnStep) {
+  using enum ServerOptimizerKind;
+  const std::vector<std::pair<std::string, ServerOptimizerKind>> kinds = {
+      {"fedavgm", kMomentum}, {"fedadagrad", kAdagrad}, {"fedadam", kAdam}, {"fedyogi", kYogi}};
+  for (const auto& [name, kind] : kinds) {
+    ASSERT_OK_AND_ASSIGN(const RunConfig config, ParseRunConfig(PlanOf(name).SerializeAsString()));
+    EXPECT_EQ(config.optimizer,
+              (ServerOptimizer{
+                  .kind = kind, .learning_rate = 0.5, .beta1 = 0.8, .beta2 = 0.95, .tau = 0.01}))
+        << name;
+    EXPECT_FALSE(config.normalise);
+  }
+  for (const std::string name : {"", "fedavg", "fedprox", "fednova"}) {
+    ASSERT_OK_AND_ASSIGN(const RunConfig config, ParseRunConfig(PlanOf(name).SerializeAsString()));
+    EXPECT_EQ(config.optimizer, ServerOptimizer{}) << name;
+    EXPECT_EQ(config.normalise, name == "fednova");
+  }
+}
+
+TEST(RunConfig, StrategyThatNobodyKnowsIsNotTakenForAnother) {
+  EXPECT_THAT(ParseRunConfig(PlanOf("fedmagic").SerializeAsString()),
+              StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(ParseRunConfig("no plan"), StatusIs(absl::StatusCode::kDataLoss));
+}
+
+}  // namespace
+}  // namespace consilium
