@@ -40,6 +40,16 @@ std::string EncodeModel(const ModelInfo& info, const ModelState& state) {
   return bytes;
 }
 
+// What was finished and has only to be sent.
+Outcome ToOutcome(TaskStore::Finished finished) {
+  spdlog::info("{}: was finished before, and only has to be sent", finished.task.task_id());
+  Outcome outcome{
+      .report = {}, .update = std::move(finished.update), .update_norm = finished.update_norm};
+  outcome.report.set_task_id(finished.task.task_id());
+  *outcome.report.mutable_result() = std::move(finished.result);
+  return outcome;
+}
+
 class Agent {
  public:
   Agent(const Home& home, const Certificate& root, const v1::SiteConfig& site,
@@ -87,12 +97,8 @@ class Agent {
   Status SendWhatIsFinished() {
     auto finished = store_.LastFinished();
     if (!finished) return OkStatus();
-    spdlog::info("{}: was finished before, and only has to be sent", finished->task.task_id());
-    Outcome outcome{
-        .report = {}, .update = std::move(finished->update), .update_norm = finished->update_norm};
-    outcome.report.set_task_id(finished->task.task_id());
-    *outcome.report.mutable_result() = std::move(finished->result);
-    reporter_.emplace(link_.identity(), finished->task.task_id(), std::chrono::milliseconds(0),
+    Outcome outcome = ToOutcome(*std::move(finished));
+    reporter_.emplace(link_.identity(), outcome.report.task_id(), std::chrono::milliseconds(0),
                       stop_);
     return delivery_.Settle(std::move(outcome), *reporter_);
   }
@@ -207,15 +213,7 @@ class Agent {
   }
 
   StatusOr<Outcome> TrainOrEvaluate(const v1::Task& task) {
-    Outcome outcome;
-    v1::TaskResult& result = *outcome.report.mutable_result();
-    if (auto finished = store_.FindFinished(KeyOf(task))) {
-      spdlog::info("{}: was finished before, and only has to be sent", task.task_id());
-      result = std::move(finished->result);
-      outcome.update = std::move(finished->update);
-      outcome.update_norm = finished->update_norm;
-      return outcome;
-    }
+    if (auto finished = store_.FindFinished(KeyOf(task))) return ToOutcome(*std::move(finished));
     stage_ = "checking the global model's manifest";
     CSL_RETURN_IF_ERROR(CheckManifest(task));
     Enter("loading the images", v1::TASK_STAGE_LOADING_IMAGES);
@@ -231,11 +229,12 @@ class Agent {
                              Describe(global.info, *global.state.layout));
     }
     CSL_ASSIGN_OR_RETURN(Network network, trainee_.Load(global));
+    Outcome outcome;
     if (task.kind() == v1::TASK_KIND_EVALUATE) {
       Enter("evaluating", v1::TASK_STAGE_EVALUATING);
       CSL_ASSIGN_OR_RETURN(const Evaluation evaluation,
                            trainee_.Evaluate(task.plan(), network, WatchTask()));
-      *result.mutable_evaluation() = ToProto(evaluation);
+      *outcome.report.mutable_result()->mutable_evaluation() = ToProto(evaluation);
       return outcome;
     }
     CSL_RETURN_IF_ERROR(Train(task, global, network, outcome));

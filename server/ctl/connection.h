@@ -35,10 +35,8 @@ struct Ctl::Parts {
   std::stop_token stop;
 
   // One unary call: Call(&v1::AdminService::Stub::Invite, *admin, request).
-  template <typename Stub, typename Request, typename Response>
-  StatusOr<Response> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
-                                                       Response*),
-                          Stub& stub, const Request& request) {
+  template <typename Method, typename Stub, typename Request>
+  auto Call(Method method, Stub& stub, const Request& request) {
     return CallUnary(method, stub, request, kTimeout, stop);
   }
 

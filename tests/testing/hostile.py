@@ -1,11 +1,10 @@
 """Callers who mean no good: handshakes that never end, headers without measure, endless streams.
 
-As a program, `hostile.py PORT HOME CONNECTIONS` attacks from when it prints "ready" until its input ends, and then prints how
-many calls were refused.
+As a program, `-m tests.testing.hostile PORT HOME CONNECTIONS` attacks from when it prints "ready" until its
+input ends, and then prints how many calls were refused.
 """
 
 import contextlib
-import os
 import pathlib
 import socket
 import subprocess
@@ -14,6 +13,9 @@ import threading
 import time
 
 import grpc
+
+from tests.testing.federation import ROOT
+from tests.testing.processes import resident
 
 BIG_HEADER = 64 << 10
 CHUNK = b"\x12\x01x"  # an UploadRequest with one byte of data
@@ -40,12 +42,13 @@ class Attack:
     """
 
     def __init__(self, port, home, connections):
-        self.command = ["nice", "-n", "19", sys.executable, __file__, str(port), str(home), str(connections)]
+        self.command = ["nice", "-n", "19", sys.executable, "-m", "tests.testing.hostile", str(port),
+                        str(home), str(connections)]
         self.refused = 0
 
     def __enter__(self):
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True)
+        self.process = subprocess.Popen(self.command, cwd=ROOT, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
         if self.process.stdout.readline().strip() != "ready":
             raise RuntimeError("the attack did not begin")
         return self
@@ -105,20 +108,6 @@ class Attackers:
             while not self._stop.wait(1):
                 yield CHUNK
         return one.stream_unary("/consilium.v1.BlobService/Upload").future(drip())
-
-
-def resident(pid):
-    """Bytes of a process's own memory."""
-    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Anonymous:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"process {pid} has no memory")
-
-
-def cpu_seconds(pid):
-    """What a process has used of the processors."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def peak_resident(pid, seconds):

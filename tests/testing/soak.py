@@ -6,21 +6,10 @@ import signal
 import time
 
 from tests.testing.federation import Federation, run, wait_until, write_plan
+from tests.testing.processes import open_files, resident
 
 TRAIL = "audit.jsonl"
 STEADY = "site-0"  # it is never killed, so that its memory can be followed
-
-
-def resident(process):
-    """Bytes of a process's own memory that are in use: without files that it has mapped for a while."""
-    for line in pathlib.Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Anonymous:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"process {process.pid} has no memory")
-
-
-def open_files(process):
-    return len(list(pathlib.Path(f"/proc/{process.pid}/fd").iterdir()))
 
 
 def slope(samples, figure):
@@ -110,9 +99,9 @@ class Soak:
         used = sum(p.stat().st_size for p in files
                    if p.name not in (*models, TRAIL) and p.parent.name not in ("incoming", "blobs"))
         self.samples.append({
-            "round": at, "coordinator_bytes": resident(coordinator),
-            "coordinator_files": open_files(coordinator), "hospital_bytes": resident(steady),
-            "hospital_files": open_files(steady), "database_bytes": used,
+            "round": at, "coordinator_bytes": resident(coordinator.pid),
+            "coordinator_files": open_files(coordinator.pid), "hospital_bytes": resident(steady.pid),
+            "hospital_files": open_files(steady.pid), "database_bytes": used,
             # Of the task in hand there is a file or two at a time, replaced with each task.
             "hospital_disk_bytes": sum(
                 p.stat().st_size for p in home.rglob("*")

@@ -30,6 +30,10 @@ class CoordinatorTest : public ::testing::Test {
                          Authority::Create(folder_ / "ca", "lungs", clock_.Now()));
     registry_.emplace(*store_, *trail_, clock_, std::move(authority), "lungs");
     ASSERT_OK_AND_ASSIGN(blobs_, BlobStore::Open(folder_ / "blobs"));
+    Start();
+  }
+  // Once more: as a coordinator that was started again.
+  void Start() {
     ASSERT_OK_AND_ASSIGN(coordinator_,
                          Coordinator::Create(*store_, *blobs_, *registry_, *trail_, clock_));
   }

@@ -155,8 +155,7 @@ TEST_F(CoordinatorTest, AfterARestartASiteGoesOnWithTheTaskThatItHolds) {
   Submit();
   ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
   const std::string second = (*Wait("site-a"))->task.id;
-  ASSERT_OK_AND_ASSIGN(coordinator_,
-                       Coordinator::Create(*store_, *blobs_, *registry_, *trail_, clock_));
+  Start();
   EXPECT_EQ(coordinator_->NoteProgress("site-a", second, {}), TaskStanding::kOpen);
   EXPECT_EQ((*Wait("site-a"))->task.id, second);
 }
@@ -190,8 +189,7 @@ TEST_F(CoordinatorTest, OptimisersMomentsOutliveARestart) {
           std::filesystem::last_write_time(
               blob.path(), std::filesystem::file_time_type::clock::now() - std::chrono::hours(9));
         }
-        ASSERT_OK_AND_ASSIGN(coordinator_,
-                             Coordinator::Create(*store_, *blobs_, *registry_, *trail_, clock_));
+        Start();
       }
     }
     ASSERT_OK_AND_ASSIGN(const auto file,
