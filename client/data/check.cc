@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "client/data/picture_hash.h"
 #include "client/preprocess/image.h"
-#include "common/base/file.h"
 #include "common/crypto/digest.h"
 
 namespace consilium {
@@ -19,6 +19,29 @@ void CountPatients(const Manifest& manifest, DataReport& report) {
   for (const auto& [patient, in] : splits) {
     if (in.size() > 1) report.patients_in_two_splits.push_back(patient);
   }
+}
+
+// A picture that was read.
+struct Seen {
+  const Example* example;
+  std::string digest;  // of its pixels
+  PictureHash hash;
+};
+
+void FindNearDuplicates(const std::vector<Seen>& pictures, DataReport& report) {
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    for (std::size_t j = i + 1; j < pictures.size(); ++j) {
+      const Seen& a = pictures[i];
+      const Seen& b = pictures[j];
+      if (a.digest == b.digest || Distance(a.hash, b.hash) > kNearlyTheSame) continue;
+      report.near_duplicates.push_back(
+          {{a.example->path, b.example->path}, a.example->split != b.example->split});
+    }
+  }
+}
+
+bool IsLateral(const std::string& view) {
+  return view == "L" || view == "LL" || view == "RL" || view == "Lateral" || view == "LATERAL";
 }
 
 void FindDuplicates(const std::map<std::string, std::vector<const Example*>>& by_digest,
@@ -48,6 +71,7 @@ StatusOr<DataReport> CheckData(const DataSource& source, const std::stop_token& 
   DataReport report;
   CountPatients(manifest, report);
   std::map<std::string, std::vector<const Example*>> by_digest;
+  std::vector<Seen> pictures;
   for (const Example& example : manifest) {
     if (stop.stop_requested()) return Cancelled("stopped after {} images", report.images);
     ++report.images;
@@ -61,10 +85,13 @@ StatusOr<DataReport> CheckData(const DataSource& source, const std::stop_token& 
     const int side = std::min(image->width, image->height);
     report.smallest_side = report.smallest_side == 0 ? side : std::min(report.smallest_side, side);
     report.largest_side = std::max({report.largest_side, image->width, image->height});
-    CSL_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(example.path));
-    by_digest[Sha256Of(file.bytes())].push_back(&example);
+    if (IsLateral(example.view)) ++report.lateral;
+    const std::string digest = Sha256Of(std::as_bytes(std::span(image->pixels)));
+    by_digest[digest].push_back(&example);
+    pictures.push_back({&example, digest, HashPicture(*image)});
   }
   FindDuplicates(by_digest, report);
+  FindNearDuplicates(pictures, report);
   return report;
 }
 

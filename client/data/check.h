@@ -21,12 +21,16 @@ struct DataReport {
   // Examples by split ("train", "val", "test") and label.
   std::map<std::string, std::map<std::string, std::uint64_t>> counts;
   std::vector<std::string> unreadable;  // one line each
-  // Pictures whose bytes are the same, by their paths, and whether they lie in different splits.
+  // Pictures whose pixels are the same, by their paths, and whether they lie in different splits.
   struct Duplicate {
     std::vector<std::filesystem::path> paths;
     bool across_splits = false;
   };
   std::vector<Duplicate> duplicates;
+  // Pairs that look the same and are not the same file. Whether they are one image is for a person
+  // to say.
+  std::vector<Duplicate> near_duplicates;
+  std::uint64_t lateral = 0;  // images that the manifest or the file calls a lateral view
   std::vector<std::string> patients_in_two_splits;
   int smallest_side = 0;
   int largest_side = 0;

@@ -10,7 +10,6 @@
 #include <string_view>
 #include <thread>
 
-#include "client/preprocess/image.h"
 #include "common/base/file.h"
 #include "common/base/mutex.h"
 
@@ -75,10 +74,12 @@ StatusOr<Pixels> Allocate(std::size_t count, const ImageSetOptions& options) {
                 std::default_delete<std::uint16_t[]>());
 }
 
-Status DecodeTo(const std::filesystem::path& path, int side, std::uint16_t* pixels) {
-  CSL_ASSIGN_OR_RETURN(const Image image, ReadImage(path));
-  CSL_ASSIGN_OR_RETURN(const Image square,
-                       CatchAsStatus(path.string(), [&] { return CropAndResize(image, side); }));
+Status DecodeTo(const std::filesystem::path& path, const ImageSetOptions& options,
+                std::uint16_t* pixels) {
+  CSL_ASSIGN_OR_RETURN(const Image image, ReadImage(path, options.window));
+  CSL_ASSIGN_OR_RETURN(const Image square, CatchAsStatus(path.string(), [&] {
+                         return CropAndResize(image, options.side);
+                       }));
   std::ranges::copy(square.pixels, pixels);
   return OkStatus();
 }
@@ -94,7 +95,7 @@ std::vector<Status> DecodeAll(const Manifest& examples, const ImageSetOptions& o
   const auto area = static_cast<std::size_t>(options.side) * static_cast<std::size_t>(options.side);
   const auto work = [&] {
     for (std::size_t i = next++; i < examples.size() && !stop.stop_requested(); i = next++) {
-      statuses[i] = DecodeTo(examples[i].path, options.side, pixels + i * area);
+      statuses[i] = DecodeTo(examples[i].path, options, pixels + i * area);
       MutexLock lock(progress);
       ++done;
       if (on_image) on_image(done);
@@ -137,6 +138,7 @@ StatusOr<ImageSet> ImageSet::Build(const Manifest& examples,
                   set.pixels_.get() + to * set.area());
     set.labels_.push_back(labels[i]);
     set.patients_.push_back(patients[i]);
+    set.examples_.push_back(i);
     ++set.class_counts_[static_cast<std::size_t>(labels[i])];
   }
   const auto bad = static_cast<double>(set.unreadable_.size());

@@ -12,12 +12,14 @@
 #include <vector>
 
 #include "client/data/manifest.h"
+#include "client/preprocess/image.h"
 #include "common/base/status.h"
 
 namespace consilium {
 
 struct ImageSetOptions {
   int side = 224;                                       // pixels after CropAndResize
+  Window window;                                        // of DICOM files
   int workers = 0;                                      // threads that decode; 0: all cores
   double max_unreadable = 0.05;                         // share of images that may be unreadable
   std::uint64_t memory_bytes = std::uint64_t{4} << 30;  // beyond it, pixels lie in a mapped file
@@ -43,6 +45,8 @@ class ImageSet {
   const std::vector<std::int64_t>& labels() const { return labels_; }
   // A number for each image that those of its patient share; one without a patient has its own.
   const std::vector<std::int64_t>& patients() const { return patients_; }
+  // Which of the examples each image is.
+  const std::vector<std::size_t>& examples() const { return examples_; }
   // Examples a class, in the order of `classes`.
   const std::vector<std::uint64_t>& class_counts() const { return class_counts_; }
   // One line for each image left out.
@@ -58,6 +62,7 @@ class ImageSet {
   std::shared_ptr<std::uint16_t> pixels_;
   std::vector<std::int64_t> labels_;
   std::vector<std::int64_t> patients_;
+  std::vector<std::size_t> examples_;
   std::vector<std::uint64_t> class_counts_;
   std::vector<std::string> unreadable_;
 };

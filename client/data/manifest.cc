@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <set>
 
+#include "client/preprocess/dicom.h"
 #include "client/preprocess/image.h"
 #include "common/base/file.h"
 #include "common/base/random.h"
+#include "common/crypto/digest.h"
 
 namespace consilium {
 namespace {
@@ -33,10 +35,10 @@ std::string Quote(const std::string& text) {
 
 StatusOr<Manifest> ReadCsv(const fs::path& path, const fs::path& root) {
   const fs::path folder = root.empty() ? path.parent_path() : root;
-  io::CSVReader<4, io::trim_chars<' ', '\t', '\r'>, io::double_quote_escape<',', '"'>> reader(
+  io::CSVReader<8, io::trim_chars<' ', '\t', '\r'>, io::double_quote_escape<',', '"'>> reader(
       path.string());
   reader.read_header(io::ignore_extra_column | io::ignore_missing_column, "path", "label",
-                     "patient_id", "split");
+                     "patient_id", "split", "site", "view", "sex", "age");
   for (const char* column : {"path", "label"}) {
     if (!reader.has_column(column)) {
       return InvalidArgument("{}:1: no column '{}'; want path,label[,patient_id][,split]",
@@ -44,16 +46,45 @@ StatusOr<Manifest> ReadCsv(const fs::path& path, const fs::path& root) {
     }
   }
   Manifest manifest;
-  std::string image, label, patient, split_name;
-  while (reader.read_row(image, label, patient, split_name)) {
+  std::string image, label, split_name;
+  Example example;
+  while (reader.read_row(image, label, example.patient, split_name, example.site, example.view,
+                         example.sex, example.age)) {
     const std::string line = fmt::format("{}:{}", path.string(), reader.get_file_line());
     if (image.empty()) return InvalidArgument("{}: empty path", line);
     if (label.empty()) return InvalidArgument("{}: empty label", line);
     const auto split = ParseSplit(split_name);
     if (!split.ok()) return Annotate(split.status(), line);
-    manifest.push_back({folder / image, label, patient, *split});
+    example.path = folder / image;
+    example.label = label;
+    example.split = *split;
+    manifest.push_back(example);
   }
   return manifest;
+}
+
+// The hash of a patient's id with a key that goes with this process: enough to keep a patient's
+// images together, and no name.
+std::string Pseudonym(const std::string& patient_id) {
+  static const auto* key = new std::string(RandomHex(32));
+  return patient_id.empty() ? "" : Sha256Of(*key + patient_id);
+}
+
+// A file's pictures: one, or the frames of a DICOM file. One that says nothing of itself is still
+// listed: what reads it will say why.
+Status AddImages(const fs::path& path, const std::string& label, Manifest& manifest) {
+  CSL_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
+  const auto facts =
+      IsDicom(file.bytes()) ? ReadDicomFacts(path) : StatusOr<DicomFacts>(DicomFacts{});
+  const std::string patient = facts.ok() ? Pseudonym(facts->patient_id) : "";
+  const std::uint32_t frames = facts.ok() ? facts->frames : 1;
+  for (std::uint32_t frame = 1; frame <= frames; ++frame) {
+    const std::string name =
+        frames == 1 ? path.string() : fmt::format("{}#{}", path.string(), frame);
+    manifest.push_back(
+        {.path = name, .label = label, .patient = patient, .view = facts.ok() ? facts->view : ""});
+  }
+  return OkStatus();
 }
 
 StatusOr<Manifest> ReadFolder(const fs::path& path) {
@@ -67,14 +98,14 @@ StatusOr<Manifest> ReadFolder(const fs::path& path) {
   for (const fs::path& folder : classes) {
     std::set<fs::path> images;
     for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-      if (entry.is_regular_file() && HasImageExtension(entry.path())) images.insert(entry.path());
+      if (entry.is_regular_file() && IsImageFile(entry.path())) images.insert(entry.path());
     }
     if (images.empty()) {
-      return InvalidArgument("{}: class '{}' has no PNG or JPEG image", path.string(),
+      return InvalidArgument("{}: class '{}' has no PNG, JPEG or DICOM image", path.string(),
                              folder.filename().string());
     }
     for (const fs::path& image : images) {
-      manifest.push_back({image, folder.filename().string(), "", Split::kNone});
+      CSL_RETURN_IF_ERROR(AddImages(image, folder.filename().string(), manifest));
     }
   }
   return manifest;

@@ -22,6 +22,11 @@ struct Example {
   std::string label;
   std::string patient;  // empty: not known, so a patient of its own
   Split split = Split::kNone;
+  // For breakdowns alone; empty: not known.
+  std::string site;
+  std::string view;
+  std::string sex;
+  std::string age;  // in years
 };
 
 using Manifest = std::vector<Example>;
@@ -35,9 +40,11 @@ struct DataSource {
   std::uint64_t seed = 1;
 };
 
-// A CSV with the columns path and label, and, where it has them, patient_id and split (train, val
-// or test); others are ignored. Or a folder with a manifest.csv of that kind, or with one folder of
-// PNG and JPEG files a class, in path order. INVALID_ARGUMENT that names the file and line for a
+// A CSV with the columns path and label, and, where it has them, patient_id, split (train, val or
+// test), site, view, sex and age; others are ignored. Or a folder with a manifest.csv of that kind,
+// or with one folder of PNG, JPEG and DICOM files a class, in path order: each frame of a DICOM
+// file is an image, and what it says of its patient keeps that patient's images together, as a hash
+// with a key that no two processes share. INVALID_ARGUMENT that names the file and line for a
 // missing column, an empty path or label, an unknown split, a class folder without an image, and a
 // source without any example.
 StatusOr<Manifest> ReadManifest(const std::filesystem::path& path,

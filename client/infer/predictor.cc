@@ -16,7 +16,7 @@ constexpr std::size_t kBatch = 16;
 
 // One image as the network wants it.
 StatusOr<std::vector<float>> ReadInput(const fs::path& path, const ModelSpec& spec) {
-  CSL_ASSIGN_OR_RETURN(const Image image, ReadImage(path));
+  CSL_ASSIGN_OR_RETURN(const Image image, ReadImage(path, {spec.window_center, spec.window_width}));
   const Image resized = CropAndResize(image, spec.input_size);
   std::vector<float> input(static_cast<std::size_t>(spec.channels) * resized.pixels.size());
   Random unused(0);
@@ -69,12 +69,11 @@ StatusOr<std::vector<fs::path>> FindImages(const std::vector<fs::path>& paths) {
     }
     const auto first = static_cast<std::ptrdiff_t>(images.size());
     for (const auto& entry : fs::recursive_directory_iterator(path)) {
-      if (entry.is_regular_file() && HasImageExtension(entry.path()))
-        images.push_back(entry.path());
+      if (entry.is_regular_file() && IsImageFile(entry.path())) images.push_back(entry.path());
     }
     std::sort(images.begin() + first, images.end());
   }
-  if (images.empty()) return NotFound("no PNG or JPEG image in the paths given");
+  if (images.empty()) return NotFound("no PNG, JPEG or DICOM image in the paths given");
   return images;
 }
 

@@ -4,6 +4,7 @@
 // the one that was typed leaves its work in `command`, which main runs after parsing.
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <functional>
 #include <stop_token>
 
@@ -20,9 +21,14 @@ struct CommandLine {
 void AddFederationCommands(CLI::App& app, CommandLine& line);  // join, start, renew, doctor
 void AddPullCommands(CLI::App& app, CommandLine& line);        // pull, rollback
 void AddTrustCommands(CLI::App& app, CommandLine& line);  // plans, approve, reject, outbox, audit
-void AddTrainingCommands(CLI::App& app, CommandLine& line);  // train, evaluate
-void AddDataCommands(CLI::App& app, CommandLine& line);      // data synth | check | show
-void AddModelCommands(CLI::App& app, CommandLine& line);     // predict, model init | info | verify
+void AddTrainingCommands(CLI::App& app, CommandLine& line);    // train
+void AddEvaluationCommands(CLI::App& app, CommandLine& line);  // evaluate, compare
+void AddDataCommands(CLI::App& app, CommandLine& line);        // data synth | import | check | …
+void AddModelCommands(CLI::App& app, CommandLine& line);  // predict, model init | info | verify
+
+// NOT_FOUND where a file that is to be written has no folder: hours of work must not end at one
+// that was never there. OK for no file.
+Status CheckFolderOf(const std::filesystem::path& path);
 
 // Options that say where images are, for commands without a site.yaml.
 void AddDataOptions(CLI::App& command, v1::SiteConfig& site);

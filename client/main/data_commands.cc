@@ -9,6 +9,7 @@
 #include "client/data/check.h"
 #include "client/data/contact_sheet.h"
 #include "client/data/partition.h"
+#include "client/data/public_set.h"
 #include "client/data/synth.h"
 #include "client/main/commands.h"
 #include "client/main/json_text.h"
@@ -16,6 +17,7 @@
 #include "common/base/file.h"
 #include "common/cli/cli.h"
 #include "common/config/site.h"
+#include "common/crypto/digest.h"
 
 namespace consilium {
 namespace {
@@ -43,20 +45,26 @@ struct CheckOptions {
   v1::SiteConfig site = DefaultSite();
 };
 
-Json ToJson(const DataReport& report) {
-  Json duplicates = Json::array();
-  for (const auto& duplicate : report.duplicates) {
+Json ToJson(const std::vector<DataReport::Duplicate>& duplicates) {
+  Json json = Json::array();
+  for (const auto& duplicate : duplicates) {
     Json paths = Json::array();
     for (const auto& path : duplicate.paths) paths.push_back(path.string());
-    duplicates.push_back({{"paths", paths}, {"across_splits", duplicate.across_splits}});
+    json.push_back({{"paths", paths}, {"across_splits", duplicate.across_splits}});
   }
+  return json;
+}
+
+Json ToJson(const DataReport& report) {
   return {{"images", report.images},
           {"patients", report.patients},
           {"counts", report.counts},
           {"smallest_side", report.smallest_side},
           {"largest_side", report.largest_side},
           {"unreadable", report.unreadable},
-          {"duplicates", duplicates},
+          {"duplicates", ToJson(report.duplicates)},
+          {"near_duplicates", ToJson(report.near_duplicates)},
+          {"lateral_views", report.lateral},
           {"patients_in_two_splits", report.patients_in_two_splits.size()},
           {"sound", report.IsSound()}};
 }
@@ -78,10 +86,15 @@ std::string Describe(const DataReport& report) {
         fmt::format("the same picture {} times{}: {}\n", paths.size(),
                     duplicate.across_splits ? ", in different splits" : "", fmt::join(paths, ", "));
   }
+  for (const auto& pair : report.near_duplicates) {
+    text += fmt::format("nearly the same{}: {}, {}\n",
+                        pair.across_splits ? ", in different splits" : "",
+                        pair.paths.front().string(), pair.paths.back().string());
+  }
+  if (report.lateral > 0) text += fmt::format("{} lateral views\n", report.lateral);
   if (!report.patients_in_two_splits.empty()) {
-    text += fmt::format("{} patients are in more than one split: {}\n",
-                        report.patients_in_two_splits.size(),
-                        fmt::join(report.patients_in_two_splits, ", "));
+    text += fmt::format("{} patients are in more than one split\n",
+                        report.patients_in_two_splits.size());
   }
   return text + (report.IsSound() ? "sound\n" : "");
 }
@@ -171,6 +184,37 @@ Status CutIntoSites(const CutOptions& options) {
   return OkStatus();
 }
 
+struct ImportOptions {
+  std::string layout;
+  std::string path;
+  std::string images;
+  std::string output;
+  std::string key;  // its file
+};
+
+// The site's own, kept for the sets that are still to come: a patient then has the same hash in
+// all.
+StatusOr<std::string> PatientKey(const std::filesystem::path& file) {
+  if (std::filesystem::exists(file)) return ReadFile(file);
+  const std::string key = RandomHex(32);
+  CSL_RETURN_IF_ERROR(WriteFileAtomically(file, key, kPrivateMode));
+  return key;
+}
+
+Status Import(const ImportOptions& options) {
+  const std::string key_file = options.key.empty() ? options.output + ".key" : options.key;
+  CSL_ASSIGN_OR_RETURN(const std::string key, PatientKey(key_file));
+  CSL_ASSIGN_OR_RETURN(const PublicSet set,
+                       ReadPublicSet(options.layout, options.path, options.images, key));
+  CSL_RETURN_IF_ERROR(WriteManifest(options.output, set.manifest));
+  for (const auto& [label, count] : CountLabels(set.manifest)) {
+    fmt::print("{:<12}{:>7}\n", label, count);
+  }
+  for (const auto& [why, count] : set.left_out) fmt::print("left out {:>7}: {}\n", count, why);
+  fmt::print("wrote {}; patients are hashed with the key in {}\n", options.output, key_file);
+  return OkStatus();
+}
+
 struct ShowOptions {
   std::string output;
   int columns = 8;
@@ -191,8 +235,8 @@ Status Show(const ShowOptions& options) {
 }  // namespace
 
 void AddDataCommands(CLI::App& app, CommandLine& line) {
-  CLI::App* data =
-      app.add_subcommand("data", "Images: synthetic ones, checks, contact sheets, cuts");
+  CLI::App* data = app.add_subcommand(
+      "data", "Images: synthetic ones, public sets, checks, contact sheets, cuts");
   data->require_subcommand(1);
 
   const auto synth = std::make_shared<SynthOptions>();
@@ -241,6 +285,16 @@ void AddDataCommands(CLI::App& app, CommandLine& line) {
       ->excludes(column);
   command->add_option("--seed", cut->partition.seed)->capture_default_str()->excludes(column);
   command->callback([cut, &line] { line.command = [cut] { return CutIntoSites(*cut); }; });
+
+  const auto set = std::make_shared<ImportOptions>();
+  command = data->add_subcommand("import", "Write the manifest of a public set of images");
+  command->add_option("layout", set->layout)->required()->check(CLI::IsMember(PublicLayouts()));
+  command->add_option("path", set->path, "Its CSV or list; of radiography: its folder")->required();
+  command->add_option("--images", set->images, "Where its images are, if not where it has them");
+  command->add_option("-o,--output", set->output, "The CSV to write")->required();
+  command->add_option("--key", set->key,
+                      "What patients are hashed with, made if there is none (default: OUTPUT.key)");
+  command->callback([set, &line] { line.command = [set] { return Import(*set); }; });
 
   const auto show = std::make_shared<ShowOptions>();
   command = data->add_subcommand("show", "Count labels and draw a contact sheet");

@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
   consilium::AddPullCommands(app, line);
   consilium::AddTrustCommands(app, line);
   consilium::AddTrainingCommands(app, line);
+  consilium::AddEvaluationCommands(app, line);
   consilium::AddDataCommands(app, line);
   consilium::AddModelCommands(app, line);
   CLI11_PARSE(app, argc, argv);

@@ -7,7 +7,9 @@
 #include "client/infer/predictor.h"
 #include "client/main/commands.h"
 #include "client/main/json_text.h"
+#include "client/nn/checkpoint.h"
 #include "client/nn/network.h"
+#include "client/session/local_tensors.h"
 #include "client/session/model_shelf.h"
 #include "common/base/file.h"
 #include "common/cli/cli.h"
@@ -96,12 +98,15 @@ class PredictionPrinter {
   int failures_ = 0;
 };
 
-// The model in use at a hospital, if its coordinator answers for it.
+// The model in use at a hospital, if its coordinator answers for it, with what the hospital keeps
+// of its own in it.
 StatusOr<Model> ReadPulledModel(const fs::path& dir) {
   CSL_ASSIGN_OR_RETURN(const v1::SiteConfig site, ReadSiteOfFolder(dir));
   CSL_ASSIGN_OR_RETURN(const ModelShelf shelf,
                        ModelShelf::Open(dir, site.policy().accept_unsigned_models()));
-  return shelf.ReadCurrent(SystemClock().Now());
+  CSL_ASSIGN_OR_RETURN(Model model, shelf.ReadCurrent(SystemClock().Now()));
+  CSL_RETURN_IF_ERROR(LocalTensors(dir).PutLastInto(model));
+  return model;
 }
 
 Status Predict(const PredictCommand& command, const std::stop_token& stop) {
@@ -128,10 +133,23 @@ Status Predict(const PredictCommand& command, const std::stop_token& stop) {
   return InvalidArgument("{} of {} images could not be read", printer.failures(), images.size());
 }
 
-Status InitModel(const std::string& plan_path, const std::string& output) {
+std::string Names(const std::vector<std::string>& names) {
+  return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
+}
+
+Status InitModel(const std::string& plan_path, const std::string& checkpoint_path,
+                 const std::string& output) {
   CSL_ASSIGN_OR_RETURN(const v1::RunPlan plan, ReadPlan(plan_path));
   CSL_ASSIGN_OR_RETURN(const ModelSpec spec, FromProto(plan.model()));
-  CSL_ASSIGN_OR_RETURN(const Network network, Network::Create(spec, plan.seed()));
+  CSL_ASSIGN_OR_RETURN(Network network, Network::Create(spec, plan.seed()));
+  if (!checkpoint_path.empty()) {
+    CSL_ASSIGN_OR_RETURN(const auto checkpoint, ReadCheckpoint(checkpoint_path));
+    const auto adoption = Adopt(checkpoint, network);
+    if (!adoption.ok()) return Annotate(adoption.status(), checkpoint_path);
+    fmt::print("{} tensors from {}; adapted: {}; drawn anew: {}; not used: {}\n",
+               adoption->taken.size(), checkpoint_path, Names(adoption->adapted),
+               Names(adoption->fresh), Names(adoption->unused));
+  }
   CSL_RETURN_IF_ERROR(WriteModel(output, {spec, {}}, network.State()));
   fmt::print("{}: {}\n", output, Describe({spec, {}}, *network.layout()));
   return OkStatus();
@@ -258,8 +276,12 @@ void AddModelCommands(CLI::App& app, CommandLine& line) {
   command = model->add_subcommand("init", "Make a plan's initial model");
   command->add_option("--plan", *plan)->required();
   command->add_option("-o,--output", *path)->required();
-  command->callback(
-      [plan, path, &line] { line.command = [plan, path] { return InitModel(*plan, *path); }; });
+  const auto checkpoint = std::make_shared<std::string>();
+  command->add_option("--from", *checkpoint,
+                      "Weights to begin with: a state dict of PyTorch, or safetensors");
+  command->callback([plan, checkpoint, path, &line] {
+    line.command = [plan, checkpoint, path] { return InitModel(*plan, *checkpoint, *path); };
+  });
   command = model->add_subcommand("info", "Say what a model file is");
   command->add_option("file", *path)->required();
   command->add_flag("--json", *json, "Print JSON, with every tensor");

@@ -9,6 +9,7 @@
 #include "client/nn/network.h"
 #include "client/rpc/coordinator_client.h"
 #include "client/session/local.h"
+#include "client/session/local_tensors.h"
 #include "client/session/model_shelf.h"
 #include "common/audit/trail.h"
 #include "common/base/file.h"
@@ -83,13 +84,14 @@ Status CheckUsable(const Model& model, const PullOptions& options) {
 }
 
 // Whether the model does well enough on this hospital's own validation images to be used here.
-Status CheckAcceptance(const Model& model, const v1::SiteConfig& site, double floor,
-                       const std::stop_token& stop) {
+Status CheckAcceptance(Model model, const std::filesystem::path& dir, const v1::SiteConfig& site,
+                       double floor, const std::stop_token& stop) {
   if (floor == 0) return OkStatus();
-  CSL_ASSIGN_OR_RETURN(const Evaluation evaluation, EvaluateModel(model, site, "val", stop));
-  const auto reached = Summarise(evaluation).balanced_accuracy;
+  CSL_RETURN_IF_ERROR(LocalTensors(dir).PutLastInto(model));
+  CSL_ASSIGN_OR_RETURN(const ScoredImages scored, ScoreModel(model, site, "val", stop));
+  const auto reached = Summarise(Count(scored.scores)).balanced_accuracy;
   fmt::print("balanced accuracy on {} validation images of this hospital: {}\n",
-             evaluation.examples(), Percent(reached));
+             scored.scores.size(), Percent(reached));
   if (reached && *reached >= floor) return OkStatus();
   return FailedPrecondition("the model does not reach {} here, and was not taken into use",
                             Percent(floor));
@@ -131,7 +133,7 @@ Status Pull(const PullOptions& options, const std::stop_token& stop) {
   const StatusOr<Model> model = taken.ok() ? ReadModel(fresh) : taken;
   if (taken.ok()) taken = model.status();
   if (taken.ok()) taken = CheckUsable(*model, options);
-  if (taken.ok()) taken = CheckAcceptance(*model, site, floor, stop);
+  if (taken.ok()) taken = CheckAcceptance(*model, options.dir, site, floor, stop);
   const SystemClock clock;
   CSL_ASSIGN_OR_RETURN(const auto trail,
                        AuditTrail::Open(fs::path(options.dir) / kTrailFile, clock));

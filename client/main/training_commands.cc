@@ -22,16 +22,9 @@ struct TrainOptionsLine {
   std::string init;
   std::string output;
   std::string json;
+  Choice choice;
   v1::SiteConfig site = DefaultSite();
 };
-
-// Hours of training must not end at a folder that was never there.
-Status CheckFolderOf(const std::filesystem::path& path) {
-  if (path.empty()) return OkStatus();
-  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
-  if (std::filesystem::is_directory(folder)) return OkStatus();
-  return NotFound("{}: no folder {}", path.string(), folder.string());
-}
 
 Status TrainCommand(const TrainOptionsLine& options, const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(const v1::RunPlan plan, ReadPlan(options.plan));
@@ -56,31 +49,21 @@ Status TrainCommand(const TrainOptionsLine& options, const std::stop_token& stop
                       {"images", round.images},
                       {"validation", ReportToJson(round.validation, classes)}});
   };
-  CSL_RETURN_IF_ERROR(
-      TrainLocally(plan, options.site, options.init, options.output, stop, on_round));
+  CSL_RETURN_IF_ERROR(TrainLocally(plan, options.site, options.init, options.output, options.choice,
+                                   stop, on_round));
   fmt::print("wrote {}\n", options.output);
   if (options.json.empty()) return OkStatus();
   return WriteFileAtomically(options.json, ToText(Json{{"rounds", rounds}}, 2) + "\n");
 }
 
-struct EvaluateOptions {
-  std::string model;
-  std::string split = "val";
-  bool json = false;
-  v1::SiteConfig site = DefaultSite();
-};
-
-Status EvaluateCommand(const EvaluateOptions& options, const std::stop_token& stop) {
-  CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(options.model));
-  CSL_ASSIGN_OR_RETURN(const Evaluation evaluation,
-                       EvaluateModel(model, options.site, options.split, stop));
-  const auto& classes = model.info.spec.classes;
-  fmt::print("{}", options.json ? ToText(ReportToJson(evaluation, classes), 2) + "\n"
-                                : ReportToText(evaluation, classes));
-  return OkStatus();
-}
-
 }  // namespace
+
+Status CheckFolderOf(const std::filesystem::path& path) {
+  if (path.empty()) return OkStatus();
+  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
+  if (std::filesystem::is_directory(folder)) return OkStatus();
+  return NotFound("{}: no folder {}", path.string(), folder.string());
+}
 
 void AddDataOptions(CLI::App& command, v1::SiteConfig& site) {
   // CLI11 writes into variables; a message has setters.
@@ -114,19 +97,17 @@ void AddTrainingCommands(CLI::App& app, CommandLine& line) {
                       "A model file to start from (default: the plan's seed)");
   command->add_option("-o,--output", train->output, "The model file to write")->required();
   command->add_option("--json", train->json, "Write every round's figures to this file");
+  CLI::Option* best = command->add_option(
+      "--best", train->choice.metric,
+      "Keep the best model by this figure: balanced_accuracy, loss, recall:covid, …");
+  command
+      ->add_option("--patience", train->choice.patience,
+                   "Stop after so many rounds without a better one")
+      ->check(CLI::Range(1, 100'000))
+      ->needs(best);
   AddDataOptions(*command, train->site);
   command->callback([train, &line] {
     line.command = [train, &line] { return TrainCommand(*train, line.stop); };
-  });
-
-  const auto evaluate = std::make_shared<EvaluateOptions>();
-  command = app.add_subcommand("evaluate", "Score a model on labelled images");
-  command->add_option("--model", evaluate->model, "A model file")->required();
-  command->add_option("--split", evaluate->split, "train, val, test or all")->capture_default_str();
-  command->add_flag("--json", evaluate->json, "Print JSON");
-  AddDataOptions(*command, evaluate->site);
-  command->callback([evaluate, &line] {
-    line.command = [evaluate, &line] { return EvaluateCommand(*evaluate, line.stop); };
   });
 }
 

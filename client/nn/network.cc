@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "client/nn/network_internal.h"
@@ -23,6 +24,10 @@ const std::map<std::string, Factory>& Factories() {
       {"simple_cnn", MakeSimpleCnn},
       {"resnet18", [](const ModelSpec& spec) { return MakeResNet18(spec, false); }},
       {"resnet18_gn", [](const ModelSpec& spec) { return MakeResNet18(spec, true); }},
+      {"resnet50", [](const ModelSpec& spec) { return MakeResNet50(spec, false); }},
+      {"resnet50_gn", [](const ModelSpec& spec) { return MakeResNet50(spec, true); }},
+      {"densenet121", MakeDenseNet121},
+      {"mobilenet_v3_small", MakeMobileNetV3Small},
       {"vgg16", [](const ModelSpec& spec) { return MakeVgg16(spec, false); }},
       {"vgg16_bn", [](const ModelSpec& spec) { return MakeVgg16(spec, true); }},
   };
@@ -57,24 +62,48 @@ TensorRole RoleOfBuffer(const std::string& name) {
   return name == "num_batches_tracked" ? TensorRole::kCounter : TensorRole::kBuffer;
 }
 
+bool IsNorm(const torch::nn::Module& module) {
+  return module.as<torch::nn::BatchNorm2d>() != nullptr ||
+         module.as<torch::nn::GroupNorm>() != nullptr;
+}
+
+// Which of the names in `local` speak of a module's tensors are taken out of `unused`.
+bool IsLocal(const std::string& path, const torch::nn::Module& module,
+             const std::vector<std::string>& local, std::set<std::string>& unused) {
+  bool is_local = false;
+  for (const std::string& name : local) {
+    const bool names_it = name == "norm" ? IsNorm(module) : (path + ".").starts_with(name + ".");
+    if (!names_it) continue;
+    is_local = true;
+    unused.erase(name);
+  }
+  return is_local;
+}
+
 // Walks the modules as PyTorch's state_dict does: a module's parameters, its buffers, its children.
 StatusOr<std::shared_ptr<const Layout>> CollectTensors(const Classifier& module,
+                                                       const std::vector<std::string>& local,
                                                        std::vector<torch::Tensor>& tensors) {
   std::vector<TensorSpec> specs;
+  std::set<std::string> unused(local.begin(), local.end());
   const auto add = [&](const std::string& prefix, const std::string& name,
-                       const torch::Tensor& tensor, TensorRole role) {
+                       const torch::Tensor& tensor, TensorRole role, bool is_local) {
     specs.push_back({.name = prefix.empty() ? name : prefix + "." + name,
                      .shape = tensor.sizes().vec(),
-                     .role = role});
+                     .role = is_local ? TensorRole::kLocal : role});
     tensors.push_back(tensor);
   };
   for (const auto& item : module.named_modules()) {
+    const bool is_local = IsLocal(item.key(), *item.value(), local, unused);
     for (const auto& parameter : item.value()->named_parameters(/*recurse=*/false)) {
-      add(item.key(), parameter.key(), parameter.value(), TensorRole::kParameter);
+      add(item.key(), parameter.key(), parameter.value(), TensorRole::kParameter, is_local);
     }
     for (const auto& buffer : item.value()->named_buffers(/*recurse=*/false)) {
-      add(item.key(), buffer.key(), buffer.value(), RoleOfBuffer(buffer.key()));
+      add(item.key(), buffer.key(), buffer.value(), RoleOfBuffer(buffer.key()), is_local);
     }
+  }
+  if (!unused.empty()) {
+    return InvalidArgument("local_tensors: this network has none called '{}'", *unused.begin());
   }
   return Layout::Create(std::move(specs));
 }
@@ -103,7 +132,8 @@ StatusOr<Network> Network::Create(const ModelSpec& spec, std::uint64_t seed) {
     return true;
   });
   CSL_RETURN_IF_ERROR(built);
-  CSL_ASSIGN_OR_RETURN(impl->layout, CollectTensors(*impl->module, impl->tensors));
+  CSL_ASSIGN_OR_RETURN(impl->layout,
+                       CollectTensors(*impl->module, spec.local_tensors, impl->tensors));
   Network network(std::move(impl));
   CSL_RETURN_IF_ERROR(network.MoveTo("cpu"));
   return network;

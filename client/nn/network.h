@@ -15,9 +15,11 @@ namespace consilium {
 
 // Architectures, with torchvision's tensor names where torchvision has them:
 //   simple_cnn   four Conv-ReLU-MaxPool blocks, dropout, two dense layers
-//   resnet18     He et al., CVPR 2016, table 1
+//   resnet18     He et al., CVPR 2016, table 1; resnet50: with bottlenecks
 //   resnet18_gn  the same with group norm (32 groups) in place of batch norm, for hospitals that
-//                differ (Hsieh et al., ICML 2020, section 5)
+//                differ (Hsieh et al., ICML 2020, section 5); resnet50_gn
+//   densenet121  Huang et al., CVPR 2017, table 1
+//   mobilenet_v3_small  Howard et al., ICCV 2019, table 2
 //   vgg16        Simonyan and Zisserman, ICLR 2015, configuration D; vgg16_bn: with batch norm
 std::vector<std::string> Architectures();
 

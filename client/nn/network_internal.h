@@ -12,10 +12,13 @@
 
 namespace consilium {
 
-// Any network: N x C x H x W images to N x K scores before the softmax.
+// Any network: N x C x H x W images to N x K scores before the softmax, by way of its last feature
+// maps, N x F x h x w.
 class Classifier : public torch::nn::Module {
  public:
-  virtual torch::Tensor Forward(torch::Tensor images) = 0;
+  virtual torch::Tensor Features(torch::Tensor images) = 0;
+  virtual torch::Tensor ScoresOf(torch::Tensor features) = 0;
+  torch::Tensor Forward(torch::Tensor images) { return ScoresOf(Features(std::move(images))); }
 };
 
 // Feature maps, averaged to pooled_side x pooled_side whatever the input size, then a classifier on
@@ -25,6 +28,9 @@ std::shared_ptr<Classifier> MakeSequential(torch::nn::Sequential features, int p
 
 std::shared_ptr<Classifier> MakeSimpleCnn(const ModelSpec& spec);
 std::shared_ptr<Classifier> MakeResNet18(const ModelSpec& spec, bool group_norm);
+std::shared_ptr<Classifier> MakeResNet50(const ModelSpec& spec, bool group_norm);
+std::shared_ptr<Classifier> MakeDenseNet121(const ModelSpec& spec);
+std::shared_ptr<Classifier> MakeMobileNetV3Small(const ModelSpec& spec);
 std::shared_ptr<Classifier> MakeVgg16(const ModelSpec& spec, bool batch_norm);
 
 struct Network::Impl {

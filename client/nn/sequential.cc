@@ -11,10 +11,10 @@ class SequentialClassifier final : public Classifier {
         pooled_side_(pooled_side),
         classifier_(register_module("classifier", std::move(classifier))) {}
 
-  torch::Tensor Forward(torch::Tensor images) override {
-    const torch::Tensor x = features_->forward(images);
+  torch::Tensor Features(torch::Tensor images) override { return features_->forward(images); }
+  torch::Tensor ScoresOf(torch::Tensor features) override {
     return classifier_->forward(
-        torch::adaptive_avg_pool2d(x, {pooled_side_, pooled_side_}).flatten(1));
+        torch::adaptive_avg_pool2d(features, {pooled_side_, pooled_side_}).flatten(1));
   }
 
  private:

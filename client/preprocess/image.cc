@@ -1,10 +1,14 @@
 #include "client/preprocess/image.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <charconv>
+#include <cmath>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
+#include "client/preprocess/dicom.h"
 #include "client/preprocess/image_format.h"
 #include "common/base/file.h"
 
@@ -83,29 +87,66 @@ cv::Mat Warp(const cv::Mat& image, const Augmentation& augmentation, Random& ran
   return warped;
 }
 
+// "scan.dcm#3" is frame 3 of scan.dcm, unless there is a file of that very name; 0: none is named.
+struct NamedFrame {
+  std::filesystem::path file;
+  std::uint32_t frame = 0;
+};
+NamedFrame SplitFrame(const std::filesystem::path& named) {
+  const std::string& text = named.native();
+  const auto mark = text.rfind('#');
+  std::uint32_t frame = 0;
+  std::error_code error;
+  if (mark == std::string::npos || std::filesystem::exists(named, error)) return {named, 0};
+  const auto [end, failed] =
+      std::from_chars(text.data() + mark + 1, text.data() + text.size(), frame);
+  if (failed != std::errc() || end != text.data() + text.size()) return {named, 0};
+  return {text.substr(0, mark), frame};
+}
+
+void CutOut(cv::Mat& plane, double share, Random& random) {
+  const int hole = static_cast<int>(std::lround(share * plane.rows));
+  const auto at = [&] { return static_cast<int>(random.Below(plane.rows)) - hole / 2; };
+  const int x = at();
+  const int y = at();
+  plane(cv::Rect(x, y, hole, hole) & cv::Rect(0, 0, plane.cols, plane.rows)).setTo(0);
+}
+
 }  // namespace
 
-bool HasImageExtension(const std::filesystem::path& path) {
+bool IsImageFile(const std::filesystem::path& path) {
   std::string extension = path.extension().string();
   std::transform(extension.begin(), extension.end(), extension.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
+  if (extension.empty()) {
+    const auto file = MappedFile::Open(path);
+    return file.ok() && IsDicom(file->bytes());
+  }
+  constexpr std::array<std::string_view, 5> kKnown = {".png", ".jpg", ".jpeg", ".dcm", ".dicom"};
+  return std::ranges::find(kKnown, extension) != kKnown.end();
 }
 
-StatusOr<Image> ReadImage(const std::filesystem::path& path) {
+StatusOr<Image> ReadImage(const std::filesystem::path& named, const Window& window) {
+  const NamedFrame name = SplitFrame(named);
+  const std::filesystem::path& path = name.file;
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) {
-    return NotFound("{}: no such file, or not to be read", path.string());
+    return NotFound("{}: no such file, or not to be read", named.string());
   }
   CSL_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
   if (file.bytes().size() > kMaxFileBytes) {
     return InvalidArgument("{}: {} bytes, want at most {}", path.string(), file.bytes().size(),
                            kMaxFileBytes);
   }
+  if (IsDicom(file.bytes())) {
+    auto image = CatchAsStatus(path.string(), [&] { return ReadDicom(path, name.frame, window); });
+    if (!image.ok()) return image.status();
+    return *std::move(image);
+  }
   const auto decoded = CatchAsStatus(path.string(), [&] { return Decode(file.bytes()); });
   if (!decoded.ok() || decoded->empty() ||
       (decoded->depth() != CV_8U && decoded->depth() != CV_16U)) {
-    return InvalidArgument("{}: not a whole, readable PNG or JPEG image", path.string());
+    return InvalidArgument("{}: not a whole, readable PNG, JPEG or DICOM image", path.string());
   }
   if (std::min(decoded->cols, decoded->rows) < kMinSide ||
       std::max(decoded->cols, decoded->rows) > kMaxSide) {
@@ -144,6 +185,7 @@ void ToNetworkInput(std::span<const std::uint16_t> pixels, int side,
   const std::size_t area = static_cast<std::size_t>(side) * static_cast<std::size_t>(side);
   cv::Mat plane(side, side, CV_32F, out.data());
   image.convertTo(plane, CV_32F, gain, offset);
+  if (augmentation.cutout > 0) CutOut(plane, augmentation.cutout, random);
   for (int c = 1; c < channels; ++c) {
     std::copy_n(out.begin(), area, out.begin() + static_cast<std::ptrdiff_t>(area) * c);
   }

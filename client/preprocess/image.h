@@ -19,15 +19,26 @@ struct Image {
   std::vector<std::uint16_t> pixels;
 };
 
-// Whether the name is that of a file ReadImage can read: .png, .jpg or .jpeg in any case.
-bool HasImageExtension(const std::filesystem::path& path);
+// Which of a file's values are shown, from black to white: width of them about the centre, after
+// the file's own rescaling (Hounsfield units for CT). Width 0: as the file says.
+struct Window {
+  double center = 0;
+  double width = 0;
+
+  bool operator==(const Window&) const = default;
+};
+
+// Whether a file is one that ReadImage reads, by its name: .png, .jpg, .jpeg, .dcm or .dicom in any
+// case; or, where the name has no extension, by its beginning (DICOM).
+bool IsImageFile(const std::filesystem::path& path);
 
 // Reads a PNG or JPEG of 8 or 16 bits, grey or colour (made grey with the usual luma weights; alpha
 // dropped). 8-bit intensities are spread over the whole range; 16-bit ones are stretched from the
 // image's own minimum and maximum, since the file does not say how many of the bits were used.
-// INVALID_ARGUMENT naming the path for what is not such an image or has a side below 16 or above
-// 16384 pixels.
-StatusOr<Image> ReadImage(const std::filesystem::path& path);
+// Or a DICOM file (see dicom.h), of whose frames "FILE#3" is the third; the window is for these
+// alone. INVALID_ARGUMENT naming the path for what is not such an image or has a side below 16 or
+// above 16384 pixels.
+StatusOr<Image> ReadImage(const std::filesystem::path& path, const Window& window = {});
 
 // The largest centred square, resized to side x side (area mean when it shrinks, cubic when it
 // grows). Never padded: the shape of a picture must not reach the network.
@@ -42,6 +53,9 @@ struct Augmentation {
   double contrast = 0;          // up to this share more or less, about mid-grey
   double brightness = 0;        // up to this share of full scale, either way
   bool horizontal_flip = false;
+  // A square of this share of the side, anywhere, becomes the mean (DeVries and Taylor 2017,
+  // section 3); where it lies partly outside, what is left of it.
+  double cutout = 0;
 
   bool IsNone() const { return *this == Augmentation{}; }
   bool operator==(const Augmentation&) const = default;

@@ -3,12 +3,14 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 
 #include "certs/home.h"
 #include "certs/model_manifest.h"
 #include "client/session/coordinator_link.h"
 #include "client/session/delivery.h"
+#include "client/session/local_tensors.h"
 #include "client/session/plan_book.h"
 #include "client/session/policy.h"
 #include "client/session/task_reporter.h"
@@ -19,6 +21,7 @@
 #include "common/base/memory.h"
 #include "common/config/site.h"
 #include "common/crypto/digest.h"
+#include "common/model/local_part.h"
 #include "common/rpc/protocol.h"
 #include "common/wire/convert.h"
 
@@ -31,6 +34,7 @@ constexpr std::chrono::seconds kPoll{30};
 constexpr std::chrono::milliseconds kMinReportInterval{200};
 constexpr std::chrono::milliseconds kMaxReportInterval{60'000};
 constexpr std::chrono::seconds kDecisionInterval{1};  // between two looks for one on a plan
+constexpr std::chrono::minutes kReturnMemoryInterval{1};
 
 // A model file as it travels: the header and, behind it, the numbers, in one buffer.
 std::string EncodeModel(const ModelInfo& info, const ModelState& state) {
@@ -61,6 +65,7 @@ class Agent {
         plans_(folder),
         trainee_(site, folder / "cache"),
         store_(folder / "work"),
+        local_(folder),
         delivery_(link_, trail, root, store_, stop),
         stop_(stop) {}
 
@@ -87,6 +92,13 @@ class Agent {
       }
       CSL_RETURN_IF_ERROR(Handle(**task));
       reporter_.reset();
+      // Now and then where the tasks come one after the other: what their sizes leave between them
+      // would add up over a thousand rounds.
+      const auto now = std::chrono::steady_clock::now();
+      if (now - memory_returned_ >= kReturnMemoryInterval) {
+        memory_returned_ = now;
+        ReturnFreedMemory();
+      }
     }
     return OkStatus();
   }
@@ -187,7 +199,7 @@ class Agent {
     stage_ = "making the initial model";
     CSL_ASSIGN_OR_RETURN(const Network network, trainee_.Initialise(task.plan()));
     Outcome outcome;
-    SetUpdate(network, {.run = task.run_id(), .round = 0}, outcome);
+    SetUpdate({{network.spec(), {.run = task.run_id(), .round = 0}}, network.State()}, outcome);
     return outcome;
   }
 
@@ -228,9 +240,13 @@ class Agent {
       return InvalidArgument("the model is {}, not the plan's network",
                              Describe(global.info, *global.state.layout));
     }
-    CSL_ASSIGN_OR_RETURN(Network network, trainee_.Load(global));
+    Model own = global;
+    const bool trains = task.kind() == v1::TASK_KIND_TRAIN;
+    const int round = trains ? static_cast<int>(task.round()) : std::numeric_limits<int>::max();
+    CSL_RETURN_IF_ERROR(local_.PutInto(task.run_id(), round, own));
+    CSL_ASSIGN_OR_RETURN(Network network, trainee_.Load(own));
     Outcome outcome;
-    if (task.kind() == v1::TASK_KIND_EVALUATE) {
+    if (!trains) {
       Enter("evaluating", v1::TASK_STAGE_EVALUATING);
       CSL_ASSIGN_OR_RETURN(const Evaluation evaluation,
                            trainee_.Evaluate(task.plan(), network, WatchTask()));
@@ -289,11 +305,17 @@ class Agent {
     result.set_steps(report.steps);
     result.set_train_loss(report.loss);
     result.set_train_seconds(report.seconds);
-    SetUpdate(network,
-              {.run = task.run_id(), .round = round, .parent_digest = task.model().digest()},
-              outcome);
+    Model trained_model{
+        {network.spec(),
+         {.run = task.run_id(), .round = round, .parent_digest = task.model().digest()}},
+        network.State()};
+    CSL_RETURN_IF_ERROR(local_.Keep(task.run_id(), round, trained_model));
+    if (HasLocalPart(*global.state.layout)) {
+      CSL_RETURN_IF_ERROR(PutLocalPart(LocalPart(global.state), trained_model.state));
+    }
     outcome.update_norm =
-        NormOfChange(*global.state.layout, global.state.values, network.State().values);
+        NormOfChange(*global.state.layout, global.state.values, trained_model.state.values);
+    SetUpdate(trained_model, outcome);
     const Status kept = store_.KeepFinished({key, result, outcome.update, outcome.update_norm});
     if (!kept.ok()) spdlog::warn("{}", std::string(kept.message()));  // it can still be sent
     return OkStatus();
@@ -331,9 +353,9 @@ class Agent {
     return DecodeModel(AsBytes(bytes));
   }
 
-  // Makes a network's tensors the result that is to be sent.
-  static void SetUpdate(const Network& network, const Provenance& provenance, Outcome& outcome) {
-    outcome.update = EncodeModel({network.spec(), provenance}, network.State());
+  // Makes a model the result that is to be sent.
+  static void SetUpdate(const Model& model, Outcome& outcome) {
+    outcome.update = EncodeModel(model.info, model.state);
     outcome.report.mutable_result()->set_blob_digest(Sha256Of(outcome.update));
   }
 
@@ -346,9 +368,11 @@ class Agent {
   const PlanBook plans_;
   Trainee trainee_;
   const TaskStore store_;
+  const LocalTensors local_;
   Delivery delivery_;
   const std::stop_token stop_;
   std::string known_version_;  // of the coordinator
+  std::chrono::steady_clock::time_point memory_returned_;
   // Of the task in hand.
   std::optional<TaskReporter> reporter_;
   std::string_view stage_;

@@ -1,5 +1,7 @@
 #include "client/session/local.h"
 
+#include <optional>
+
 #include "client/session/plan_options.h"
 #include "client/session/trainee.h"
 #include "common/config/plan.h"
@@ -23,6 +25,37 @@ StatusOr<Model> InitialModel(const Trainee& trainee, const v1::RunPlan& plan,
   return model;
 }
 
+// The model that is kept: the best so far by the chosen figure, or the last.
+class Best {
+ public:
+  Best(const Choice& choice, const std::vector<std::string>& classes)
+      : choice_(choice), classes_(classes) {}
+
+  Status Look(int round, const Evaluation& validation, const Network& network) {
+    seen_ = round;
+    double value = 0;
+    if (!choice_.metric.empty()) {
+      CSL_ASSIGN_OR_RETURN(value, Goodness(Summarise(validation), classes_, choice_.metric));
+      if (state_ && value <= value_) return OkStatus();
+    }
+    value_ = value;
+    round_ = round;
+    state_ = network.State();
+    return OkStatus();
+  }
+  bool IsOver() const { return choice_.patience > 0 && seen_ - round_ >= choice_.patience; }
+  int round() const { return round_; }
+  const ModelState& state() const { return *state_; }
+
+ private:
+  const Choice choice_;
+  const std::vector<std::string> classes_;
+  int seen_ = 0;
+  int round_ = 0;
+  double value_ = 0;
+  std::optional<ModelState> state_;
+};
+
 StatusOr<Manifest> SelectSplit(const Manifest& manifest, const std::string& split) {
   if (split == "all") return manifest;
   if (split == "train") return Select(manifest, Split::kTrain);
@@ -35,7 +68,7 @@ StatusOr<Manifest> SelectSplit(const Manifest& manifest, const std::string& spli
 
 Status TrainLocally(const v1::RunPlan& plan, const v1::SiteConfig& site,
                     const std::filesystem::path& initial, const std::filesystem::path& output,
-                    const std::stop_token& stop,
+                    const Choice& choice, const std::stop_token& stop,
                     const std::function<void(const LocalRound&)>& on_round) {
   const std::filesystem::path folder = std::filesystem::absolute(output).parent_path();
   if (!std::filesystem::is_directory(folder)) {
@@ -49,8 +82,10 @@ Status TrainLocally(const v1::RunPlan& plan, const v1::SiteConfig& site,
 
   LocalRound record;
   CSL_ASSIGN_OR_RETURN(record.validation, trainee.Evaluate(plan, network, watch));
+  Best best(choice, network.spec().classes);
+  CSL_RETURN_IF_ERROR(best.Look(0, record.validation, network));
   on_round(record);
-  for (int round = 1; round <= static_cast<int>(plan.rounds()); ++round) {
+  for (int round = 1; round <= static_cast<int>(plan.rounds()) && !best.IsOver(); ++round) {
     CSL_ASSIGN_OR_RETURN(const TrainReport report, trainee.Train(plan, round, network, watch));
     record = {.round = round,
               .train_loss = report.loss,
@@ -59,14 +94,14 @@ Status TrainLocally(const v1::RunPlan& plan, const v1::SiteConfig& site,
               .images = report.examples,
               .validation = {}};
     CSL_ASSIGN_OR_RETURN(record.validation, trainee.Evaluate(plan, network, watch));
+    CSL_RETURN_IF_ERROR(best.Look(round, record.validation, network));
     on_round(record);
   }
-  return WriteModel(output, {network.spec(), {.round = static_cast<int>(plan.rounds())}},
-                    network.State());
+  return WriteModel(output, {network.spec(), {.round = best.round()}}, best.state());
 }
 
-StatusOr<Evaluation> EvaluateModel(const Model& model, const v1::SiteConfig& site,
-                                   const std::string& split, const std::stop_token& stop) {
+StatusOr<ScoredImages> ScoreModel(const Model& model, const v1::SiteConfig& site,
+                                  const std::string& split, const std::stop_token& stop) {
   const Trainee trainee(site, kCacheFolder);
   CSL_ASSIGN_OR_RETURN(Network network, trainee.Load(model));
   CSL_ASSIGN_OR_RETURN(const Manifest manifest, ReadSplitManifest(ToDataSource(site.data())));
@@ -77,9 +112,13 @@ StatusOr<Evaluation> EvaluateModel(const Model& model, const v1::SiteConfig& sit
   CSL_ASSIGN_OR_RETURN(
       const ImageSet images,
       ImageSet::Build(examples, model.info.spec.classes,
-                      ToImageSetOptions(site, model.info.spec.input_size, kCacheFolder), stop));
+                      ToImageSetOptions(site, model.info.spec, kCacheFolder), stop));
   Loader loader(images, model.info.spec, ToEvaluationLoader(DefaultPlan(), site));
-  return Evaluate(network, loader, stop);
+  ScoredImages scored;
+  CSL_ASSIGN_OR_RETURN(scored.scores, Score(network, loader, stop));
+  scored.scores.patients = images.patients();
+  for (const std::size_t i : images.examples()) scored.examples.push_back(examples[i]);
+  return scored;
 }
 
 }  // namespace consilium

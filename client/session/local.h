@@ -6,8 +6,9 @@
 #include <functional>
 #include <stop_token>
 
+#include "client/data/manifest.h"
 #include "common/base/status.h"
-#include "common/metrics/evaluation.h"
+#include "common/metrics/scores.h"
 #include "common/model/model_file.h"
 #include "consilium/v1/plan.pb.h"
 #include "consilium/v1/site.pb.h"
@@ -23,15 +24,27 @@ struct LocalRound {
   Evaluation validation;
 };
 
+// Which model is kept, and when to stop before the last round.
+struct Choice {
+  std::string metric;  // a figure of the validation images, see Goodness; empty: the last model
+  int patience = 0;    // stop after so many rounds without a better one; 0: train to the end
+};
+
 // Trains for the plan's rounds on the site's data, evaluating before the first and after each, and
-// writes the last model to `output`. `initial` empty: from the plan's seed.
+// writes the chosen model to `output`. `initial` empty: from the plan's seed. INVALID_ARGUMENT for
+// a metric that does not exist, before anything is trained.
 Status TrainLocally(const v1::RunPlan& plan, const v1::SiteConfig& site,
                     const std::filesystem::path& initial, const std::filesystem::path& output,
-                    const std::stop_token& stop,
+                    const Choice& choice, const std::stop_token& stop,
                     const std::function<void(const LocalRound&)>& on_round);
 
-// Scores a model file on one split of the site's data ("val", "train", "test" or "all").
-StatusOr<Evaluation> EvaluateModel(const Model& model, const v1::SiteConfig& site,
-                                   const std::string& split, const std::stop_token& stop);
+// A model's scores on one split of the site's data ("val", "train", "test" or "all"), and which
+// image each row is of.
+struct ScoredImages {
+  Scores scores;
+  Manifest examples;
+};
+StatusOr<ScoredImages> ScoreModel(const Model& model, const v1::SiteConfig& site,
+                                  const std::string& split, const std::stop_token& stop);
 
 }  // namespace consilium

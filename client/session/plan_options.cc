@@ -43,7 +43,20 @@ Augmentation ToAugmentation(const v1::Augmentation& message) {
           .scale = message.scale(),
           .contrast = message.contrast(),
           .brightness = message.brightness(),
-          .horizontal_flip = message.horizontal_flip()};
+          .horizontal_flip = message.horizontal_flip(),
+          .cutout = message.cutout()};
+}
+
+OptimizerKind ToOptimizer(const std::string& optimizer) {
+  if (optimizer == "adamw") return OptimizerKind::kAdamW;
+  if (optimizer == "lamb") return OptimizerKind::kLamb;
+  return OptimizerKind::kSgd;
+}
+
+Schedule ToSchedule(const std::string& schedule) {
+  if (schedule == "cosine") return Schedule::kCosine;
+  if (schedule == "one_cycle") return Schedule::kOneCycle;
+  return Schedule::kConstant;
 }
 
 Sampling ToSampling(const std::string& sampler) {
@@ -61,16 +74,17 @@ StatusOr<TrainOptions> ToTrainOptions(const v1::RunPlan& plan, int round,
   TrainOptions options{
       .epochs = static_cast<int>(training.local_epochs()),
       .steps = static_cast<int>(training.local_steps()),
-      .optimizer = training.optimizer() == "adamw" ? OptimizerKind::kAdamW : OptimizerKind::kSgd,
+      .optimizer = ToOptimizer(training.optimizer()),
       .learning_rate = training.learning_rate(),
       .momentum = training.momentum(),
       .weight_decay = training.weight_decay(),
-      .schedule = training.schedule() == "cosine" ? Schedule::kCosine : Schedule::kConstant,
+      .schedule = ToSchedule(training.schedule()),
       .warmup = training.warmup(),
       .clip_norm = training.clip_norm(),
       .loss = training.loss() == "focal" ? LossKind::kFocal : LossKind::kCrossEntropy,
       .focal_gamma = training.focal_gamma(),
       .label_smoothing = training.label_smoothing(),
+      .mixup_alpha = training.mixup_alpha(),
       .class_weights = {},
       .proximal_mu = plan.strategy().proximal_mu(),
       .seed = plan.seed() + static_cast<std::uint64_t>(round),
@@ -105,9 +119,10 @@ DataSource ToDataSource(const v1::SiteData& data) {
           .validation_fraction = data.validation_fraction()};
 }
 
-ImageSetOptions ToImageSetOptions(const v1::SiteConfig& site, int side,
+ImageSetOptions ToImageSetOptions(const v1::SiteConfig& site, const ModelSpec& spec,
                                   const std::filesystem::path& cache_folder) {
-  return {.side = side,
+  return {.side = spec.input_size,
+          .window = {spec.window_center, spec.window_width},
           .workers = WorkersOf(site),
           .max_unreadable = site.data().max_unreadable(),
           .memory_bytes = site.data().cache_memory_mb() * kBytesPerMb,

@@ -7,6 +7,7 @@
 #include "client/data/manifest.h"
 #include "client/train/trainer.h"
 #include "common/base/status.h"
+#include "common/model/model_info.h"
 #include "consilium/v1/plan.pb.h"
 #include "consilium/v1/site.pb.h"
 
@@ -23,7 +24,7 @@ LoaderOptions ToTrainLoader(const v1::RunPlan& plan, const v1::SiteConfig& site)
 LoaderOptions ToEvaluationLoader(const v1::RunPlan& plan, const v1::SiteConfig& site);
 
 DataSource ToDataSource(const v1::SiteData& data);
-ImageSetOptions ToImageSetOptions(const v1::SiteConfig& site, int side,
+ImageSetOptions ToImageSetOptions(const v1::SiteConfig& site, const ModelSpec& spec,
                                   const std::filesystem::path& cache_folder);
 
 }  // namespace consilium

@@ -7,6 +7,15 @@
 #include "common/wire/convert.h"
 
 namespace consilium {
+namespace {
+
+// Whether two networks are fed with the same decoded images.
+bool SeeTheSame(const ModelSpec& a, const ModelSpec& b) {
+  return a.input_size == b.input_size && a.classes == b.classes &&
+         a.window_center == b.window_center && a.window_width == b.window_width;
+}
+
+}  // namespace
 
 Trainee::Trainee(v1::SiteConfig site, std::filesystem::path cache_folder)
     : site_(std::move(site)), cache_folder_(std::move(cache_folder)) {
@@ -14,39 +23,36 @@ Trainee::Trainee(v1::SiteConfig site, std::filesystem::path cache_folder)
 }
 
 Status Trainee::Prepare(const v1::RunPlan& plan, const Watch& watch) {
-  const auto side = static_cast<int>(plan.model().input_size());
-  const std::vector<std::string> classes(plan.model().classes().begin(),
-                                         plan.model().classes().end());
-  if (train_ && side == side_ && classes == classes_) return OkStatus();
+  CSL_ASSIGN_OR_RETURN(const ModelSpec spec, FromProto(plan.model()));
+  if (train_ && SeeTheSame(spec, spec_)) return OkStatus();
   train_.reset();
   validation_.reset();
   if (site_.data().path().empty()) {
     return FailedPrecondition("site.yaml has no data.path: say where this hospital's images are");
   }
   CSL_ASSIGN_OR_RETURN(const Manifest manifest, ReadSplitManifest(ToDataSource(site_.data())));
-  side_ = side;
-  classes_ = classes;
+  spec_ = spec;
   CSL_ASSIGN_OR_RETURN(validation_,
-                       Decode(Select(manifest, Split::kValidation), plan, "validation", watch));
-  CSL_ASSIGN_OR_RETURN(train_, Decode(Select(manifest, Split::kTrain), plan, "training", watch));
+                       Decode(Select(manifest, Split::kValidation), spec, "validation", watch));
+  CSL_ASSIGN_OR_RETURN(train_, Decode(Select(manifest, Split::kTrain), spec, "training", watch));
   return OkStatus();
 }
 
-StatusOr<ImageSet> Trainee::Decode(const Manifest& examples, const v1::RunPlan& plan,
+StatusOr<ImageSet> Trainee::Decode(const Manifest& examples, const ModelSpec& spec,
                                    const std::string& label, const Watch& watch) const {
   Progress bar(fmt::format("decoding {} images", label), examples.size());
   CSL_ASSIGN_OR_RETURN(
       ImageSet images,
-      ImageSet::Build(examples, classes_, ToImageSetOptions(site_, side_, cache_folder_),
+      ImageSet::Build(examples, spec.classes, ToImageSetOptions(site_, spec, cache_folder_),
                       watch.stop, [&](std::size_t done) {
                         bar.Advance(done);
                         if (watch.on_progress) watch.on_progress(done, examples.size());
                       }));
   for (const std::string& line : images.unreadable()) spdlog::warn("left out: {}", line);
   std::string counts;
-  for (int c = 0; c < plan.model().classes_size(); ++c) {
-    counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", plan.model().classes(c),
-                          images.class_counts()[static_cast<std::size_t>(c)]);
+  for (std::size_t c = 0; c < spec.classes.size(); ++c) {
+    counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", spec.classes[c],
+                          images.class_counts()[c]);
   }
   spdlog::info("{} {} images ({})", images.size(), label, counts);
   return images;

@@ -18,6 +18,7 @@
 #include "client/train/trainer.h"
 #include "common/base/status.h"
 #include "common/model/model_file.h"
+#include "common/model/model_info.h"
 #include "consilium/v1/plan.pb.h"
 #include "consilium/v1/site.pb.h"
 
@@ -55,14 +56,12 @@ class Trainee {
                               const Watch& watch, const Checkpoints& checkpoints = {}) const;
 
  private:
-  StatusOr<ImageSet> Decode(const Manifest& examples, const v1::RunPlan& plan,
+  StatusOr<ImageSet> Decode(const Manifest& examples, const ModelSpec& spec,
                             const std::string& label, const Watch& watch) const;
 
   const v1::SiteConfig site_;
   const std::filesystem::path cache_folder_;
-  // What the held images were made for.
-  int side_ = 0;
-  std::vector<std::string> classes_;
+  ModelSpec spec_;  // that the held images were made for
   std::optional<ImageSet> train_;
   std::optional<ImageSet> validation_;
 };

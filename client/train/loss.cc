@@ -27,14 +27,13 @@ torch::Tensor Loss::operator()(torch::Tensor scores, torch::Tensor labels) const
     scores = scores.index_select(1, present_);
     labels = index_.index_select(0, labels);
   }
-  if (kind_ == LossKind::kCrossEntropy) {
+  if (kind_ == LossKind::kCrossEntropy && smoothing_ == 0) {
     return torch::nn::functional::cross_entropy(
-        scores, labels,
-        torch::nn::functional::CrossEntropyFuncOptions().weight(weights_).label_smoothing(
-            smoothing_));
+        scores, labels, torch::nn::functional::CrossEntropyFuncOptions().weight(weights_));
   }
-  const torch::Tensor log_p =
-      torch::log_softmax(scores, 1).gather(1, labels.unsqueeze(1)).squeeze(1);
+  const torch::Tensor all_log_p = torch::log_softmax(scores, 1);
+  const torch::Tensor log_p = all_log_p.gather(1, labels.unsqueeze(1)).squeeze(1);
+  if (kind_ == LossKind::kCrossEntropy) return Smoothed(all_log_p, log_p, labels);
   // 1 - p, exact where p is near 1, and never 0: a power below 1 has no gradient there.
   constexpr double kLeast = 1e-6;
   const torch::Tensor missing = (-torch::expm1(log_p)).clamp_min(kLeast);
@@ -42,6 +41,20 @@ torch::Tensor Loss::operator()(torch::Tensor scores, torch::Tensor labels) const
   if (!weights_.defined()) return losses.mean();
   const torch::Tensor weights = weights_.index_select(0, labels);
   return (weights * losses).sum() / weights.sum();
+}
+
+// LibTorch's own smoothing picks elements by a mask, for which the host must wait and no graph can
+// be made of a step.
+torch::Tensor Loss::Smoothed(const torch::Tensor& all_log_p, const torch::Tensor& log_p,
+                             const torch::Tensor& labels) const {
+  const auto classes = static_cast<double>(all_log_p.size(1));
+  if (!weights_.defined()) {
+    return -(1 - smoothing_) * log_p.mean() - smoothing_ * all_log_p.mean();
+  }
+  const torch::Tensor weights = weights_.index_select(0, labels);
+  const torch::Tensor own = (weights * log_p).sum();
+  const torch::Tensor spread = (weights_ * all_log_p).sum() / classes;
+  return -((1 - smoothing_) * own + smoothing_ * spread) / weights.sum();
 }
 
 }  // namespace consilium

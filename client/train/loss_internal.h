@@ -25,6 +25,10 @@ class Loss {
   torch::Tensor operator()(torch::Tensor scores, torch::Tensor labels) const;
 
  private:
+  // Of all log-probabilities, and of the examples' own.
+  torch::Tensor Smoothed(const torch::Tensor& all_log_p, const torch::Tensor& log_p,
+                         const torch::Tensor& labels) const;
+
   const LossKind kind_;
   const double gamma_;
   const double smoothing_;

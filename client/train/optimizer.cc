@@ -1,4 +1,5 @@
 #include <ATen/Parallel.h>
+#include <torch/version.h>
 
 #include <cmath>
 
@@ -26,13 +27,19 @@ Optimizer::Optimizer(const TrainOptions& options, std::vector<torch::Tensor> par
       parameters_(std::move(parameters)) {
   for (const torch::Tensor& parameter : parameters_) {
     first_.push_back(torch::zeros_like(parameter));
-    if (kind_ == OptimizerKind::kAdamW) second_.push_back(torch::zeros_like(parameter));
+    if (kind_ != OptimizerKind::kSgd) second_.push_back(torch::zeros_like(parameter));
+  }
+  if (!parameters_.empty()) {
+    steps_tensor_ =
+        torch::zeros({}, torch::TensorOptions(parameters_[0].device()).dtype(torch::kFloat32));
   }
 }
 
-void Optimizer::Step(double learning_rate) {
+void Optimizer::Step(const torch::Tensor& learning_rate) {
   const torch::NoGradGuard no_grad;
   ++steps_;
+  std::vector<std::size_t> which;
+  std::vector<torch::Tensor> gradients;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     torch::Tensor gradient = parameters_[i].grad();
     if (!gradient.defined()) continue;
@@ -40,11 +47,26 @@ void Optimizer::Step(double learning_rate) {
     if (!SameMemoryOrder(parameters_[i], gradient)) {
       gradient = torch::empty_like(parameters_[i]).copy_(gradient);
     }
+    which.push_back(i);
+    gradients.push_back(std::move(gradient));
+  }
+  if (kind_ == OptimizerKind::kLamb) {
+    steps_tensor_.add_(1);
+    for (std::size_t n = 0; n < which.size(); ++n) StepLamb(which[n], gradients[n], learning_rate);
+    return;
+  }
+  if (!parameters_.empty() && !parameters_[0].is_cpu()) {
+    StepOnGpu(which, gradients, learning_rate);
+    return;
+  }
+  const auto rate = learning_rate.item<float>();
+  for (std::size_t n = 0; n < which.size(); ++n) {
     if (kind_ == OptimizerKind::kSgd) {
-      StepSgd(i, gradient, static_cast<float>(learning_rate));
+      StepSgd(which[n], gradients[n], rate);
     } else {
-      StepAdamW(i, gradient, static_cast<float>(learning_rate));
+      StepAdamW(which[n], gradients[n], rate);
     }
+    gradients[n].reset();
   }
 }
 
@@ -76,17 +98,12 @@ Status Optimizer::Restore(std::span<const float> state, std::uint64_t steps) {
     }
   }
   steps_ = static_cast<std::int64_t>(steps);
+  if (steps_tensor_.defined()) steps_tensor_.fill_(static_cast<double>(steps));
   return OkStatus();
 }
 
-void Optimizer::StepSgd(std::size_t i, torch::Tensor& gradient, float learning_rate) {
+void Optimizer::StepSgd(std::size_t i, const torch::Tensor& gradient, float learning_rate) {
   torch::Tensor& parameter = parameters_[i];
-  if (!parameter.is_cpu()) {
-    gradient.add_(parameter, weight_decay_);
-    first_[i].mul_(momentum_).add_(gradient);
-    parameter.add_(first_[i], -learning_rate);
-    return;
-  }
   float* p = parameter.data_ptr<float>();
   float* v = first_[i].data_ptr<float>();
   const float* g = gradient.data_ptr<float>();
@@ -100,20 +117,13 @@ void Optimizer::StepSgd(std::size_t i, torch::Tensor& gradient, float learning_r
   });
 }
 
-void Optimizer::StepAdamW(std::size_t i, torch::Tensor& gradient, float learning_rate) {
+void Optimizer::StepAdamW(std::size_t i, const torch::Tensor& gradient, float learning_rate) {
   torch::Tensor& parameter = parameters_[i];
   const auto step = static_cast<float>(steps_);
   const float correction1 = 1.0F - std::pow(kBeta1, step);
   const float root2 = std::sqrt(1.0F - std::pow(kBeta2, step));
   const float rate = learning_rate / correction1;
   const float decay = 1.0F - learning_rate * weight_decay_;
-  if (!parameter.is_cpu()) {
-    parameter.mul_(decay);
-    first_[i].mul_(kBeta1).add_(gradient, 1.0F - kBeta1);
-    second_[i].mul_(kBeta2).addcmul_(gradient, gradient, 1.0F - kBeta2);
-    parameter.addcdiv_(first_[i], second_[i].sqrt().div_(root2).add_(kEpsilon), -rate);
-    return;
-  }
   float* p = parameter.data_ptr<float>();
   float* m = first_[i].data_ptr<float>();
   float* v = second_[i].data_ptr<float>();
@@ -125,6 +135,66 @@ void Optimizer::StepAdamW(std::size_t i, torch::Tensor& gradient, float learning
       p[k] = p[k] * decay - rate * m[k] / (std::sqrt(v[k]) / root2 + kEpsilon);
     }
   });
+}
+
+void Optimizer::StepLamb(std::size_t i, const torch::Tensor& gradient,
+                         const torch::Tensor& learning_rate) {
+  torch::Tensor& parameter = parameters_[i];
+  first_[i].mul_(kBeta1).add_(gradient, 1.0F - kBeta1);
+  second_[i].mul_(kBeta2).addcmul_(gradient, gradient, 1.0F - kBeta2);
+  const torch::Tensor mean = first_[i] / (1 - torch::pow(kBeta1, steps_tensor_));
+  const torch::Tensor square = second_[i] / (1 - torch::pow(kBeta2, steps_tensor_));
+  const torch::Tensor direction = mean / (square.sqrt() + kEpsilon) + weight_decay_ * parameter;
+  const torch::Tensor weights = parameter.norm();
+  const torch::Tensor length = direction.norm();
+  const torch::Tensor ratio = torch::where((weights > 0).logical_and(length > 0), weights / length,
+                                           torch::ones_like(length));
+  parameter.sub_(direction * (learning_rate * ratio));
+}
+
+void Optimizer::StepOnGpu(const std::vector<std::size_t>& which,
+                          std::vector<torch::Tensor>& gradients,
+                          const torch::Tensor& learning_rate) {
+  steps_tensor_.add_(1);
+  const auto of = [&](const std::vector<torch::Tensor>& all) {
+    std::vector<torch::Tensor> chosen;
+    for (const std::size_t i : which) chosen.push_back(all[i]);
+    return chosen;
+  };
+  std::vector<torch::Tensor> parameters = of(parameters_);
+  std::vector<torch::Tensor> first = of(first_);
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+  // One kernel over all of them.
+  if (kind_ == OptimizerKind::kSgd) {
+    at::_fused_sgd_(parameters, gradients, first, weight_decay_, momentum_, learning_rate,
+                    /*dampening=*/0, /*nesterov=*/false, /*maximize=*/false,
+                    /*is_first_step=*/false);
+    return;
+  }
+  std::vector<torch::Tensor> second = of(second_);
+  const std::vector<torch::Tensor> steps(which.size(), steps_tensor_);
+  at::_fused_adamw_(parameters, gradients, first, second, /*max_exp_avg_sqs=*/{}, steps,
+                    learning_rate, kBeta1, kBeta2, weight_decay_, kEpsilon, /*amsgrad=*/false,
+                    /*maximize=*/false);
+#else
+  for (std::size_t n = 0; n < which.size(); ++n) {
+    torch::Tensor& parameter = parameters[n];
+    torch::Tensor& gradient = gradients[n];
+    if (kind_ == OptimizerKind::kSgd) {
+      gradient.add_(parameter, weight_decay_);
+      first[n].mul_(momentum_).add_(gradient);
+      parameter.sub_(first[n] * learning_rate);
+      continue;
+    }
+    torch::Tensor& second = second_[which[n]];
+    parameter.mul_(1 - learning_rate * weight_decay_);
+    first[n].mul_(kBeta1).add_(gradient, 1.0F - kBeta1);
+    second.mul_(kBeta2).addcmul_(gradient, gradient, 1.0F - kBeta2);
+    const torch::Tensor mean = first[n] / (1 - torch::pow(kBeta1, steps_tensor_));
+    const torch::Tensor square = second / (1 - torch::pow(kBeta2, steps_tensor_));
+    parameter.sub_(learning_rate * mean / (square.sqrt() + kEpsilon));
+  }
+#endif
 }
 
 }  // namespace consilium

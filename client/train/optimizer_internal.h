@@ -1,6 +1,6 @@
 #pragma once
 
-// Optimisers over a list of parameters, one pass over memory a step on the CPU.
+// Optimisers over a list of parameters, one pass over memory a step.
 
 #include <torch/torch.h>
 
@@ -12,11 +12,18 @@
 namespace consilium {
 
 // Steps as PyTorch's SGD (with momentum, weight decay added to the gradient) and AdamW do: same
-// formulas, same state. Gradients are used up: undefined after Step.
+// formulas, same state. LAMB is You et al., ICLR 2020, algorithm 2: Adam's direction and the
+// decayed weights, scaled for each tensor by the norm of its weights over the direction's.
+// Gradients are used up: undefined after Step.
 class Optimizer {
  public:
   Optimizer(const TrainOptions& options, std::vector<torch::Tensor> parameters);
-  void Step(double learning_rate);
+  // At a learning rate in float32, where the parameters are. On a GPU nothing in it waits.
+  void Step(const torch::Tensor& learning_rate);
+
+  // For steps that are recorded and replayed: one was taken, or was only recorded.
+  void CountStep() { ++steps_; }
+  void UncountStep() { --steps_; }
 
   // The moments, one tensor after another in the parameters' order, and the number of steps.
   std::vector<float> State() const;
@@ -24,16 +31,23 @@ class Optimizer {
   Status Restore(std::span<const float> state, std::uint64_t steps);
 
  private:
-  void StepSgd(std::size_t i, torch::Tensor& gradient, float learning_rate);
-  void StepAdamW(std::size_t i, torch::Tensor& gradient, float learning_rate);
+  // On the CPU, a parameter.
+  void StepSgd(std::size_t i, const torch::Tensor& gradient, float learning_rate);
+  void StepAdamW(std::size_t i, const torch::Tensor& gradient, float learning_rate);
+  // On either.
+  void StepLamb(std::size_t i, const torch::Tensor& gradient, const torch::Tensor& learning_rate);
+  // On a GPU, all that have a gradient.
+  void StepOnGpu(const std::vector<std::size_t>& which, std::vector<torch::Tensor>& gradients,
+                 const torch::Tensor& learning_rate);
 
   const OptimizerKind kind_;
   const float momentum_;
   const float weight_decay_;
   std::vector<torch::Tensor> parameters_;
-  std::vector<torch::Tensor> first_;   // SGD: momentum; AdamW: mean of gradients
-  std::vector<torch::Tensor> second_;  // AdamW: mean of squared gradients
+  std::vector<torch::Tensor> first_;   // SGD: momentum; AdamW, LAMB: mean of gradients
+  std::vector<torch::Tensor> second_;  // AdamW, LAMB: mean of squared gradients
   std::int64_t steps_ = 0;
+  torch::Tensor steps_tensor_;  // the same, where a step that is replayed can count it
 };
 
 }  // namespace consilium

@@ -6,41 +6,14 @@
 
 #include "client/nn/network_internal.h"
 #include "client/train/autocast_internal.h"
-#include "client/train/loss_internal.h"
-#include "client/train/optimizer_internal.h"
+#include "client/train/train_step_internal.h"
+#include "common/base/random.h"
 
 namespace consilium {
 namespace {
 
 using Seconds = std::chrono::duration<double>;
 using SteadyClock = std::chrono::steady_clock;
-
-// The batch's images on the network's device, channels last.
-torch::Tensor ImagesOf(const Batch& batch, const torch::Device& device) {
-  const torch::Tensor host =
-      torch::from_blob(const_cast<float*>(batch.pixels.data()),
-                       {batch.count, batch.channels, batch.height, batch.width}, torch::kFloat32);
-  // Not contiguous(ChannelsLast): a single channel counts as contiguous either way, keeps the
-  // strides of channels first, and every layer after the first convolution would follow it.
-  return host.to(torch::TensorOptions(device), /*non_blocking=*/false, /*copy=*/false,
-                 torch::MemoryFormat::ChannelsLast);
-}
-
-torch::Tensor LabelsOf(const Batch& batch, const torch::Device& device) {
-  return torch::from_blob(const_cast<std::int64_t*>(batch.labels.data()), {batch.count},
-                          torch::kInt64)
-      .to(device);
-}
-
-std::vector<torch::Tensor> ParametersOf(const Network::Impl& network) {
-  std::vector<torch::Tensor> parameters;
-  for (std::size_t i = 0; i < network.tensors.size(); ++i) {
-    if (network.layout->tensors()[i].role == TensorRole::kParameter) {
-      parameters.push_back(network.tensors[i]);
-    }
-  }
-  return parameters;
-}
 
 // Of epochs, as many as there are batches: one too many for each batch that is left out.
 std::uint64_t StepsInAll(const TrainOptions& options, const BatchSource& source) {
@@ -57,16 +30,10 @@ class TrainingLoop {
         source_(source),
         options_(options),
         total_(StepsInAll(options, source)),
-        parameters_(ParametersOf(network_)),
-        optimizer_(options, parameters_),
-        loss_(options, network_.spec.classes.size(), network_.device),
+        math_(network_, options),
+        step_(MakeTrainStep(math_, network_.device, total_)),
         owner_(network),
-        checkpoints_(checkpoints) {
-    if (options.proximal_mu == 0) return;
-    for (const torch::Tensor& parameter : parameters_) {
-      anchor_.push_back(parameter.detach().clone());
-    }
-  }
+        checkpoints_(checkpoints) {}
 
   StatusOr<TrainReport> Run(const std::stop_token& stop, const StepCallback& on_step) {
     start_ = kept_ = SteadyClock::now();
@@ -74,13 +41,13 @@ class TrainingLoop {
     if (checkpoints_.from != nullptr) CSL_RETURN_IF_ERROR(Restore(*checkpoints_.from));
     network_.module->train();
     while (!IsDone()) {
-      source_.StartEpoch(options_.first_epoch + epochs_, batches_);
+      source_.StartEpoch(options_.first_epoch + epochs_, taken_);
       CSL_RETURN_IF_ERROR(RunEpoch(stop, on_step));
       if (report_.steps == steps_at_epoch_start_) {
         return InvalidArgument("no batch of two or more images to train on");
       }
       ++epochs_;
-      batches_ = 0;
+      taken_ = 0;
       steps_at_epoch_start_ = report_.steps;
     }
     report_.loss = loss_sum_ / static_cast<double>(report_.steps);
@@ -94,20 +61,43 @@ class TrainingLoop {
     return epochs_ >= static_cast<std::uint64_t>(options_.epochs);
   }
 
+  // A batch is got ready while the step on the one before it runs, where that is on a GPU.
   Status RunEpoch(const std::stop_token& stop, const StepCallback& on_step) {
-    while (report_.steps < total_) {
+    CSL_ASSIGN_OR_RETURN(const Batch* batch, NextBatch());
+    while (batch != nullptr) {
       CSL_RETURN_IF_ERROR(KeepCheckpoint());
       if (stop.stop_requested()) return Cancelled("training stopped");
-      const auto asked = SteadyClock::now();
-      CSL_ASSIGN_OR_RETURN(const Batch* batch, source_.Next());
-      report_.waiting_seconds += Seconds(SteadyClock::now() - asked).count();
-      if (batch == nullptr) return OkStatus();
-      ++batches_;
-      if (batch->count < 2) continue;
-      CSL_RETURN_IF_ERROR(Step(*batch));
+      step_->Launch(RateNow(), KeptNow());
+      ++report_.steps;
+      report_.examples += static_cast<std::uint64_t>(batch->count);
+      batch = nullptr;
+      if (report_.steps < total_) {
+        CSL_ASSIGN_OR_RETURN(batch, NextBatch());
+      }
+      CSL_RETURN_IF_ERROR(CountLoss(step_->Finish()));
       if (on_step) on_step(report_.steps, total_);
     }
     return OkStatus();
+  }
+
+  // The epoch's next batch of two or more images, staged; null at its end.
+  StatusOr<const Batch*> NextBatch() {
+    const auto asked = SteadyClock::now();
+    const Batch* batch = nullptr;
+    do {
+      CSL_ASSIGN_OR_RETURN(batch, source_.Next());
+      if (batch != nullptr) ++taken_;
+    } while (batch != nullptr && batch->count < 2);
+    report_.waiting_seconds += Seconds(SteadyClock::now() - asked).count();
+    if (batch != nullptr) step_->Stage(*batch);
+    return batch;
+  }
+
+  Status CountLoss(double loss) {
+    loss_sum_ += loss;
+    if (std::isfinite(loss)) return OkStatus();
+    return FailedPrecondition("the loss is no longer finite at step {}: try a lower learning rate",
+                              report_.steps);
   }
 
   Status KeepCheckpoint() {
@@ -118,11 +108,11 @@ class TrainingLoop {
     kept_ = now;
     const torch::Tensor random = Generator().get_state();
     TrainState state{.network = owner_.State().values,
-                     .optimizer = optimizer_.State(),
+                     .optimizer = math_.optimizer().State(),
                      .random = {random.data_ptr<std::uint8_t>(),
                                 random.data_ptr<std::uint8_t>() + random.numel()},
                      .epochs = epochs_,
-                     .batches = batches_,
+                     .batches = taken_ - 1,  // the last is staged, and its step to come
                      .steps_at_epoch_start = steps_at_epoch_start_,
                      .report = report_};
     state.report.loss = loss_sum_;
@@ -138,13 +128,13 @@ class TrainingLoop {
     ModelState model(network_.layout);
     model.values = state.network;
     CSL_RETURN_IF_ERROR(owner_.Load(model));
-    CSL_RETURN_IF_ERROR(optimizer_.Restore(state.optimizer, state.report.steps));
+    CSL_RETURN_IF_ERROR(math_.optimizer().Restore(state.optimizer, state.report.steps));
     torch::Tensor random =
         torch::empty({static_cast<std::int64_t>(state.random.size())}, torch::kUInt8);
     std::copy(state.random.begin(), state.random.end(), random.data_ptr<std::uint8_t>());
     Generator().set_state(random);
     epochs_ = state.epochs;
-    batches_ = state.batches;
+    taken_ = state.batches;
     steps_at_epoch_start_ = state.steps_at_epoch_start;
     report_ = state.report;
     loss_sum_ = report_.loss;
@@ -153,48 +143,23 @@ class TrainingLoop {
 
   at::Generator Generator() const { return at::globalContext().defaultGenerator(network_.device); }
 
-  Status Step(const Batch& batch) {
-    // At the middle of the step, so that neither a warm-up's first nor a decay's last is lost.
+  // At the middle of the step, so that neither a warm-up's first nor a decay's last is lost.
+  double RateNow() const {
     const double part = (static_cast<double>(report_.steps) + 0.5) / static_cast<double>(total_);
     const double progress =
         options_.progress_begin + part * (options_.progress_end - options_.progress_begin);
-    const double rate =
-        options_.learning_rate * RateFactor(options_.schedule, options_.warmup, progress);
-
-    const double loss = ForwardAndBackward(batch);
-    ++report_.steps;
-    report_.examples += static_cast<std::uint64_t>(batch.count);
-    loss_sum_ += loss;
-    if (!std::isfinite(loss)) {
-      return FailedPrecondition(
-          "the loss is no longer finite at step {}: try a lower learning rate", report_.steps);
-    }
-    PullToAnchor();
-    if (options_.clip_norm > 0) {
-      torch::nn::utils::clip_grad_norm_(parameters_, options_.clip_norm);
-    }
-    optimizer_.Step(rate);
-    return OkStatus();
+    return options_.learning_rate * RateFactor(options_.schedule, options_.warmup, progress);
   }
 
-  double ForwardAndBackward(const Batch& batch) {
-    torch::Tensor loss;
-    {
-      const Autocast autocast(network_.device);
-      const torch::Tensor scores =
-          network_.module->Forward(ImagesOf(batch, network_.device)).to(torch::kFloat32);
-      loss = loss_(scores, LabelsOf(batch, network_.device));
-    }
-    loss.backward();
-    return loss.item<double>();
-  }
-
-  // The gradient of the proximal term.
-  void PullToAnchor() {
-    const torch::NoGradGuard no_grad;
-    for (std::size_t i = 0; i < anchor_.size(); ++i) {
-      torch::Tensor& gradient = parameters_[i].mutable_grad();
-      if (gradient.defined()) gradient.add_(parameters_[i] - anchor_[i], options_.proximal_mu);
+  // Of an image in the mixture that the step is on, drawn from Beta(alpha, alpha) as Joehnk (1964)
+  // does it; the larger part, so that it is the image's own class that weighs more.
+  double KeptNow() const {
+    if (options_.mixup_alpha == 0) return 1;
+    Random random = Random::For(options_.seed, report_.steps);
+    while (true) {
+      const double x = std::pow(random.Uniform(), 1 / options_.mixup_alpha);
+      const double y = std::pow(random.Uniform(), 1 / options_.mixup_alpha);
+      if (x + y > 0 && x + y <= 1) return std::max(x, y) / (x + y);
     }
   }
 
@@ -202,17 +167,15 @@ class TrainingLoop {
   BatchSource& source_;
   const TrainOptions& options_;
   const std::uint64_t total_;
-  std::vector<torch::Tensor> parameters_;
-  Optimizer optimizer_;
-  const Loss loss_;
-  std::vector<torch::Tensor> anchor_;  // the parameters at the beginning; empty: none is needed
+  StepMath math_;
+  const std::unique_ptr<TrainStep> step_;
   Network& owner_;
   const Checkpoints& checkpoints_;
   SteadyClock::time_point start_;
   SteadyClock::time_point kept_;
   // Where the training is. While it runs, report_ lacks the loss, and the seconds since start_.
   std::uint64_t epochs_ = 0;
-  std::uint64_t batches_ = 0;
+  std::uint64_t taken_ = 0;  // batches, of this epoch
   std::uint64_t steps_at_epoch_start_ = 0;
   TrainReport report_;
   double loss_sum_ = 0;
@@ -230,27 +193,28 @@ StatusOr<TrainReport> Train(Network& network, BatchSource& source, const TrainOp
   return *std::move(report);
 }
 
-StatusOr<Evaluation> Evaluate(Network& network, BatchSource& source, const std::stop_token& stop,
-                              const StepCallback& on_step) {
-  const std::size_t classes = network.spec().classes.size();
-  Evaluation evaluation(static_cast<int>(classes));
+StatusOr<Scores> Score(Network& network, BatchSource& source, const std::stop_token& stop,
+                       const StepCallback& on_step) {
+  Scores scores{.classes = static_cast<int>(network.spec().classes.size())};
   source.StartEpoch(0);
   for (std::uint64_t step = 1;; ++step) {
     if (stop.stop_requested()) return Cancelled("evaluation stopped");
     CSL_ASSIGN_OR_RETURN(const Batch* batch, source.Next());
-    if (batch == nullptr) return evaluation;
+    if (batch == nullptr) return scores;
     CSL_ASSIGN_OR_RETURN(const std::vector<float> p, Predict(network, *batch));
     if (!AllFinite(p)) {
       return FailedPrecondition("the model's scores are not finite: it has diverged");
     }
-    for (std::size_t i = 0; i < batch->labels.size(); ++i) {
-      const auto row = std::span(p).subspan(i * classes, classes);
-      const auto label = static_cast<std::size_t>(batch->labels[i]);
-      constexpr float kSmallest = 1e-12F;  // keeps the loss of a sure mistake finite
-      evaluation.Add(row, static_cast<int>(label), -std::log(std::max(row[label], kSmallest)));
-    }
+    scores.probabilities.insert(scores.probabilities.end(), p.begin(), p.end());
+    scores.labels.insert(scores.labels.end(), batch->labels.begin(), batch->labels.end());
     if (on_step) on_step(step, source.batches());
   }
+}
+
+StatusOr<Evaluation> Evaluate(Network& network, BatchSource& source, const std::stop_token& stop,
+                              const StepCallback& on_step) {
+  CSL_ASSIGN_OR_RETURN(const Scores scores, Score(network, source, stop, on_step));
+  return Count(scores);
 }
 
 StatusOr<std::vector<float>> Predict(Network& network, const Batch& batch) {
@@ -261,7 +225,9 @@ StatusOr<std::vector<float>> Predict(Network& network, const Batch& batch) {
     torch::Tensor scores;
     {
       const Autocast autocast(impl.device);
-      scores = impl.module->Forward(ImagesOf(batch, impl.device));
+      scores = impl.module->Forward(
+          HostImages(batch).to(torch::TensorOptions(impl.device), /*non_blocking=*/false,
+                               /*copy=*/false, torch::MemoryFormat::ChannelsLast));
     }
     const torch::Tensor p = scores.to(torch::kFloat32).softmax(1).cpu().contiguous();
     return std::vector<float>(p.data_ptr<float>(), p.data_ptr<float>() + p.numel());
@@ -269,6 +235,15 @@ StatusOr<std::vector<float>> Predict(Network& network, const Batch& batch) {
 }
 
 double RateFactor(Schedule schedule, double warmup, double progress) {
+  if (schedule == Schedule::kOneCycle) {
+    constexpr double kFirst = 1.0 / 25;  // of the highest rate
+    constexpr double kLast = kFirst / 1e4;
+    const auto between = [](double from, double to, double part) {
+      return to + (from - to) / 2 * (1 + std::cos(std::numbers::pi * part));
+    };
+    if (progress < warmup) return between(kFirst, 1, progress / warmup);
+    return warmup < 1 ? between(1, kLast, (progress - warmup) / (1 - warmup)) : 1;
+  }
   if (progress < warmup) return progress / warmup;
   if (schedule == Schedule::kConstant || warmup >= 1) return 1;
   return 0.5 * (1 + std::cos(std::numbers::pi * (progress - warmup) / (1 - warmup)));

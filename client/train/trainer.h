@@ -12,12 +12,12 @@
 #include "client/batch/batch.h"
 #include "client/nn/network.h"
 #include "common/base/status.h"
-#include "common/metrics/evaluation.h"
+#include "common/metrics/scores.h"
 
 namespace consilium {
 
-enum class OptimizerKind { kSgd, kAdamW };
-enum class Schedule { kConstant, kCosine };
+enum class OptimizerKind { kSgd, kAdamW, kLamb };
+enum class Schedule { kConstant, kCosine, kOneCycle };
 enum class LossKind { kCrossEntropy, kFocal };  // see loss_internal.h
 
 struct TrainOptions {
@@ -26,13 +26,16 @@ struct TrainOptions {
   OptimizerKind optimizer = OptimizerKind::kSgd;
   double learning_rate = 0.01;
   double momentum = 0.9;    // SGD
-  double weight_decay = 0;  // SGD: added to the gradient; AdamW: decoupled
+  double weight_decay = 0;  // SGD: added to the gradient; AdamW: decoupled; LAMB: of the direction
   Schedule schedule = Schedule::kConstant;
-  double warmup = 0;     // share of the whole run over which the rate rises from 0
+  double warmup = 0;     // share of the whole run over which the rate rises
   double clip_norm = 0;  // of the whole gradient's L2 norm; 0: none
   LossKind loss = LossKind::kCrossEntropy;
   double focal_gamma = 2;
-  double label_smoothing = 0;        // of cross-entropy, in [0, 1)
+  double label_smoothing = 0;  // of cross-entropy, in [0, 1)
+  // Mixes each image with another of its batch, and their losses likewise, in shares drawn from
+  // Beta(alpha, alpha), alpha in [0, 1] (Zhang et al., ICLR 2018, equation 1); 0: none.
+  double mixup_alpha = 0;
   std::vector<float> class_weights;  // one a class, or none
   // Classes that this site has no example of are left out of the softmax that it trains: it learns
   // to tell its own classes apart and leaves the others' outputs to the sites that have them.
@@ -79,7 +82,7 @@ struct Checkpoints {
   const TrainState* from = nullptr;
 };
 
-// Trains in place, channels-last, in bfloat16 autocast on CUDA. The
+// Trains in place, channels-last; on CUDA in bfloat16 autocast, a step as one graph. On a CPU the
 // same network, batches, options and thread count give the same weights. Batches of a single image
 // are left out: batch norm has no variance there. CANCELLED when stopped, with the network in
 // mid-training; FAILED_PRECONDITION where the loss is no longer finite, saying at which step;
@@ -88,7 +91,11 @@ StatusOr<TrainReport> Train(Network& network, BatchSource& source, const TrainOp
                             const std::stop_token& stop, const StepCallback& on_step = {},
                             const Checkpoints& checkpoints = {});
 
-// Scores one epoch of the source: counts and unweighted loss.
+// Scores one epoch of the source, in its order; whose the images are is the caller's to say.
+StatusOr<Scores> Score(Network& network, BatchSource& source, const std::stop_token& stop,
+                       const StepCallback& on_step = {});
+
+// The same as counts and unweighted loss.
 StatusOr<Evaluation> Evaluate(Network& network, BatchSource& source, const std::stop_token& stop,
                               const StepCallback& on_step = {});
 
@@ -96,7 +103,9 @@ StatusOr<Evaluation> Evaluate(Network& network, BatchSource& source, const std::
 StatusOr<std::vector<float>> Predict(Network& network, const Batch& batch);
 
 // The factor on the learning rate at a point of the whole run: linear warm-up, then constant or
-// half a cosine down to 0 (Loshchilov and Hutter, ICLR 2017, equation 5 with one period).
+// half a cosine down to 0 (Loshchilov and Hutter, ICLR 2017, equation 5 with one period). One
+// cycle: half a cosine up from 1/25 over the warm-up, then one down to 1/250,000 (Smith and Topin,
+// 2019, section 3, with PyTorch's figures).
 double RateFactor(Schedule schedule, double warmup, double progress);
 
 }  // namespace consilium

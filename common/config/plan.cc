@@ -45,12 +45,12 @@ Status CheckTraining(const v1::Training& training) {
   CSL_RETURN_IF_ERROR(
       CheckRange("training.local_steps", training.local_steps(), 0, kMaxLocalSteps));
   CSL_RETURN_IF_ERROR(CheckRange("training.batch_size", training.batch_size(), 1, kMaxBatchSize));
-  CSL_RETURN_IF_ERROR(CheckChoice("training.optimizer", training.optimizer(), {"sgd", "adamw"}));
+  CSL_RETURN_IF_ERROR(CheckChoice("training.optimizer", training.optimizer(), {"sgd", "adamw", "lamb"}));
   CSL_RETURN_IF_ERROR(CheckRange("training.learning_rate", training.learning_rate(), 1e-12, 100));
   CSL_RETURN_IF_ERROR(CheckRange("training.momentum", training.momentum(), 0, 0.9999));
   CSL_RETURN_IF_ERROR(CheckRange("training.weight_decay", training.weight_decay(), 0, 10));
   CSL_RETURN_IF_ERROR(
-      CheckChoice("training.schedule", training.schedule(), {"constant", "cosine"}));
+      CheckChoice("training.schedule", training.schedule(), {"constant", "cosine", "one_cycle"}));
   CSL_RETURN_IF_ERROR(CheckRange("training.warmup", training.warmup(), 0, 1));
   CSL_RETURN_IF_ERROR(CheckRange("training.clip_norm", training.clip_norm(), 0, 1e9));
   CSL_RETURN_IF_ERROR(CheckChoice("training.class_weights", training.class_weights(),
@@ -62,6 +62,7 @@ Status CheckTraining(const v1::Training& training) {
   if (training.loss() == "focal" && training.label_smoothing() > 0) {
     return InvalidArgument("training.label_smoothing goes with training.loss cross_entropy alone");
   }
+  CSL_RETURN_IF_ERROR(CheckRange("training.mixup_alpha", training.mixup_alpha(), 0, 1));
   CSL_RETURN_IF_ERROR(CheckChoice("training.sampler", training.sampler(),
                                   {"shuffled", "class_balanced", "patient_balanced", ""}));
   if (training.sampler() == "class_balanced" && training.class_weights() != "none") {
@@ -77,7 +78,9 @@ Status CheckTraining(const v1::Training& training) {
   CSL_RETURN_IF_ERROR(CheckRange("training.augmentation.scale", augmentation.scale(), 0, 0.9));
   CSL_RETURN_IF_ERROR(
       CheckRange("training.augmentation.contrast", augmentation.contrast(), 0, 0.9));
-  return CheckRange("training.augmentation.brightness", augmentation.brightness(), 0, 0.9);
+  CSL_RETURN_IF_ERROR(
+      CheckRange("training.augmentation.brightness", augmentation.brightness(), 0, 0.9));
+  return CheckRange("training.augmentation.cutout", augmentation.cutout(), 0, 0.9);
 }
 
 bool IsAdaptive(const std::string& strategy) {

@@ -1,6 +1,8 @@
 #include "common/metrics/report.h"
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 
 namespace consilium {
 namespace {
@@ -92,6 +94,47 @@ Report Summarise(const Evaluation& evaluation) {
   report.kappa = agreement.kappa;
   report.correlation = agreement.correlation;
   return report;
+}
+
+StatusOr<double> Goodness(const Report& report, const std::vector<std::string>& classes,
+                          const std::string& name) {
+  using OfAll = std::optional<double> Report::*;
+  using OfClass = std::optional<double> ClassReport::*;
+  static const std::map<std::string, OfAll> all = {
+      {"accuracy", &Report::accuracy},
+      {"balanced_accuracy", &Report::balanced_accuracy},
+      {"macro_f1", &Report::macro_f1},
+      {"kappa", &Report::kappa},
+      {"matthews_correlation", &Report::correlation},
+      {"loss", &Report::loss}};
+  static const std::map<std::string, OfClass> by_class = {
+      {"roc_auc", &ClassReport::roc_auc},
+      {"recall", &ClassReport::recall},
+      {"specificity", &ClassReport::specificity},
+      {"average_precision", &ClassReport::average_precision}};
+  const auto colon = name.find(':');
+  std::optional<double> value;
+  if (const auto found = all.find(name); found != all.end()) {
+    value = report.*found->second;
+  } else {
+    const auto figure = by_class.find(name.substr(0, colon));
+    const auto owner = colon == std::string::npos
+                           ? classes.end()
+                           : std::ranges::find(classes, name.substr(colon + 1));
+    if (figure == by_class.end() || owner == classes.end()) {
+      const auto keys = [](const auto& figures) {
+        std::vector<std::string> names;
+        for (const auto& entry : figures) names.push_back(entry.first);
+        return names;
+      };
+      return InvalidArgument(
+          "no figure is called '{}', want one of: {}; or {}, each with :CLASS ({})", name,
+          fmt::join(keys(all), ", "), fmt::join(keys(by_class), ", "), fmt::join(classes, ", "));
+    }
+    value = report.classes[static_cast<std::size_t>(owner - classes.begin())].*figure->second;
+  }
+  if (!value) return FailedPrecondition("these images do not define '{}'", name);
+  return name == "loss" ? -*value : *value;
 }
 
 std::optional<double> PairwiseAuc(const Evaluation& evaluation, int positive, int negative) {

@@ -4,6 +4,7 @@
 // define (recall of a class with no example, AUC with one class) is absent, not 0.
 
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -45,6 +46,13 @@ struct Report {
 };
 
 Report Summarise(const Evaluation& evaluation);
+
+// A figure by its name, as a number of which more is better: "accuracy", "balanced_accuracy",
+// "macro_f1", "kappa", "matthews_correlation", "loss" (its negative), or "roc_auc", "recall",
+// "specificity", "average_precision" of a class, as in "recall:covid". INVALID_ARGUMENT with the
+// names for another one; FAILED_PRECONDITION where the counts do not define it.
+StatusOr<double> Goodness(const Report& report, const std::vector<std::string>& classes,
+                          const std::string& name);
 
 // ROC-AUC of `positive`'s score between the examples of two classes alone, others left out:
 // "COVID-19 against pneumonia within one hospital". Absent unless both have examples.

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/metrics/temperature.h"
+
 namespace consilium {
 namespace {
 
@@ -25,6 +27,10 @@ std::string Text(const std::optional<double>& value) {
 }
 std::string Text(const std::optional<Interval>& value) {
   return value ? fmt::format("{:.3f}-{:.3f}", value->low, value->high) : "-";
+}
+
+std::string PairName(const std::vector<std::string>& classes, std::size_t one, std::size_t other) {
+  return fmt::format("{} against {}", classes[one], classes[other]);
 }
 
 }  // namespace
@@ -61,11 +67,56 @@ Json ReportToJson(const Evaluation& evaluation, const std::vector<std::string>& 
       row.push_back(evaluation.confusion(c, other));
       if (other == c) continue;
       const auto auc = PairwiseAuc(evaluation, c, other);
-      const std::string pair =
-          fmt::format("{} against {}", name, classes[static_cast<std::size_t>(other)]);
-      if (auc) json["pairwise_roc_auc"][pair] = *auc;
+      if (auc) {
+        json["pairwise_roc_auc"][PairName(classes, static_cast<std::size_t>(c),
+                                          static_cast<std::size_t>(other))] = *auc;
+      }
     }
     json["confusion"].push_back(std::move(row));
+  }
+  return json;
+}
+
+Json ReportToJson(const Scores& scores, const std::vector<std::string>& classes) {
+  const PatientIntervals intervals = IntervalsByPatient(scores);
+  Json by_patient = {{"patients", intervals.patients},
+                     {"accuracy_ci95", OrNull(intervals.accuracy)},
+                     {"balanced_accuracy_ci95", OrNull(intervals.balanced_accuracy)},
+                     {"classes", Json::object()},
+                     {"pairwise_roc_auc_ci95", Json::object()}};
+  for (std::size_t c = 0; c < classes.size(); ++c) {
+    const ClassIntervals& one = intervals.classes[c];
+    by_patient["classes"][classes[c]] = {{"recall_ci95", OrNull(one.recall)},
+                                         {"specificity_ci95", OrNull(one.specificity)},
+                                         {"roc_auc_ci95", OrNull(one.roc_auc)},
+                                         {"average_precision_ci95", OrNull(one.average_precision)}};
+    for (std::size_t other = 0; other < classes.size(); ++other) {
+      if (!one.roc_auc_against[other]) continue;
+      by_patient["pairwise_roc_auc_ci95"][PairName(classes, c, other)] =
+          OrNull(one.roc_auc_against[other]);
+    }
+  }
+  Json json = ReportToJson(Count(scores), classes);
+  json["by_patient"] = std::move(by_patient);
+  // What the fit is worth is told on images that it did not see.
+  const Report fitted = Summarise(Count(CrossFitTemperature(scores)));
+  json["temperature"] = {{"value", FitTemperature(scores)},
+                         {"loss_cross_fitted", OrNull(fitted.loss)}};
+  return json;
+}
+
+Json BreakdownsToJson(const std::vector<Breakdown>& breakdowns) {
+  Json json = Json::array();
+  for (const Breakdown& breakdown : breakdowns) {
+    Json groups = Json::object();
+    for (const GroupFigures& group : breakdown.groups) {
+      groups[group.name] = {{"images", group.images ? Json(*group.images) : Json(nullptr)},
+                            {"patients", group.patients ? Json(*group.patients) : Json(nullptr)},
+                            {"accuracy", OrNull(group.accuracy)},
+                            {"accuracy_ci95", OrNull(group.accuracy_ci)},
+                            {"balanced_accuracy", OrNull(group.balanced_accuracy)}};
+    }
+    json.push_back({{"by", breakdown.by}, {"groups", groups}});
   }
   return json;
 }
@@ -93,6 +144,20 @@ std::string ReportToText(const Evaluation& evaluation, const std::vector<std::st
       text += fmt::format(" {:>5}", evaluation.confusion(c, other));
     }
     text += '\n';
+  }
+  return text;
+}
+
+std::string ReportToText(const Scores& scores, const std::vector<std::string>& classes) {
+  const PatientIntervals intervals = IntervalsByPatient(scores);
+  std::string text = ReportToText(Count(scores), classes);
+  text +=
+      fmt::format("95% by drawing {} patients: accuracy {}, balanced accuracy {}\n",
+                  intervals.patients, Text(intervals.accuracy), Text(intervals.balanced_accuracy));
+  for (std::size_t c = 0; c < classes.size(); ++c) {
+    const ClassIntervals& one = intervals.classes[c];
+    text += fmt::format("  {:<12}sensitivity {}  specificity {}  ROC-AUC {}\n", classes[c],
+                        Text(one.recall), Text(one.specificity), Text(one.roc_auc));
   }
   return text;
 }

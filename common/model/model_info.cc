@@ -1,5 +1,6 @@
 #include "common/model/model_info.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -11,6 +12,7 @@ namespace {
 constexpr char kFormat[] = "consilium-model-1";
 constexpr int kMaxInputSize = 4096;
 constexpr std::size_t kMaxClasses = 64;
+constexpr std::size_t kMaxLocalTensors = 64;
 
 StatusOr<std::string> Find(const Metadata& metadata, const std::string& key) {
   const auto found = metadata.find(key);
@@ -29,16 +31,18 @@ StatusOr<T> FindNumber(const Metadata& metadata, const std::string& key) {
   return value;
 }
 
-StatusOr<std::vector<std::string>> FindClasses(const Metadata& metadata) {
-  CSL_ASSIGN_OR_RETURN(const std::string text, Find(metadata, "classes"));
+StatusOr<std::vector<std::string>> FindNames(const Metadata& metadata, const std::string& key) {
+  CSL_ASSIGN_OR_RETURN(const std::string text, Find(metadata, key));
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_array()) return InvalidArgument("metadata 'classes' is not a JSON list");
-  std::vector<std::string> classes;
+  if (!json.is_array()) return InvalidArgument("metadata '{}' is not a JSON list", key);
+  std::vector<std::string> names;
   for (const auto& item : json) {
-    if (!item.is_string()) return InvalidArgument("metadata 'classes' holds something not a name");
-    classes.push_back(item.get<std::string>());
+    if (!item.is_string()) {
+      return InvalidArgument("metadata '{}' holds something not a name", key);
+    }
+    names.push_back(item.get<std::string>());
   }
-  return classes;
+  return names;
 }
 
 // People read these fields, and other files are found by them.
@@ -92,22 +96,40 @@ Status CheckModelSpec(const ModelSpec& spec) {
   if (!(spec.dropout >= 0 && spec.dropout < 1)) {
     return InvalidArgument("dropout is {}, want 0 or more and below 1", spec.dropout);
   }
+  constexpr double kMaxWindow = 1e6;
+  if (!(spec.window_width >= 0 && spec.window_width <= kMaxWindow) ||
+      !(std::abs(spec.window_center) <= kMaxWindow)) {
+    return InvalidArgument("window_width {} about window_center {} is no window", spec.window_width,
+                           spec.window_center);
+  }
+  if (spec.local_tensors.size() > kMaxLocalTensors ||
+      std::ranges::count(spec.local_tensors, "") > 0) {
+    return InvalidArgument("local_tensors has an empty name or more than {}", kMaxLocalTensors);
+  }
   return OkStatus();
 }
 
 Metadata EncodeModelInfo(const ModelInfo& info) {
-  return {{"format", kFormat},
-          {"architecture", info.spec.architecture},
-          {"channels", fmt::format("{}", info.spec.channels)},
-          {"input_size", fmt::format("{}", info.spec.input_size)},
-          {"classes", nlohmann::json(info.spec.classes).dump()},
-          {"mean", fmt::format("{}", info.spec.mean)},
-          {"stddev", fmt::format("{}", info.spec.stddev)},
-          {"dropout", fmt::format("{}", info.spec.dropout)},
-          {"run", info.provenance.run},
-          {"round", fmt::format("{}", info.provenance.round)},
-          {"training_sites", fmt::format("{}", info.provenance.training_sites)},
-          {"parent", info.provenance.parent_digest}};
+  Metadata metadata = {{"format", kFormat},
+                       {"architecture", info.spec.architecture},
+                       {"channels", fmt::format("{}", info.spec.channels)},
+                       {"input_size", fmt::format("{}", info.spec.input_size)},
+                       {"classes", nlohmann::json(info.spec.classes).dump()},
+                       {"mean", fmt::format("{}", info.spec.mean)},
+                       {"stddev", fmt::format("{}", info.spec.stddev)},
+                       {"dropout", fmt::format("{}", info.spec.dropout)},
+                       {"run", info.provenance.run},
+                       {"round", fmt::format("{}", info.provenance.round)},
+                       {"training_sites", fmt::format("{}", info.provenance.training_sites)},
+                       {"parent", info.provenance.parent_digest}};
+  if (info.spec.window_width > 0) {
+    metadata["window_center"] = fmt::format("{}", info.spec.window_center);
+    metadata["window_width"] = fmt::format("{}", info.spec.window_width);
+  }
+  if (!info.spec.local_tensors.empty()) {
+    metadata["local_tensors"] = nlohmann::json(info.spec.local_tensors).dump();
+  }
+  return metadata;
 }
 
 StatusOr<ModelInfo> DecodeModelInfo(const Metadata& metadata) {
@@ -119,10 +141,17 @@ StatusOr<ModelInfo> DecodeModelInfo(const Metadata& metadata) {
   CSL_ASSIGN_OR_RETURN(info.spec.architecture, Find(metadata, "architecture"));
   CSL_ASSIGN_OR_RETURN(info.spec.channels, FindNumber<int>(metadata, "channels"));
   CSL_ASSIGN_OR_RETURN(info.spec.input_size, FindNumber<int>(metadata, "input_size"));
-  CSL_ASSIGN_OR_RETURN(info.spec.classes, FindClasses(metadata));
+  CSL_ASSIGN_OR_RETURN(info.spec.classes, FindNames(metadata, "classes"));
   CSL_ASSIGN_OR_RETURN(info.spec.mean, FindNumber<double>(metadata, "mean"));
   CSL_ASSIGN_OR_RETURN(info.spec.stddev, FindNumber<double>(metadata, "stddev"));
   CSL_ASSIGN_OR_RETURN(info.spec.dropout, FindNumber<double>(metadata, "dropout"));
+  if (metadata.contains("window_width")) {
+    CSL_ASSIGN_OR_RETURN(info.spec.window_center, FindNumber<double>(metadata, "window_center"));
+    CSL_ASSIGN_OR_RETURN(info.spec.window_width, FindNumber<double>(metadata, "window_width"));
+  }
+  if (metadata.contains("local_tensors")) {
+    CSL_ASSIGN_OR_RETURN(info.spec.local_tensors, FindNames(metadata, "local_tensors"));
+  }
   CSL_ASSIGN_OR_RETURN(info.provenance.run, Find(metadata, "run"));
   CSL_ASSIGN_OR_RETURN(info.provenance.round, FindNumber<int>(metadata, "round"));
   CSL_ASSIGN_OR_RETURN(info.provenance.training_sites, FindNumber<int>(metadata, "training_sites"));

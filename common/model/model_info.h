@@ -20,6 +20,14 @@ struct ModelSpec {
   double mean = 0.5;  // of intensities in [0, 1]: the network sees (x - mean) / stddev
   double stddev = 0.25;
   double dropout = 0.0;  // probability, where the architecture has dropout
+  // Which of a DICOM file's values it sees, width of them about the centre, in the file's units
+  // (Hounsfield for CT, whose lung window is 1500 about -600). Width 0: as each file says.
+  double window_center = 0;
+  double window_width = 0;
+  // Tensors that each hospital keeps to itself: "norm" is those of every normalisation layer
+  // (FedBN; Li et al., ICLR 2021, algorithm 1), anything else those whose name begins with it and a
+  // dot ("fc": a head of one's own).
+  std::vector<std::string> local_tensors;
 
   bool operator==(const ModelSpec&) const = default;
 };

@@ -18,6 +18,9 @@ v1::ModelSpec ToProto(const ModelSpec& spec) {
   message.set_mean(spec.mean);
   message.set_stddev(spec.stddev);
   message.set_dropout(spec.dropout);
+  message.set_window_center(spec.window_center);
+  message.set_window_width(spec.window_width);
+  *message.mutable_local_tensors() = {spec.local_tensors.begin(), spec.local_tensors.end()};
   return message;
 }
 
@@ -28,7 +31,10 @@ StatusOr<ModelSpec> FromProto(const v1::ModelSpec& message) {
                  .classes = {message.classes().begin(), message.classes().end()},
                  .mean = message.mean(),
                  .stddev = message.stddev(),
-                 .dropout = message.dropout()};
+                 .dropout = message.dropout(),
+                 .window_center = message.window_center(),
+                 .window_width = message.window_width(),
+                 .local_tensors = {message.local_tensors().begin(), message.local_tensors().end()}};
   CSL_RETURN_IF_ERROR(CheckModelSpec(spec));
   return spec;
 }

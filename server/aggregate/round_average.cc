@@ -3,65 +3,17 @@
 #include <algorithm>
 #include <future>
 #include <optional>
-#include <thread>
 
 #include "common/crypto/digest.h"
 #include "server/aggregate/mapped_model.h"
+#include "server/aggregate/next_model.h"
 #include "server/aggregate/server_optimizer.h"
-#include "server/aggregate/weighted_mean.h"
 
 namespace consilium {
 namespace {
 
-// Elements made between two writes; each core takes a part of it.
+// Elements made between two writes.
 constexpr std::size_t kStride = std::size_t{1} << 20;
-
-// What every stride of the next model is made of.
-struct Ingredients {
-  const Layout& layout;
-  std::span<const float> base;
-  std::span<const WeightedUpdate> updates;
-  const ServerOptimizer& optimizer;
-  std::span<const float> moments;  // of the round before; empty: the optimiser begins
-};
-
-// The next model's elements from `begin` on, and the moments behind them.
-void MakePart(const Ingredients& from, std::size_t begin, std::span<float> model,
-              std::span<float> moments) {
-  WeightedMean(from.layout, from.base, from.updates, begin, model);
-  const std::size_t per_element = MomentsPerElement(from.optimizer.kind);
-  if (per_element == 0) return;
-  if (from.moments.empty()) {
-    BeginMoments(from.optimizer, moments);
-  } else {
-    std::ranges::copy(from.moments.subspan(begin * per_element, moments.size()), moments.begin());
-  }
-  const std::size_t end = begin + model.size();
-  for (std::size_t t = 0; t < from.layout.tensors().size(); ++t) {
-    const TensorSpec& tensor = from.layout.tensors()[t];
-    const std::size_t first = std::max(begin, from.layout.offset(t));
-    const std::size_t last = std::min(end, from.layout.offset(t) + tensor.NumElements());
-    if (first >= last || tensor.role != TensorRole::kParameter) continue;
-    StepServer(from.optimizer, from.base.subspan(first, last - first),
-               moments.subspan((first - begin) * per_element, (last - first) * per_element),
-               model.subspan(first - begin, last - first));
-  }
-}
-
-void MakeOnAllCores(const Ingredients& from, std::size_t begin, std::span<float> model,
-                    std::span<float> moments) {
-  const std::size_t per_element = MomentsPerElement(from.optimizer.kind);
-  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
-  const std::size_t share = (model.size() + cores - 1) / cores;
-  std::vector<std::jthread> threads;
-  for (std::size_t first = 0; first < model.size(); first += share) {
-    const std::size_t count = std::min(share, model.size() - first);
-    threads.emplace_back([=, &from] {
-      MakePart(from, begin + first, model.subspan(first, count),
-               moments.subspan(first * per_element, count * per_element));
-    });
-  }
-}
 
 using Blob = std::pair<std::string, std::span<const std::byte>>;  // by its digest
 
@@ -122,9 +74,9 @@ class Output {
   std::uint64_t bytes_ = 0;
 };
 
-Status Make(const Ingredients& from, Output& output) {
-  const std::size_t per_element = MomentsPerElement(from.optimizer.kind);
-  const std::size_t size = from.layout.size();
+Status Make(const RoundInputs& inputs, Output& output) {
+  const std::size_t per_element = MomentsPerElement(inputs.optimizer.kind);
+  const std::size_t size = inputs.layout.size();
   // One stride is made while the one before it is hashed and written.
   struct Stride {
     std::vector<float> model;
@@ -139,7 +91,7 @@ Status Make(const Ingredients& from, Output& output) {
     const std::size_t count = std::min(kStride, size - begin);
     const auto model = std::span(made.model).first(count);
     const auto moments = std::span(made.moments).first(count * per_element);
-    MakeOnAllCores(from, begin, model, moments);
+    MakeNextModel(inputs, begin, model, moments);
     if (written.valid()) CSL_RETURN_IF_ERROR(written.get());
     std::swap(made, leaving);
     written = std::async(std::launch::async,

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "certs/home.h"
+#include "common/base/file.h"
 #include "common/cli/cli.h"
 #include "common/config/plan.h"
 #include "common/rpc/credentials.h"
@@ -102,6 +103,14 @@ Status Ctl::ShowRun(const std::string& run) {
   }
   CSL_ASSIGN_OR_RETURN(const std::string text, DescribeRun(response));
   fmt::print("{}", text);
+  return OkStatus();
+}
+
+Status Ctl::ReportRun(const std::string& run, const std::filesystem::path& path) {
+  CSL_ASSIGN_OR_RETURN(const v1::GetRunResponse response, parts_->GetRun(run));
+  CSL_ASSIGN_OR_RETURN(const std::string page, RunToHtml(response));
+  CSL_RETURN_IF_ERROR(WriteFileAtomically(path, page));
+  fmt::print("{}\n", parts_->json ? Json{{"file", path.string()}}.dump(2) : path.string());
   return OkStatus();
 }
 

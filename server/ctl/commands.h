@@ -33,6 +33,8 @@ class Ctl {
                    const std::string& from, bool watch);
   Status ListRuns();
   Status ShowRun(const std::string& run);
+  // Writes a page of tables and plots.
+  Status ReportRun(const std::string& run, const std::filesystem::path& path);
   // A line a round until the run ends or pauses; FAILED_PRECONDITION where it did not train to its
   // end.
   Status WatchRun(const std::string& run);

@@ -65,6 +65,12 @@ int main(int argc, char** argv) {
       [&](Ctl& ctl) { return ctl.ShowRun(name); })
       ->add_option("run", name)
       ->required();
+  std::string page;
+  CLI::App* report =
+      add(run, "report", "Write a page with a run's course and its last model's figures",
+          [&](Ctl& ctl) { return ctl.ReportRun(name, page); });
+  report->add_option("run", name)->required();
+  report->add_option("-o,--output", page, "The HTML file")->required();
   add(run, "watch", "Show a run's rounds as they end", [&](Ctl& ctl) { return ctl.WatchRun(name); })
       ->add_option("run", name)
       ->required();

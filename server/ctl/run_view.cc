@@ -7,6 +7,7 @@
 #include <set>
 
 #include "common/cli/cli.h"
+#include "common/metrics/report_html.h"
 #include "common/metrics/report_text.h"
 #include "common/wire/convert.h"
 
@@ -217,6 +218,29 @@ StatusOr<Json> RunToJson(const v1::GetRunResponse& run) {
                                    {"pooled", ReportToJson(one.pooled, ClassesOf(run))}});
   }
   return json;
+}
+
+StatusOr<std::string> RunToHtml(const v1::GetRunResponse& run) {
+  const v1::RunSummary& summary = run.summary();
+  HtmlRun page{.title = fmt::format("{} '{}'", summary.run_id(), summary.name()),
+               .subject = fmt::format(
+                   "{}, round {} of {}, {} at {} pixels; submitted {}, ended {}", summary.status(),
+                   summary.round(), summary.rounds(), run.plan().model().architecture(),
+                   run.plan().model().input_size(), FormatTime(summary.created_unix_ms()),
+                   FormatTime(summary.ended_unix_ms())),
+               .classes = ClassesOf(run),
+               .rounds = static_cast<int>(summary.rounds()),
+               .models = {}};
+  CSL_ASSIGN_OR_RETURN(const std::vector<ModelScores> scores, ScoresOf(run));
+  for (const ModelScores& one : scores) {
+    HtmlRun::Model& model = page.models.emplace_back();
+    model.round = one.round;
+    model.pooled = one.pooled;
+    for (const ModelScores::Site& site : one.sites) {
+      model.sites.push_back({site.name, site.evaluation});
+    }
+  }
+  return ToHtml(page);
 }
 
 }  // namespace consilium

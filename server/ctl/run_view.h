@@ -41,4 +41,7 @@ StatusOr<std::string> DescribeRun(const v1::GetRunResponse& run);
 
 StatusOr<nlohmann::ordered_json> RunToJson(const v1::GetRunResponse& run);
 
+// A page with the run's course and the last model's figures.
+StatusOr<std::string> RunToHtml(const v1::GetRunResponse& run);
+
 }  // namespace consilium

@@ -25,7 +25,7 @@ def build(architecture):
                                    torch.nn.ReLU(True), torch.nn.Dropout(0.0),
                                    torch.nn.Linear(128, 3))
     model = getattr(torchvision.models, architecture)(num_classes=3)
-    if architecture == "resnet18":
+    if architecture.startswith("resnet"):
         model.conv1 = torch.nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
     else:
         model.features[0] = torch.nn.Conv2d(1, 64, 3, padding=1)

@@ -49,6 +49,77 @@ class Commands(unittest.TestCase):
         text = run("consilium-client", "evaluate", "--model", self.model, "--data", self.data).stdout
         self.assertIn("balanced accuracy", text)
 
+    def test_evaluate_writes_a_page_and_plots(self):
+        with open(self.data / "manifest.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        table = self.folder / "views.csv"
+        with open(table, "w", newline="") as file:
+            writer = csv.DictWriter(file, [*rows[0], "view", "age"])
+            writer.writeheader()
+            for i, row in enumerate(rows):
+                writer.writerow({**row, "path": self.data / row["path"], "view": "PA" if i % 4 else "AP",
+                                 "age": 30 + i})
+        score = json.loads(run("consilium-client", "evaluate", "--model", self.model, "--data", table,
+                               "--split", "all", "--json", "--html", self.folder / "page.html", "--plots",
+                               self.folder / "plots").stdout)
+        low, high = score["by_patient"]["accuracy_ci95"]
+        self.assertLessEqual(low, score["accuracy"])
+        self.assertGreaterEqual(high, score["accuracy"])
+        self.assertEqual([one["by"] for one in score["breakdowns"]], ["view", "age"])
+        self.assertEqual(sum(group["images"] or 0 for group in score["breakdowns"][0]["groups"].values()), 40)
+        self.assertGreater(score["temperature"]["value"], 0)
+        page = (self.folder / "page.html").read_text()
+        self.assertIn("Research use only", page)
+        self.assertIn("By view", page)
+        self.assertNotIn(str(rows[0]["path"]), page)  # no image is named
+        for name in ("roc", "precision-recall", "reliability"):
+            self.assertIn("</svg>", (self.folder / "plots" / f"{name}.svg").read_text())
+
+    def test_train_keeps_the_best_model_and_knows_its_figures(self):
+        out = self.folder / "best.safetensors"
+        failed = run("consilium-client", "train", "--plan", self.plan, "--data", self.data, "-o", out,
+                     "--best", "auc", check=False)
+        self.assertEqual(failed.returncode, 1)
+        self.assertIn("balanced_accuracy", failed.stderr)
+        self.assertFalse(out.exists())
+        run("consilium-client", "train", "--plan", self.plan, "--data", self.data, "-o", out, "--best", "loss",
+            "--patience", 1, "--json", self.folder / "best.json")
+        rounds = json.loads((self.folder / "best.json").read_text())["rounds"]
+        losses = [one["validation"]["loss"] for one in rounds]
+        info = json.loads(run("consilium-client", "model", "info", out, "--json").stdout)
+        self.assertEqual(int(info["metadata"]["round"]), losses.index(min(losses)))
+
+    def test_compare_puts_models_side_by_side(self):
+        other = self.folder / "untrained.safetensors"
+        run("consilium-client", "model", "init", "--plan", self.plan, "-o", other)
+        shown = json.loads(run("consilium-client", "compare", self.model, other, "--data", self.data,
+                               "--split", "all", "--json").stdout)["models"]
+        self.assertEqual(len(shown), 2)
+        for one in shown:
+            self.assertEqual(one["report"]["examples"], 40)
+            self.assertGreater(one["flops"], 1e6)
+            self.assertGreater(one["latency_seconds"], 0)
+            self.assertGreater(one["train_images_per_second"], 0)
+            self.assertEqual(one["bytes"], pathlib.Path(one["file"]).stat().st_size)
+        self.assertLess(shown[0]["report"]["loss"], shown[1]["report"]["loss"])
+        text = run("consilium-client", "compare", self.model, other, "--data", self.data).stdout
+        self.assertIn("untrained.safetensors", text)
+
+    def test_data_import_writes_a_public_set_s_manifest(self):
+        images = sorted(self.data.rglob("*.png"))
+        home = self.folder / "radiography"
+        for i, name in enumerate(("COVID", "Normal", "Viral Pneumonia")):
+            (home / name / "images").mkdir(parents=True)
+            for image in images[5 * i:5 * i + 5]:
+                (home / name / "images" / image.name).write_bytes(image.read_bytes())
+        table = self.folder / "radiography.csv"
+        out = run("consilium-client", "data", "import", "radiography", home, "-o", table).stdout
+        self.assertIn("covid", out)
+        self.assertEqual((self.folder / "radiography.csv.key").stat().st_mode & 0o777, 0o600)
+        score = json.loads(run("consilium-client", "evaluate", "--model", self.model, "--data", table,
+                               "--split", "all", "--json").stdout)
+        self.assertEqual(score["examples"], 15)
+
     def test_model_info_says_what_the_file_is(self):
         info = json.loads(run("consilium-client", "model", "info", self.model, "--json").stdout)
         self.assertEqual(info["metadata"]["architecture"], "simple_cnn")

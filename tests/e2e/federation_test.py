@@ -44,6 +44,10 @@ class FederationTest(unittest.TestCase):
                 self.assertEqual(set(evaluation["sites"]), set(SITES))
                 self.assertEqual(sum(s["examples"] for s in evaluation["sites"].values()),
                                  evaluation["pooled"]["examples"])
+            page = federation.folder / "run.html"
+            federation.ctl("run", "report", shown["run"], "-o", page)
+            for text in ("Research use only", "The model of round 3, all sites", *SITES):
+                self.assertIn(text, page.read_text())
             # Every hospital gets the same bytes, and they open in Python.
             pulled = []
             for site in SITES:

@@ -12,9 +12,13 @@ TRAIL = "audit.jsonl"
 STEADY = "site-0"  # it is never killed, so that its memory can be followed
 
 
-def slope(samples, figure):
-    """By how much a figure grows a round: least squares over the samples' second half."""
-    points = [(s["round"], s[figure]) for s in samples[len(samples) // 2:]]
+def slope(samples, figure, of_least=1):
+    """By how much a figure grows a round: least squares over the samples' second half. With of_least, over
+    the least of every so many: what a process holds for a moment (a model on its way, an average) comes and
+    goes between two samples, and is no growth."""
+    half = samples[len(samples) // 2:]
+    parts = [half[i:i + of_least] for i in range(0, len(half), of_least)]
+    points = [(s["round"], s[figure]) for s in (min(part, key=lambda s: s[figure]) for part in parts)]
     mean_x = sum(x for x, _ in points) / len(points)
     mean_y = sum(y for _, y in points) / len(points)
     spread = sum((x - mean_x) ** 2 for x, _ in points)

@@ -33,13 +33,17 @@ def simple_cnn(channels, classes):
 def build(architecture, channels, classes):
     if architecture == "simple_cnn":
         return simple_cnn(channels, classes)
-    if architecture == "resnet18_gn":
-        model = torchvision.models.resnet18(
+    if architecture.endswith("_gn"):
+        model = getattr(torchvision.models, architecture.removesuffix("_gn"))(
             num_classes=classes, norm_layer=lambda width: torch.nn.GroupNorm(32, width))
     else:
         model = getattr(torchvision.models, architecture)(num_classes=classes)
-    if channels != 3 and architecture.startswith("resnet18"):
+    if channels != 3 and architecture.startswith("resnet"):
         model.conv1 = torch.nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+    elif channels != 3 and architecture == "densenet121":
+        model.features.conv0 = torch.nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+    elif channels != 3 and architecture == "mobilenet_v3_small":
+        model.features[0][0] = torch.nn.Conv2d(channels, 16, 3, stride=2, padding=1, bias=False)
     elif channels != 3:
         model.features[0] = torch.nn.Conv2d(channels, 64, 3, padding=1)
     return model

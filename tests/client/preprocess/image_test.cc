@@ -56,7 +56,7 @@ TEST_F(ImageTest, AnotherFormatIsRefusedWhateverItsName) {
   WriteImage(folder_ / "a.bmp", Ramp(64, 32, CV_8UC1, 0, 4));
   std::filesystem::rename(folder_ / "a.bmp", folder_ / "a.png");
   EXPECT_THAT(ReadImage(folder_ / "a.png"),
-              StatusIs(kInvalid, HasSubstr("not a whole, readable PNG or JPEG")));
+              StatusIs(kInvalid, HasSubstr("not a whole, readable PNG, JPEG or DICOM")));
 }
 
 TEST_F(ImageTest, JpegIsRead) {
@@ -165,6 +165,19 @@ TEST(ToNetworkInput, AugmentationFollowsTheSeedAndStaysNear) {
         std::abs(static_cast<double>(plain[i] - once[i])) / static_cast<double>(plain.size());
   }
   EXPECT_LT(difference, 0.6);  // of values between -2 and 2
+}
+
+TEST(ToNetworkInput, CutoutBlanksASquareInEveryChannel) {
+  Image white{.width = 32, .height = 32, .pixels = std::vector<std::uint16_t>(32 * 32, 65535)};
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const auto out = ToInput(white, {.cutout = 0.25}, seed, 3);
+    const auto blank = std::count(out.begin(), out.begin() + 1024, 0.0F);
+    // 8 x 8 inside, a quarter of it in a corner.
+    EXPECT_GE(blank, 4 * 4);
+    EXPECT_LE(blank, 8 * 8);
+    EXPECT_EQ(std::count(out.begin(), out.end(), 0.0F), 3 * blank);
+    EXPECT_EQ(std::count(out.begin(), out.begin() + 1024, 2.0F), 1024 - blank);
+  }
 }
 
 TEST(ToNetworkInput, FlipHappensOnlyWhenAsked) {

@@ -72,6 +72,18 @@ TEST(Loss, SmoothingSpreadsAShareOfTheLabel) {
   }
 }
 
+TEST(Loss, SmoothingIsLibTorchs) {
+  const Examples examples;
+  for (const std::vector<float>& weights : {std::vector<float>{}, {0.5F, 2, 7, 1}}) {
+    auto options = torch::nn::functional::CrossEntropyFuncOptions().label_smoothing(0.1);
+    if (!weights.empty()) options.weight(torch::tensor(weights));
+    const torch::Tensor want =
+        torch::nn::functional::cross_entropy(examples.scores, examples.labels, options);
+    EXPECT_NEAR(Of({.label_smoothing = 0.1, .class_weights = weights}, examples),
+                want.item<double>(), 1e-5);
+  }
+}
+
 // With a power below 1 the slope of the focus is infinite where an example is recognised for sure.
 TEST(Loss, FocalHasAGradientWhereverTheNetworkIsSure) {
   for (const double gamma : {0.0, 0.5, 1.0, 2.0}) {

@@ -170,5 +170,24 @@ TEST(Evaluation, DifferentClassesDoNotSum) {
   EXPECT_THAT(three.Merge(Evaluation()), IsOk());
 }
 
+TEST(Goodness, IsTheFigureOfThatName) {
+  Evaluation evaluation(2);
+  evaluation.Add(std::vector<float>{0.8F, 0.2F}, 0, 0.5);
+  evaluation.Add(std::vector<float>{0.6F, 0.4F}, 1, 1.5);
+  const Report report = Summarise(evaluation);
+  const std::vector<std::string> classes = {"covid", "normal"};
+  EXPECT_EQ(*Goodness(report, classes, "accuracy"), 0.5);
+  EXPECT_EQ(*Goodness(report, classes, "loss"), -1);
+  EXPECT_EQ(*Goodness(report, classes, "recall:covid"), 1);
+  EXPECT_EQ(*Goodness(report, classes, "recall:normal"), 0);
+  EXPECT_EQ(*Goodness(report, classes, "roc_auc:covid"), 1);
+  for (const char* wrong : {"", "auc", "recall", "recall:flu", "accuracy:covid", ":covid"}) {
+    EXPECT_EQ(Goodness(report, classes, wrong).status().code(), absl::StatusCode::kInvalidArgument)
+        << wrong;
+  }
+  EXPECT_EQ(Goodness(Summarise(Evaluation(2)), classes, "accuracy").status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
 }  // namespace
 }  // namespace consilium

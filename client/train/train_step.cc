@@ -1,0 +1,117 @@
+#include "client/train/autocast_internal.h"
+#include "client/train/train_step_internal.h"
+
+namespace consilium {
+namespace {
+
+std::vector<torch::Tensor> ParametersOf(const Network::Impl& network) {
+  std::vector<torch::Tensor> parameters;
+  for (std::size_t i = 0; i < network.tensors.size(); ++i) {
+    if (network.tensors[i].requires_grad()) parameters.push_back(network.tensors[i]);
+  }
+  return parameters;
+}
+
+// On the CPU: a step is done when Launch returns.
+class CpuTrainStep final : public TrainStep {
+ public:
+  explicit CpuTrainStep(StepMath& math) : math_(math) {}
+
+  void Stage(const Batch& batch) override { batch_ = &batch; }
+  void Launch(double rate, double kept) override {
+    // Not contiguous(ChannelsLast): a single channel counts as contiguous either way, keeps the
+    // strides of channels first, and every layer after the first convolution would follow it.
+    const torch::Tensor images =
+        HostImages(*batch_).to(torch::TensorOptions(torch::kCPU), /*non_blocking=*/false,
+                               /*copy=*/false, torch::MemoryFormat::ChannelsLast);
+    loss_ = math_.Run(images, HostLabels(*batch_), torch::scalar_tensor(rate),
+                      torch::scalar_tensor(kept));
+  }
+  double Finish() override { return loss_.item<double>(); }
+
+ private:
+  StepMath& math_;
+  const Batch* batch_ = nullptr;
+  torch::Tensor loss_;
+};
+
+}  // namespace
+
+StepMath::StepMath(const Network::Impl& network, const TrainOptions& options)
+    : network_(network),
+      options_(options),
+      parameters_(ParametersOf(network)),
+      optimizer_(options, parameters_),
+      loss_(options, network.spec.classes.size(), network.device) {
+  if (options.proximal_mu == 0) return;
+  for (const torch::Tensor& parameter : parameters_) {
+    anchor_.push_back(parameter.detach().clone());
+  }
+}
+
+torch::Tensor StepMath::Run(const torch::Tensor& images, const torch::Tensor& labels,
+                            const torch::Tensor& rate, const torch::Tensor& kept) {
+  const torch::Tensor loss = Forward(images, labels, kept);
+  loss.backward();
+  PullToAnchor();
+  if (options_.clip_norm > 0) ClipGradient();
+  optimizer_.Step(rate);
+  return loss.detach();
+}
+
+torch::Tensor StepMath::Forward(torch::Tensor images, const torch::Tensor& labels,
+                                const torch::Tensor& kept) {
+  const bool mixes = options_.mixup_alpha > 0;
+  // Whom an image is mixed with: the one before it in the batch, whose order is random.
+  if (mixes) images = images * kept + images.roll(1, 0) * (1 - kept);
+  const Autocast autocast(network_.device);
+  const torch::Tensor scores = network_.module->Forward(images).to(torch::kFloat32);
+  if (!mixes) return loss_(scores, labels);
+  return kept * loss_(scores, labels) + (1 - kept) * loss_(scores, labels.roll(1, 0));
+}
+
+// The gradient of the proximal term.
+void StepMath::PullToAnchor() {
+  const torch::NoGradGuard no_grad;
+  for (std::size_t i = 0; i < anchor_.size(); ++i) {
+    torch::Tensor& gradient = parameters_[i].mutable_grad();
+    if (gradient.defined()) gradient.add_(parameters_[i] - anchor_[i], options_.proximal_mu);
+  }
+}
+
+void StepMath::ClipGradient() {
+  const torch::NoGradGuard no_grad;
+  std::vector<torch::Tensor> gradients;
+  std::vector<torch::Tensor> norms;
+  for (const torch::Tensor& parameter : parameters_) {
+    if (!parameter.grad().defined()) continue;
+    gradients.push_back(parameter.grad());
+    norms.push_back(parameter.grad().norm());
+  }
+  const torch::Tensor norm = torch::stack(norms).norm();
+  const torch::Tensor factor = (options_.clip_norm / (norm + 1e-6)).clamp_max(1);
+  for (torch::Tensor& gradient : gradients) gradient.mul_(factor);
+}
+
+std::unique_ptr<TrainStep> MakeTrainStep(StepMath& math, const torch::Device& device,
+                                         [[maybe_unused]] std::uint64_t steps) {
+#ifdef CONSILIUM_CUDA
+  if (device.is_cuda()) return MakeCudaTrainStep(math, device, steps);
+#endif
+  TORCH_CHECK(device.is_cpu(), "this build trains on the CPU alone");
+  return std::make_unique<CpuTrainStep>(math);
+}
+
+torch::Tensor HostImages(const Batch& batch) {
+  // LibTorch takes no pointer to const; nothing writes through the result.
+  return torch::from_blob(const_cast<float*>(batch.pixels.data()),
+                          {batch.count, batch.channels, batch.height, batch.width},
+                          torch::kFloat32);
+}
+
+torch::Tensor HostLabels(const Batch& batch) {
+  return torch::from_blob(const_cast<std::int64_t*>(batch.labels.data()), {batch.count},
+                          torch::kInt64);
+}
+
+}  // namespace consilium

@@ -1,0 +1,72 @@
+#pragma once
+
+// One step of training: where a batch becomes a change of the network.
+
+#include <torch/torch.h>
+
+#include <memory>
+#include <vector>
+
+#include "client/batch/batch.h"
+#include "client/nn/network_internal.h"
+#include "client/train/loss_internal.h"
+#include "client/train/optimizer_internal.h"
+#include "client/train/trainer.h"
+
+namespace consilium {
+
+// What a step does with images that are where the network is: forward, loss, backward, the pull to
+// the anchor, the clipped gradient, the optimiser.
+class StepMath {
+ public:
+  // The network's tensors are the step's own until it goes; the anchor is what they are now.
+  StepMath(const Network::Impl& network, const TrainOptions& options);
+
+  // Images N x C x H x W, channels last, and N labels, on the network's device; the learning rate
+  // and the share that an image keeps in a mixture (1: none is mixed), in float32 there. Gives the
+  // loss, a scalar there. Nothing in it waits for the device.
+  torch::Tensor Run(const torch::Tensor& images, const torch::Tensor& labels,
+                    const torch::Tensor& rate, const torch::Tensor& kept);
+
+  Optimizer& optimizer() { return optimizer_; }
+
+ private:
+  torch::Tensor Forward(torch::Tensor images, const torch::Tensor& labels,
+                        const torch::Tensor& kept);
+  void PullToAnchor();
+  void ClipGradient();
+
+  const Network::Impl& network_;
+  const TrainOptions& options_;
+  std::vector<torch::Tensor> parameters_;
+  Optimizer optimizer_;
+  const Loss loss_;
+  std::vector<torch::Tensor> anchor_;  // empty: none is needed
+};
+
+// Steps on batches, one after the other: Stage, Launch, Finish.
+class TrainStep {
+ public:
+  virtual ~TrainStep() = default;
+  // The batch that the next step is on. It must stay as it is until that step was launched. On a
+  // GPU it is on its way there when this returns, beside the step that runs.
+  virtual void Stage(const Batch& batch) = 0;
+  // Begins the step, at this learning rate and with this share that an image keeps of itself.
+  virtual void Launch(double rate, double kept) = 0;
+  // Waits for the step that was launched last; its loss.
+  virtual double Finish() = 0;
+};
+
+// On a GPU the same step again and again is a graph that is launched as a whole (CUDA graphs),
+// where so many steps are to come that making it pays. `math` must outlive it.
+std::unique_ptr<TrainStep> MakeTrainStep(StepMath& math, const torch::Device& device,
+                                         std::uint64_t steps);
+// In train_step_cuda.cc, which is built where LibTorch has CUDA.
+std::unique_ptr<TrainStep> MakeCudaTrainStep(StepMath& math, const torch::Device& device,
+                                             std::uint64_t steps);
+
+// A batch's images and labels as tensors over its own memory.
+torch::Tensor HostImages(const Batch& batch);
+torch::Tensor HostLabels(const Batch& batch);
+
+}  // namespace consilium

@@ -1,0 +1,51 @@
+#include "server/aggregate/next_model.h"
+
+#include <algorithm>
+#include <thread>
+#include <vector>
+
+#include "server/aggregate/server_optimizer.h"
+
+namespace consilium {
+namespace {
+
+void MakePart(const RoundInputs& inputs, std::size_t begin, std::span<float> model,
+              std::span<float> moments) {
+  WeightedMean(inputs.layout, inputs.base, inputs.updates, begin, model);
+  const std::size_t per_element = MomentsPerElement(inputs.optimizer.kind);
+  if (per_element == 0) return;
+  if (inputs.moments.empty()) {
+    BeginMoments(inputs.optimizer, moments);
+  } else {
+    std::ranges::copy(inputs.moments.subspan(begin * per_element, moments.size()), moments.begin());
+  }
+  const std::size_t end = begin + model.size();
+  for (std::size_t t = 0; t < inputs.layout.tensors().size(); ++t) {
+    const TensorSpec& tensor = inputs.layout.tensors()[t];
+    const std::size_t first = std::max(begin, inputs.layout.offset(t));
+    const std::size_t last = std::min(end, inputs.layout.offset(t) + tensor.NumElements());
+    if (first >= last || tensor.role != TensorRole::kParameter) continue;
+    StepServer(inputs.optimizer, inputs.base.subspan(first, last - first),
+               moments.subspan((first - begin) * per_element, (last - first) * per_element),
+               model.subspan(first - begin, last - first));
+  }
+}
+
+}  // namespace
+
+void MakeNextModel(const RoundInputs& inputs, std::size_t begin, std::span<float> model,
+                   std::span<float> moments) {
+  const std::size_t per_element = MomentsPerElement(inputs.optimizer.kind);
+  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  const std::size_t share = (model.size() + cores - 1) / cores;
+  std::vector<std::jthread> threads;
+  for (std::size_t first = 0; first < model.size(); first += share) {
+    const std::size_t count = std::min(share, model.size() - first);
+    threads.emplace_back([=, &inputs] {
+      MakePart(inputs, begin + first, model.subspan(first, count),
+               moments.subspan(first * per_element, count * per_element));
+    });
+  }
+}
+
+}  // namespace consilium

@@ -1,0 +1,228 @@
+// A federation in one process, for experiments: the hospitals' own training and the coordinator's
+// own arithmetic, one site after the other, without a network, keys or files between them. The same
+// plan, data and machine give the same model as the programs do. One site alone is central
+// training.
+//
+//   simulated_federation --plan plan.yaml --site NAME=TRAIN.csv … --score NAME=TEST.csv … --json
+//   OUT
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "client/nn/network.h"
+#include "client/session/local.h"
+#include "client/session/trainee.h"
+#include "common/base/file.h"
+#include "common/base/memory.h"
+#include "common/config/plan.h"
+#include "common/config/site.h"
+#include "common/metrics/report_text.h"
+#include "common/model/local_part.h"
+#include "server/aggregate/next_model.h"
+#include "server/aggregate/nova.h"
+#include "server/aggregate/server_optimizer.h"
+#include "server/store/run_config.h"
+
+namespace consilium {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Settings {
+  std::string plan;
+  std::map<std::string, std::string> sites;   // training images
+  std::map<std::string, std::string> scored;  // images that the last model is scored on
+  int every = 0;                              // and in between, each time after so many rounds
+  std::string json;
+  std::string model;
+  v1::SiteConfig common = DefaultSite();
+};
+
+v1::SiteConfig SiteOf(const Settings& settings, const std::string& csv) {
+  v1::SiteConfig site = settings.common;
+  site.mutable_data()->set_path(csv);
+  return site;
+}
+
+struct Site {
+  std::string name;
+  Trainee trainee;
+  std::optional<ModelState> local;  // what it keeps of its own network
+};
+
+// The global model as the site has it.
+ModelState AsOf(const Site& site, const ModelState& global) {
+  ModelState own = global;
+  if (site.local) (void)PutLocalPart(*site.local, own);  // a part of this very layout
+  return own;
+}
+
+// What the coordinator holds from round to round.
+struct Coordinator {
+  RunConfig config;
+  ModelState global;
+  std::vector<float> moments;
+};
+
+struct Update {
+  ModelState state;
+  double examples = 0;
+  std::uint64_t steps = 0;
+};
+
+void Aggregate(const std::vector<Update>& updates, Coordinator& coordinator) {
+  std::vector<double> weights;
+  std::vector<double> progress;
+  for (const Update& update : updates) {
+    weights.push_back(update.examples);
+    progress.push_back(LocalProgress(update.steps, coordinator.config.local.momentum));
+  }
+  const std::vector<double> stretches = coordinator.config.normalise
+                                            ? NovaStretches(weights, progress)
+                                            : std::vector<double>(updates.size(), 1.0);
+  std::vector<WeightedUpdate> weighted;
+  for (std::size_t i = 0; i < updates.size(); ++i) {
+    weighted.push_back({updates[i].state.values, weights[i], stretches[i]});
+  }
+  ModelState next(coordinator.global.layout);
+  std::vector<float> moments(next.values.size() *
+                             MomentsPerElement(coordinator.config.optimizer.kind));
+  MakeNextModel({*next.layout, coordinator.global.values, weighted, coordinator.config.optimizer,
+                 coordinator.moments},
+                0, next.values, moments);
+  coordinator.global = std::move(next);
+  coordinator.moments = std::move(moments);
+}
+
+// Each on the network that the site of that name has, if there is one.
+StatusOr<Json> ScoreAll(const Settings& settings, const std::vector<std::unique_ptr<Site>>& sites,
+                        const Model& global) {
+  Json json = Json::object();
+  for (const auto& [name, csv] : settings.scored) {
+    Model model = global;
+    for (const auto& site : sites) {
+      if (site->name == name) model.state = AsOf(*site, global.state);
+    }
+    CSL_ASSIGN_OR_RETURN(const ScoredImages scored,
+                         ScoreModel(model, SiteOf(settings, csv), "all", {}));
+    const Scores& scores = scored.scores;
+    Json one = ReportToJson(scores, model.info.spec.classes);
+    one["labels"] = scores.labels;
+    one["patients"] = scores.patients;
+    Json rows = Json::array();
+    for (std::size_t i = 0; i < scores.size(); ++i) rows.push_back(scores.row(i));
+    one["probabilities"] = std::move(rows);
+    json[name] = std::move(one);
+  }
+  return json;
+}
+
+Status Simulate(const Settings& settings) {
+  using Clock = std::chrono::steady_clock;
+  CSL_ASSIGN_OR_RETURN(const v1::RunPlan plan, ReadPlan(settings.plan));
+  CSL_ASSIGN_OR_RETURN(const RunConfig config, ParseRunConfig(plan.SerializeAsString()));
+  std::vector<std::unique_ptr<Site>> sites;
+  Json described = Json::object();
+  for (const auto& [name, csv] : settings.sites) {
+    auto& site = sites.emplace_back(
+        std::make_unique<Site>(Site{name, Trainee(SiteOf(settings, csv), "/tmp"), {}}));
+    CSL_RETURN_IF_ERROR(site->trainee.Prepare(plan, {}));
+    described[name] = site->trainee.train_images().class_counts();
+  }
+  CSL_ASSIGN_OR_RETURN(Network network, sites.front()->trainee.Initialise(plan));
+  Coordinator coordinator{config, network.State(), {}};
+  const ModelInfo info{network.spec(), {}};
+  CSL_RETURN_IF_ERROR(network.MoveTo(ResolveDevice(settings.common.device())));
+
+  Json rounds = Json::array();
+  std::uint64_t images = 0;
+  double train_seconds = 0;
+  const auto begin = Clock::now();
+  for (int round = 1; round <= static_cast<int>(plan.rounds()); ++round) {
+    std::vector<Update> updates;
+    Json losses = Json::object();
+    for (const auto& site : sites) {
+      CSL_RETURN_IF_ERROR(network.Load(AsOf(*site, coordinator.global)));
+      CSL_ASSIGN_OR_RETURN(const TrainReport report, site->trainee.Train(plan, round, network, {}));
+      ModelState trained = network.State();
+      if (HasLocalPart(*trained.layout)) site->local = LocalPart(trained);
+      updates.push_back({std::move(trained),
+                         static_cast<double>(site->trainee.train_images().size()), report.steps});
+      losses[site->name] = report.loss;
+      images += report.examples;
+      train_seconds += report.seconds;
+    }
+    Aggregate(updates, coordinator);
+    Json record = {{"round", round}, {"train_loss", losses}};
+    if (settings.every > 0 && round % settings.every == 0) {
+      CSL_ASSIGN_OR_RETURN(record["scores"], ScoreAll(settings, sites, {info, coordinator.global}));
+    }
+    rounds.push_back(std::move(record));
+  }
+  const std::chrono::duration<double> seconds = Clock::now() - begin;
+  CSL_ASSIGN_OR_RETURN(Json scores, ScoreAll(settings, sites, {info, coordinator.global}));
+  if (!settings.model.empty()) {
+    CSL_RETURN_IF_ERROR(WriteModel(settings.model, info, coordinator.global));
+  }
+  const Json result = {{"device", ResolveDevice(settings.common.device())},
+                       {"classes", info.spec.classes},
+                       {"sites", described},
+                       {"seconds", seconds.count()},
+                       {"train_seconds", train_seconds},
+                       {"images_per_second", static_cast<double>(images) / train_seconds},
+                       {"rounds", rounds},
+                       {"scores", scores}};
+  return WriteFileAtomically(settings.json, result.dump() + "\n");
+}
+
+// "NAME=FILE" into a map.
+std::function<void(const std::vector<std::string>&)> Into(
+    std::map<std::string, std::string>& files) {
+  return [&files](const std::vector<std::string>& words) {
+    for (const std::string& word : words) {
+      const auto equals = word.find('=');
+      if (equals == std::string::npos) throw CLI::ValidationError(word, "want NAME=CSV");
+      files[word.substr(0, equals)] = word.substr(equals + 1);
+    }
+  };
+}
+
+}  // namespace
+}  // namespace consilium
+
+int main(int argc, char** argv) {
+  using namespace consilium;
+  KeepFreedMemory();  // as consilium-client does
+  Settings settings;
+  std::string root;
+  std::string device = settings.common.device();
+  unsigned threads = 0;
+  CLI::App app("A federation in one process, for experiments");
+  app.add_option("--plan", settings.plan)->required();
+  app.add_option_function<std::vector<std::string>>("--site", Into(settings.sites),
+                                                    "NAME=CSV, for each")
+      ->required();
+  app.add_option_function<std::vector<std::string>>("--score", Into(settings.scored),
+                                                    "NAME=CSV, for each");
+  app.add_option("--every", settings.every, "Score after each so many rounds, too");
+  app.add_option("--root", root, "What the CSVs' paths are relative to");
+  app.add_option("--device", device);
+  app.add_option("--threads", threads);
+  app.add_option("--json", settings.json)->required();
+  app.add_option("--model", settings.model, "Where the last model goes");
+  CLI11_PARSE(app, argc, argv);
+  settings.common.mutable_data()->set_root(root);
+  settings.common.set_device(device);
+  settings.common.set_threads(threads);
+  if (const Status status = Simulate(settings); !status.ok()) {
+    fmt::print(stderr, "{}\n", status.ToString());
+    return 1;
+  }
+  return 0;
+}
