@@ -60,7 +60,7 @@ class ErrorsTest(unittest.TestCase):
     def test_empty_class(self):
         (self.folder / "set/covid").mkdir(parents=True)
         (self.folder / "set/normal").mkdir()
-        self.train("class 'covid' has no PNG or JPEG image", small_plan(self.folder / "p.yaml"),
+        self.train("class 'covid' has no PNG, JPEG or DICOM image", small_plan(self.folder / "p.yaml"),
                    self.folder / "set")
 
     def test_csv_with_a_missing_column(self):
