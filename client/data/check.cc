@@ -28,12 +28,23 @@ struct Seen {
   PictureHash hash;
 };
 
-void FindNearDuplicates(const std::vector<Seen>& pictures, DataReport& report) {
-  for (std::size_t i = 0; i < pictures.size(); ++i) {
+// A patient's own pictures in one split, as the slices of a scan, may look alike.
+bool MayLookAlike(const Example& a, const Example& b) {
+  return !a.patient.empty() && a.patient == b.patient && a.split == b.split;
+}
+
+void FindNearDuplicates(const std::vector<Seen>& pictures, const std::stop_token& stop,
+                        DataReport& report) {
+  constexpr std::size_t kMost = 1000;  // more than anybody looks at
+  for (std::size_t i = 0; i < pictures.size() && !stop.stop_requested(); ++i) {
     for (std::size_t j = i + 1; j < pictures.size(); ++j) {
       const Seen& a = pictures[i];
       const Seen& b = pictures[j];
-      if (a.digest == b.digest || Distance(a.hash, b.hash) > kNearlyTheSame) continue;
+      if (Distance(a.hash, b.hash) > kNearlyTheSame || a.digest == b.digest ||
+          MayLookAlike(*a.example, *b.example)) {
+        continue;
+      }
+      if (report.near_duplicates.size() == kMost) return;
       report.near_duplicates.push_back(
           {{a.example->path, b.example->path}, a.example->split != b.example->split});
     }
@@ -91,7 +102,8 @@ StatusOr<DataReport> CheckData(const DataSource& source, const std::stop_token& 
     pictures.push_back({&example, digest, HashPicture(*image)});
   }
   FindDuplicates(by_digest, report);
-  FindNearDuplicates(pictures, report);
+  FindNearDuplicates(pictures, stop, report);
+  if (stop.stop_requested()) return Cancelled("stopped");
   return report;
 }
 

@@ -27,8 +27,8 @@ struct DataReport {
     bool across_splits = false;
   };
   std::vector<Duplicate> duplicates;
-  // Pairs that look the same and are not the same file. Whether they are one image is for a person
-  // to say.
+  // Pairs that look the same and are not the same picture, but for one patient's in one split; at
+  // most a thousand. Whether they are one image is for a person to say.
   std::vector<Duplicate> near_duplicates;
   std::uint64_t lateral = 0;  // images that the manifest or the file calls a lateral view
   std::vector<std::string> patients_in_two_splits;

@@ -184,14 +184,16 @@ StatusOr<std::vector<std::string>> ReadColumn(const fs::path& path, const std::s
 }
 
 Status WriteManifest(const fs::path& path, const Manifest& manifest) {
-  std::string text = "path,label,patient_id,split\n";
+  std::string text = "path,label,patient_id,split,site,view,sex,age\n";
   for (const Example& example : manifest) {
     if (example.path.string().find('\n') != std::string::npos) {
       return InvalidArgument("{}: a name of two lines cannot stand in a CSV",
                              example.path.string());
     }
-    text += fmt::format("{},{},{},{}\n", Quote(fs::absolute(example.path).string()),
-                        Quote(example.label), Quote(example.patient), SplitName(example.split));
+    text += fmt::format("{},{},{},{},{},{},{},{}\n", Quote(fs::absolute(example.path).string()),
+                        Quote(example.label), Quote(example.patient), SplitName(example.split),
+                        Quote(example.site), Quote(example.view), Quote(example.sex),
+                        Quote(example.age));
   }
   return WriteFileAtomically(path, text);
 }
@@ -207,7 +209,11 @@ PatientGroups GroupPatients(const Manifest& manifest, std::uint64_t seed) {
     by_label[manifest[examples.front()].label].push_back(std::move(examples));
   }
   Random random(seed);
-  for (auto& [label, groups] : by_label) random.Shuffle(groups);
+  for (auto& [label, groups] : by_label) {
+    // By their first images: a pseudonym is another one in each process.
+    std::ranges::sort(groups, {}, [](const auto& group) { return group.front(); });
+    random.Shuffle(groups);
+  }
   return by_label;
 }
 

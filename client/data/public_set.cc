@@ -26,9 +26,13 @@ class Reading {
   Reading(fs::path images, std::string key) : images_(std::move(images)), key_(std::move(key)) {}
 
   void Add(const fs::path& file, const std::string& label, const std::string& patient,
-           Split split = Split::kNone) {
+           Split split = Split::kNone, const std::string& view = "") {
     const std::string pseudonym = patient.empty() ? "" : Sha256Of(key_ + patient).substr(0, 16);
-    set_.manifest.push_back({images_ / file, label, pseudonym, split});
+    set_.manifest.push_back({.path = images_ / file,
+                             .label = label,
+                             .patient = pseudonym,
+                             .split = split,
+                             .view = view});
   }
   void LeaveOut(const std::string& why) { ++set_.left_out[why]; }
   PublicSet Finish() { return std::move(set_); }
@@ -64,11 +68,11 @@ Status ReadIeee8023(const fs::path& path, Reading& reading) {
     } else if (view != "PA" && view != "AP" && view != "AP Supine" && view != "AP Erect") {
       reading.LeaveOut("not a frontal view");
     } else if (finding.find("COVID-19") != std::string::npos) {
-      reading.Add(fs::path(folder) / file, kCovid, patient);
+      reading.Add(fs::path(folder) / file, kCovid, patient, Split::kNone, view);
     } else if (finding.starts_with("Pneumonia")) {
-      reading.Add(fs::path(folder) / file, kPneumonia, patient);
+      reading.Add(fs::path(folder) / file, kPneumonia, patient, Split::kNone, view);
     } else if (finding == "No Finding") {
-      reading.Add(fs::path(folder) / file, kNormal, patient);
+      reading.Add(fs::path(folder) / file, kNormal, patient, Split::kNone, view);
     } else {
       reading.LeaveOut("finding '" + finding + "'");
     }

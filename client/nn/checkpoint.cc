@@ -32,21 +32,24 @@ StatusOr<torch::ScalarType> TypeOf(const std::string& name) {
 StatusOr<CheckpointTensor> Convert(const std::string& name, const std::vector<std::int64_t>& shape,
                                    const std::vector<std::int64_t>& strides, std::int64_t offset,
                                    torch::ScalarType type, std::span<const std::byte> bytes) {
-  std::int64_t last = offset;  // the farthest number that the view reaches
-  std::int64_t count = 1;
-  constexpr std::int64_t kMost = std::int64_t{1} << 33;
-  for (std::size_t d = 0; d < shape.size(); ++d) {
-    if (shape[d] > kMost || strides[d] > kMost) return InvalidArgument("{} is too large", name);
-    count *= shape[d];
-    last += strides[d] * std::max<std::int64_t>(shape[d] - 1, 0);
-    if (count > kMost || last > kMost) return InvalidArgument("{} is too large", name);
-  }
+  // A tensor has no more elements than there are numbers, and none beyond them; each product is
+  // known to fit before it is taken.
   const auto width = static_cast<std::int64_t>(torch::elementSize(type));
-  if (count > 0 && (last + 1) * width > static_cast<std::int64_t>(bytes.size())) {
+  const auto numbers = static_cast<std::int64_t>(bytes.size()) / width;
+  if (numbers == 0 || offset >= numbers) {
     return InvalidArgument("{} reaches beyond its numbers", name);
   }
+  std::int64_t last = offset;  // the farthest number that the view reaches
+  std::int64_t count = 1;
+  for (std::size_t d = 0; d < shape.size(); ++d) {
+    if (shape[d] == 0 || shape[d] > numbers / count ||
+        (shape[d] > 1 && strides[d] > (numbers - 1 - last) / (shape[d] - 1))) {
+      return InvalidArgument("{} reaches beyond its numbers", name);
+    }
+    count *= shape[d];
+    last += strides[d] * (shape[d] - 1);
+  }
   CheckpointTensor tensor{.name = name, .shape = shape, .values = {}};
-  if (count == 0) return tensor;
   // LibTorch takes no pointer to const; the clone is of another memory.
   const torch::Tensor view = torch::from_blob(const_cast<std::byte*>(bytes.data()) + offset * width,
                                               shape, strides, torch::TensorOptions(type));
@@ -56,8 +59,8 @@ StatusOr<CheckpointTensor> Convert(const std::string& name, const std::vector<st
 }
 
 // The dictionary that holds tensors by name.
-const pickle::Dictionary* FindStateDict(const pickle::Pointer& root) {
-  const auto* dictionary = std::get_if<pickle::Dictionary>(&root->is);
+const pickle::Dictionary* FindStateDict(const pickle::Document& document) {
+  const auto* dictionary = std::get_if<pickle::Dictionary>(&document.root->is);
   if (dictionary == nullptr) return nullptr;
   for (const auto& [key, value] : dictionary->items) {
     const auto* name = std::get_if<std::string>(&key->is);
@@ -70,9 +73,9 @@ const pickle::Dictionary* FindStateDict(const pickle::Pointer& root) {
 StatusOr<std::vector<CheckpointTensor>> ReadPyTorch(const std::filesystem::path& path) {
   caffe2::serialize::PyTorchStreamReader archive(path.string());
   const auto [program, size] = archive.getRecord("data.pkl");
-  CSL_ASSIGN_OR_RETURN(const pickle::Pointer root,
+  CSL_ASSIGN_OR_RETURN(const pickle::Document document,
                        pickle::Parse({static_cast<const char*>(program.get()), size}));
-  const pickle::Dictionary* state = FindStateDict(root);
+  const pickle::Dictionary* state = FindStateDict(document);
   if (state == nullptr) return InvalidArgument("it holds no state dict");
   std::vector<CheckpointTensor> tensors;
   for (const auto& [key, value] : state->items) {
@@ -110,7 +113,11 @@ StatusOr<std::vector<CheckpointTensor>> ReadSafetensors(std::span<const std::byt
     const auto end = entry.at("data_offsets").at(1).get<std::uint64_t>();
     if (begin > end || end > data.size()) return InvalidArgument("{} lies outside", name);
     std::vector<std::int64_t> strides(shape.size(), 1);
-    for (std::size_t d = shape.size(); d > 1; --d) strides[d - 2] = strides[d - 1] * shape[d - 1];
+    for (std::size_t d = shape.size(); d > 1; --d) {
+      const std::int64_t room = static_cast<std::int64_t>(end - begin) / strides[d - 1];
+      if (shape[d - 1] > room) return InvalidArgument("{} is larger than its numbers", name);
+      strides[d - 2] = std::max<std::int64_t>(strides[d - 1] * shape[d - 1], 1);
+    }
     CSL_ASSIGN_OR_RETURN(tensors.emplace_back(),
                          Convert(name, shape, strides, 0, type, data.subspan(begin, end - begin)));
   }
@@ -177,7 +184,7 @@ StatusOr<Adoption> Adopt(const std::vector<CheckpointTensor>& checkpoint, Networ
     const TensorSpec& want = layout.tensors()[t];
     const auto found = by_name.find(want.name);
     if (found == by_name.end()) {
-      if (want.role != TensorRole::kCounter && !IsHead(layout, want.name)) {
+      if (!want.name.ends_with(".num_batches_tracked") && !IsHead(layout, want.name)) {
         return InvalidArgument("the checkpoint has no '{}': is it of this architecture?",
                                want.name);
       }

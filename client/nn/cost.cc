@@ -44,6 +44,21 @@ std::unique_ptr<at::ObserverContext> CountFlops(const at::RecordFunction& functi
   return nullptr;
 }
 
+// Counts what this thread does, for as long as it lives.
+class Listener {
+ public:
+  Listener()
+      : callback_(at::addThreadLocalCallback(at::RecordFunctionCallback(CountFlops)
+                                                 .needsInputs(true)
+                                                 .scopes({at::RecordScope::FUNCTION}))) {}
+  ~Listener() { at::removeCallback(callback_); }
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+
+ private:
+  const at::CallbackHandle callback_;
+};
+
 }  // namespace
 
 StatusOr<NetworkCost> CostOf(Network& network) {
@@ -59,11 +74,8 @@ StatusOr<NetworkCost> CostOf(Network& network) {
     const torch::NoGradGuard no_grad;
     impl.module->eval();
     counted_flops = 0;
-    const auto callback = at::addThreadLocalCallback(at::RecordFunctionCallback(CountFlops)
-                                                         .needsInputs(true)
-                                                         .scopes({at::RecordScope::FUNCTION}));
+    const Listener listener;
     impl.module->Forward(image);
-    at::removeCallback(callback);
     cost.flops = counted_flops;
     return cost;
   });

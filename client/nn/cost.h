@@ -16,7 +16,7 @@ struct NetworkCost {
   std::uint64_t flops = 0;
 };
 
-// Runs one black image through it. Not for two networks at a time: it listens to all of LibTorch.
+// Runs one black image through it.
 StatusOr<NetworkCost> CostOf(Network& network);
 
 }  // namespace consilium

@@ -1,24 +1,25 @@
 #include <bit>
 #include <cstring>
+#include <map>
 
 #include "client/nn/pickle_internal.h"
 
 namespace consilium::pickle {
 namespace {
 
-constexpr std::size_t kMaxStack = 1 << 20;
+using Values = std::deque<Value>;
 
 template <typename T>
-Pointer Make(T value) {
-  return std::make_shared<Value>(Value{std::move(value)});
+Pointer Make(Values& values, T value) {
+  return &values.emplace_back(Value{std::move(value)});
 }
 
 template <typename T>
-T* As(const Pointer& pointer) {
+T* As(Pointer pointer) {
   return pointer == nullptr ? nullptr : std::get_if<T>(&pointer->is);
 }
 
-StatusOr<std::vector<std::int64_t>> Numbers(const Pointer& pointer) {
+StatusOr<std::vector<std::int64_t>> Numbers(Pointer pointer) {
   const auto* sequence = As<Sequence>(pointer);
   if (sequence == nullptr) return InvalidArgument("a shape that is no tuple");
   std::vector<std::int64_t> numbers;
@@ -31,7 +32,7 @@ StatusOr<std::vector<std::int64_t>> Numbers(const Pointer& pointer) {
 }
 
 // ("storage", type, key, device, size).
-StatusOr<Pointer> StorageOf(const Pointer& id) {
+StatusOr<Pointer> StorageOf(Values& values, Pointer id) {
   const auto* sequence = As<Sequence>(id);
   if (sequence == nullptr || sequence->items.size() < 5) return InvalidArgument("no storage");
   const auto* type = As<Global>(sequence->items[1]);
@@ -40,10 +41,10 @@ StatusOr<Pointer> StorageOf(const Pointer& id) {
   if (type == nullptr || key == nullptr || size == nullptr || *size < 0) {
     return InvalidArgument("a storage that does not say what it is");
   }
-  return Make(Storage{type->name, *key, *size});
+  return Make(values, Storage{type->name, *key, *size});
 }
 
-StatusOr<Pointer> TensorOf(const Sequence& arguments) {
+StatusOr<Pointer> TensorOf(Values& values, const Sequence& arguments) {
   if (arguments.items.size() < 4) return InvalidArgument("a tensor that is not whole");
   const auto* storage = As<Storage>(arguments.items[0]);
   const auto* offset = As<std::int64_t>(arguments.items[1]);
@@ -56,17 +57,17 @@ StatusOr<Pointer> TensorOf(const Sequence& arguments) {
   if (tensor.shape.size() != tensor.strides.size()) {
     return InvalidArgument("a tensor whose shape and strides differ");
   }
-  return Make(std::move(tensor));
+  return Make(values, std::move(tensor));
 }
 
 // What a call of Python would give, for the functions that state dicts are made of.
-StatusOr<Pointer> Apply(const Pointer& callee, const Pointer& arguments) {
+StatusOr<Pointer> Apply(Values& values, Pointer callee, Pointer arguments) {
   const auto* function = As<Global>(callee);
   const auto* given = As<Sequence>(arguments);
   if (function == nullptr || given == nullptr) return InvalidArgument("a call of no function");
   const std::string name = function->module + "." + function->name;
-  if (name == "collections.OrderedDict") return Make(Dictionary{});
-  if (name == "torch._utils._rebuild_tensor_v2") return TensorOf(*given);
+  if (name == "collections.OrderedDict") return Make(values, Dictionary{});
+  if (name == "torch._utils._rebuild_tensor_v2") return TensorOf(values, *given);
   if (name == "torch._utils._rebuild_parameter" && !given->items.empty()) return given->items[0];
   return InvalidArgument("it calls '{}', which no state dict needs: it was not called", name);
 }
@@ -77,13 +78,14 @@ class Machine {
  public:
   explicit Machine(std::string_view bytes) : bytes_(bytes) {}
 
-  StatusOr<Pointer> Run() {
+  StatusOr<Document> Run() && {
     while (true) {
       CSL_ASSIGN_OR_RETURN(const std::string_view instruction, Take(1));
-      if (instruction[0] == '.') return Pop();
+      if (instruction[0] == '.') break;
       CSL_RETURN_IF_ERROR(Do(instruction[0]));
-      if (stack_.size() > kMaxStack) return InvalidArgument("too deep");
     }
+    CSL_ASSIGN_OR_RETURN(document_.root, Pop());
+    return std::move(document_);
   }
 
  private:
@@ -110,11 +112,11 @@ class Machine {
   }
   StatusOr<Pointer> Pop() {
     if (stack_.empty()) return InvalidArgument("it takes what is not there");
-    Pointer top = std::move(stack_.back());
+    const Pointer top = stack_.back();
     stack_.pop_back();
     return top;
   }
-  void Push(Pointer value) { stack_.push_back(std::move(value)); }
+  void Push(Pointer value) { stack_.push_back(value); }
   StatusOr<std::vector<Pointer>> PopToMark() {
     if (marks_.empty() || marks_.back() > stack_.size()) return InvalidArgument("no mark");
     const auto begin = stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back());
@@ -128,7 +130,7 @@ class Machine {
     if (stack_.size() < count) return InvalidArgument("it takes what is not there");
     tuple.items.assign(stack_.end() - static_cast<std::ptrdiff_t>(count), stack_.end());
     stack_.resize(stack_.size() - count);
-    Push(Make(std::move(tuple)));
+    Push(Make(document_.values, std::move(tuple)));
     return OkStatus();
   }
   Status Put(std::uint32_t place) {
@@ -144,7 +146,7 @@ class Machine {
   }
   Status PushText(std::size_t length) {
     CSL_ASSIGN_OR_RETURN(const std::string_view text, Take(length));
-    Push(Make(std::string(text)));
+    Push(Make(document_.values, std::string(text)));
     return OkStatus();
   }
   // Puts pairs, one item after the other, into the dictionary on top.
@@ -156,10 +158,10 @@ class Machine {
     }
     return OkStatus();
   }
-  Status Append(std::vector<Pointer> items) {
+  Status Append(const std::vector<Pointer>& items) {
     auto* list = stack_.empty() ? nullptr : As<Sequence>(stack_.back());
     if (list == nullptr) return InvalidArgument("no list");
-    for (Pointer& item : items) list->items.push_back(std::move(item));
+    list->items.insert(list->items.end(), items.begin(), items.end());
     return OkStatus();
   }
   Status PushLong(std::size_t length) {
@@ -169,7 +171,7 @@ class Machine {
     for (std::size_t i = length; i > 0; --i) {
       value = value << 8 | static_cast<unsigned char>(bytes[i - 1]);
     }
-    Push(Make(static_cast<std::int64_t>(value)));
+    Push(Make(document_.values, static_cast<std::int64_t>(value)));
     return OkStatus();
   }
   // Big-endian.
@@ -177,7 +179,7 @@ class Machine {
     CSL_ASSIGN_OR_RETURN(const std::string_view bytes, Take(8));
     std::uint64_t bits = 0;
     for (const char byte : bytes) bits = bits << 8 | static_cast<unsigned char>(byte);
-    Push(Make(std::bit_cast<double>(bits)));
+    Push(Make(document_.values, std::bit_cast<double>(bits)));
     return OkStatus();
   }
 
@@ -188,25 +190,25 @@ class Machine {
       case 0x95:  // FRAME
         return Take(8).status();
       case 'N':
-        Push(Make(None{}));
+        Push(Make(document_.values, None{}));
         return OkStatus();
       case 0x88:
       case 0x89:
-        Push(Make(instruction == '\x88'));
+        Push(Make(document_.values, instruction == '\x88'));
         return OkStatus();
       case '}':
-        Push(Make(Dictionary{}));
+        Push(Make(document_.values, Dictionary{}));
         return OkStatus();
       case ']':
       case ')':
-        Push(Make(Sequence{}));
+        Push(Make(document_.values, Sequence{}));
         return OkStatus();
       case '(':
         marks_.push_back(stack_.size());
         return OkStatus();
       case 't': {
         CSL_ASSIGN_OR_RETURN(auto items, PopToMark());
-        Push(Make(Sequence{std::move(items)}));
+        Push(Make(document_.values, Sequence{std::move(items)}));
         return OkStatus();
       }
       case 0x85:
@@ -222,17 +224,17 @@ class Machine {
     switch (static_cast<unsigned char>(instruction)) {
       case 'K': {
         CSL_ASSIGN_OR_RETURN(const auto value, Number<std::uint8_t>());
-        Push(Make(std::int64_t{value}));
+        Push(Make(document_.values, std::int64_t{value}));
         return OkStatus();
       }
       case 'M': {
         CSL_ASSIGN_OR_RETURN(const auto value, Number<std::uint16_t>());
-        Push(Make(std::int64_t{value}));
+        Push(Make(document_.values, std::int64_t{value}));
         return OkStatus();
       }
       case 'J': {
         CSL_ASSIGN_OR_RETURN(const auto value, Number<std::int32_t>());
-        Push(Make(std::int64_t{value}));
+        Push(Make(document_.values, std::int64_t{value}));
         return OkStatus();
       }
       case 0x8a: {
@@ -277,7 +279,7 @@ class Machine {
       case 'c': {
         CSL_ASSIGN_OR_RETURN(const std::string module, Line());
         CSL_ASSIGN_OR_RETURN(const std::string name, Line());
-        Push(Make(Global{module, name}));
+        Push(Make(document_.values, Global{module, name}));
         return OkStatus();
       }
       case 0x93: {
@@ -286,20 +288,20 @@ class Machine {
         if (As<std::string>(name) == nullptr || As<std::string>(module) == nullptr) {
           return InvalidArgument("a global without a name");
         }
-        Push(Make(Global{*As<std::string>(module), *As<std::string>(name)}));
+        Push(Make(document_.values, Global{*As<std::string>(module), *As<std::string>(name)}));
         return OkStatus();
       }
       case 'Q': {
         CSL_ASSIGN_OR_RETURN(const Pointer id, Pop());
-        CSL_ASSIGN_OR_RETURN(Pointer storage, StorageOf(id));
-        Push(std::move(storage));
+        CSL_ASSIGN_OR_RETURN(const Pointer storage, StorageOf(document_.values, id));
+        Push(storage);
         return OkStatus();
       }
       case 'R': {
         CSL_ASSIGN_OR_RETURN(const Pointer arguments, Pop());
         CSL_ASSIGN_OR_RETURN(const Pointer callee, Pop());
-        CSL_ASSIGN_OR_RETURN(Pointer made, Apply(callee, arguments));
-        Push(std::move(made));
+        CSL_ASSIGN_OR_RETURN(const Pointer made, Apply(document_.values, callee, arguments));
+        Push(made);
         return OkStatus();
       }
       case 'b':  // an object's attributes: a state dict's versions, which nothing here asks for
@@ -314,12 +316,12 @@ class Machine {
         return SetItems(items);
       }
       case 'a': {
-        CSL_ASSIGN_OR_RETURN(Pointer item, Pop());
-        return Append({std::move(item)});
+        CSL_ASSIGN_OR_RETURN(const Pointer item, Pop());
+        return Append({item});
       }
       case 'e': {
         CSL_ASSIGN_OR_RETURN(auto items, PopToMark());
-        return Append(std::move(items));
+        return Append(items);
       }
       default:
         return InvalidArgument("instruction {:#04x} at byte {}, which no state dict needs",
@@ -333,10 +335,11 @@ class Machine {
   std::vector<Pointer> stack_;
   std::vector<std::size_t> marks_;
   std::map<std::uint32_t, Pointer> memo_;
+  Document document_;
 };
 
 }  // namespace
 
-StatusOr<Pointer> Parse(std::string_view bytes) { return Machine(bytes).Run(); }
+StatusOr<Document> Parse(std::string_view bytes) { return Machine(bytes).Run(); }
 
 }  // namespace consilium::pickle

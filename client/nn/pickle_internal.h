@@ -5,8 +5,7 @@
 // tensors and plain containers, calls nothing, and refuses the rest by name.
 
 #include <cstdint>
-#include <map>
-#include <memory>
+#include <deque>
 #include <string>
 #include <utility>
 #include <variant>
@@ -17,7 +16,7 @@
 namespace consilium::pickle {
 
 struct Value;
-using Pointer = std::shared_ptr<Value>;
+using Pointer = Value*;  // into its document
 
 struct None {};
 struct Global {  // "torch._utils" and "_rebuild_tensor_v2": a name, nothing that was looked up
@@ -50,8 +49,15 @@ struct Value {
       is;
 };
 
+// All that was said, and what came of it. It owns its values one by one, so that neither depth nor
+// a circle among them matters. The values stay where they are when it is moved.
+struct Document {
+  std::deque<Value> values;
+  Pointer root = nullptr;
+};
+
 // INVALID_ARGUMENT for an instruction or a function that a state dict does not need, and for bytes
-// that end early.
-StatusOr<Pointer> Parse(std::string_view bytes);
+// that end early. Takes memory in proportion to them.
+StatusOr<Document> Parse(std::string_view bytes);
 
 }  // namespace consilium::pickle

@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::uint32_t kMinSide = 16;
 constexpr std::uint32_t kMaxSide = 16384;
+constexpr std::uint32_t kMaxFrames = 10'000;
 // Longer elements stay on the disk until they are asked for.
 constexpr Uint32 kMaxElementInMemory = 4096;
 
@@ -69,6 +70,12 @@ StatusOr<Shape> ReadShape(const std::filesystem::path& path, DcmDataset& data) {
   }
   if (shape.rows == 0 || shape.columns == 0) {
     return InvalidArgument("{}: a DICOM file without a picture", path.string());
+  }
+  // What is multiplied below is bounded here.
+  if ((shape.samples != 1 && shape.samples != 3) || shape.bits == 0 || shape.bits > 32 ||
+      shape.frames > kMaxFrames) {
+    return InvalidArgument("{}: {} frames of {} samples a pixel with {} bits", path.string(),
+                           shape.frames, shape.samples, shape.bits);
   }
   if (std::min(shape.rows, shape.columns) < kMinSide ||
       std::max(shape.rows, shape.columns) > kMaxSide) {

@@ -143,6 +143,9 @@ StatusOr<Image> ReadImage(const std::filesystem::path& named, const Window& wind
     if (!image.ok()) return image.status();
     return *std::move(image);
   }
+  if (name.frame != 0) {
+    return InvalidArgument("{}: only a DICOM file has frames", named.string());
+  }
   const auto decoded = CatchAsStatus(path.string(), [&] { return Decode(file.bytes()); });
   if (!decoded.ok() || decoded->empty() ||
       (decoded->depth() != CV_8U && decoded->depth() != CV_16U)) {

@@ -166,6 +166,7 @@ void Optimizer::StepOnGpu(const std::vector<std::size_t>& which,
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
   // One kernel over all of them.
   if (kind_ == OptimizerKind::kSgd) {
+    if (momentum_ == 0) first.clear();  // the kernel wants no momenta then
     at::_fused_sgd_(parameters, gradients, first, weight_decay_, momentum_, learning_rate,
                     /*dampening=*/0, /*nesterov=*/false, /*maximize=*/false,
                     /*is_first_step=*/false);

@@ -21,9 +21,10 @@ class Optimizer {
   // At a learning rate in float32, where the parameters are. On a GPU nothing in it waits.
   void Step(const torch::Tensor& learning_rate);
 
-  // For steps that are recorded and replayed: one was taken, or was only recorded.
+  // For steps that are recorded and replayed: one was taken; or what was taken before a recording.
   void CountStep() { ++steps_; }
-  void UncountStep() { --steps_; }
+  std::int64_t steps() const { return steps_; }
+  void SetSteps(std::int64_t steps) { steps_ = steps; }
 
   // The moments, one tensor after another in the parameters' order, and the number of steps.
   std::vector<float> State() const;

@@ -59,6 +59,10 @@ torch::Tensor StepMath::Run(const torch::Tensor& images, const torch::Tensor& la
   return loss.detach();
 }
 
+void StepMath::ForgetGradients() {
+  for (torch::Tensor& parameter : parameters_) parameter.mutable_grad().reset();
+}
+
 torch::Tensor StepMath::Forward(torch::Tensor images, const torch::Tensor& labels,
                                 const torch::Tensor& kept) {
   const bool mixes = options_.mixup_alpha > 0;

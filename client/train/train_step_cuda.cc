@@ -1,6 +1,7 @@
 #include <ATen/cuda/CUDAContext.h>
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
 
 #include <optional>
@@ -90,11 +91,11 @@ class CudaTrainStep final : public TrainStep {
     staged_images_ = torch::empty(images.sizes(), torch::TensorOptions(device_));
     staged_labels_ =
         torch::empty(labels.sizes(), torch::TensorOptions(device_).dtype(torch::kInt64));
-    c10::cuda::device_synchronize();  // another stream may have used this memory before
+    // Another stream may have used this memory before, or be filling the network still.
+    c10::cuda::device_synchronize();
   }
 
   torch::Tensor Step() {
-    if (!uses_graph_) return math_.Run(images_, labels_, rate_, kept_);
     if (graph_ && images_.sizes() == graph_images_.sizes()) {
       graph_images_.copy_(images_);
       graph_labels_.copy_(labels_);
@@ -103,21 +104,45 @@ class CudaTrainStep final : public TrainStep {
       return graph_loss_;
     }
     const torch::Tensor loss = math_.Run(images_, labels_, rate_, kept_);
-    // An epoch's last batch may be smaller: the graph is of the size that came several times.
-    if (!graph_ && ++steps_ == kWarmUpSteps) Capture();
+    // An epoch's last batch may be smaller: the graph is of the largest, which is the usual one.
+    if (images_.size(0) > usual_size_) {
+      usual_size_ = images_.size(0);
+      steps_of_usual_size_ = 0;
+    }
+    if (images_.size(0) == usual_size_ && ++steps_of_usual_size_ == kWarmUpSteps && uses_graph_) {
+      Capture();
+    }
     return loss;
   }
 
-  // Records a step; it is not run by that.
+  // Records a step; it is not run by that. Where it cannot be recorded, for want of memory say, the
+  // steps go on one kernel at a time.
   void Capture() {
+    const std::int64_t steps = math_.optimizer().steps();
     graph_images_ = images_.clone(torch::MemoryFormat::ChannelsLast);
     graph_labels_ = labels_.clone();
     compute_.synchronize();
+    c10::cuda::CUDACachingAllocator::emptyCache();  // nothing of it can be had while recording
     graph_.emplace();
-    graph_->capture_begin();
-    graph_loss_ = math_.Run(graph_images_, graph_labels_, rate_, kept_);
-    graph_->capture_end();
-    math_.optimizer().UncountStep();
+    try {
+      graph_->capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+      graph_loss_ = math_.Run(graph_images_, graph_labels_, rate_, kept_);
+      graph_->capture_end();
+    } catch (const std::exception&) {
+      GiveUpGraph();
+    }
+    math_.ForgetGradients();
+    math_.optimizer().SetSteps(steps);
+  }
+
+  void GiveUpGraph() {
+    try {
+      graph_->capture_end();
+    } catch (const std::exception&) {  // it ends the recording, and says that it failed
+    }
+    graph_.reset();
+    uses_graph_ = false;
+    (void)cudaGetLastError();
   }
 
   StepMath& math_;
@@ -136,8 +161,9 @@ class CudaTrainStep final : public TrainStep {
   torch::Tensor kept_;
   torch::Tensor settings_;  // rate and kept, page-locked
   torch::Tensor loss_;      // page-locked
-  const bool uses_graph_;
-  std::uint64_t steps_ = 0;
+  bool uses_graph_;
+  std::int64_t usual_size_ = 0;  // images in the largest batch so far
+  std::uint64_t steps_of_usual_size_ = 0;
   std::optional<at::cuda::CUDAGraph> graph_;
   torch::Tensor graph_images_;
   torch::Tensor graph_labels_;

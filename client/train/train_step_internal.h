@@ -28,6 +28,9 @@ class StepMath {
   torch::Tensor Run(const torch::Tensor& images, const torch::Tensor& labels,
                     const torch::Tensor& rate, const torch::Tensor& kept);
 
+  // Of a step that was not taken to its end.
+  void ForgetGradients();
+
   Optimizer& optimizer() { return optimizer_; }
 
  private:

@@ -23,8 +23,22 @@ void Soften(std::span<const float> p, double temperature, std::span<float> out) 
   for (float& value : out) value = static_cast<float>(value / sum);
 }
 
+// In float64 and without a floor: what rounds to a probability of 0 or 1 would leave flat places,
+// in which no search finds its way.
 double LossAt(const Scores& scores, double temperature) {
-  return Count(AtTemperature(scores, temperature)).loss_sum();
+  double loss = 0;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    const auto row = scores.row(i);
+    const double largest = std::log(std::max(*std::ranges::max_element(row), kSmallest));
+    double sum = 0;
+    for (const float p : row) {
+      sum += std::exp((std::log(std::max(p, kSmallest)) - largest) / temperature);
+    }
+    const auto own = static_cast<double>(row[static_cast<std::size_t>(scores.labels[i])]);
+    loss += std::log(sum) -
+            (std::log(std::max(own, static_cast<double>(kSmallest))) - largest) / temperature;
+  }
+  return loss;
 }
 
 }  // namespace

@@ -85,23 +85,30 @@ class Laboratory:
         """The whole cut into hospitals; by the first seed from this one on that leaves none empty."""
         folder = self.folder / "data" / name
         shape = ["--alpha", alpha] if by != "iid" else []
-        while not folder.exists():
+        for attempt in range(20):
+            if folder.exists():
+                break
             run("consilium-client", "data", "partition", "--data", whole, "-o", folder, "--sites",
-                sites, "--by", by, *shape, "--seed", seed, check=False)
-            seed += 100
+                sites, "--by", by, *shape, "--seed", seed + 100 * attempt, check=attempt == 19)
         return {path.stem: path for path in sorted(folder.glob("*.csv"))}
 
     def figures(self, name):
         """What a run that was done came to."""
         return json.loads((self.folder / "runs" / f"{name}.json").read_text())
 
+    def is_done(self, name, plan):
+        """Whether there are figures of this very plan."""
+        done, by = (self.folder / "runs" / f"{name}{end}" for end in (".json", ".yaml"))
+        return done.exists() and by.exists() and json.loads(by.read_text()) == plan
+
     def do(self, runs):
         """All of them, as many at a time as `jobs`."""
-        to_do = [one for one in runs if not (self.folder / "runs" / f"{one.name}.json").exists()]
+        to_do = [one for one in runs if not self.is_done(one.name, one.plan)]
         with ThreadPoolExecutor(self.jobs) as pool:
             list(pool.map(self._do, to_do))
 
     def _do(self, one):
+        (self.folder / "runs" / f"{one.name}.json").unlink(missing_ok=True)
         plan_file = self.folder / "runs" / f"{one.name}.yaml"
         plan_file.write_text(json.dumps(one.plan))  # JSON is YAML
         options = [f"--{kind}={name}={path}" for kind, files in (("site", one.sites), ("score", one.scored))

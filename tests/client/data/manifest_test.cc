@@ -151,5 +151,19 @@ TEST_F(ManifestTest, ValidationCsvMustNotSharePatients) {
               StatusIs(kInvalid, HasSubstr("patient")));
 }
 
+// What a patient is called, as a pseudonym that each process draws anew, does not change who is
+// held out.
+TEST(GroupPatients, OrderFollowsTheImagesAndNotThePatientsNames) {
+  Manifest named;
+  Manifest hashed;
+  for (int i = 0; i < 20; ++i) {
+    named.push_back(
+        {.path = fmt::format("{:02}", i), .label = "x", .patient = fmt::format("{:02}", i)});
+    hashed.push_back(
+        {.path = fmt::format("{:02}", i), .label = "x", .patient = fmt::format("{:02}", 19 - i)});
+  }
+  EXPECT_EQ(GroupPatients(named, 3), GroupPatients(hashed, 3));
+}
+
 }  // namespace
 }  // namespace consilium

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "client/nn/pickle_internal.h"
 #include "common/base/file.h"
 #include "common/model/model_file.h"
 #include "tests/testing/python.h"
@@ -97,6 +98,27 @@ TEST_F(CheckpointTest, NothingOfAHostileFileIsExecuted) {
   EXPECT_THAT(ReadCheckpoint(path),
               StatusIs(kInvalid, AllOf(HasSubstr("system"), HasSubstr("hostile.pth"))));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "values.executed"));
+}
+
+// A nesting that would exhaust the stack of who takes it apart, and a circle.
+TEST(Pickle, NeitherDepthNorCirclesMatter) {
+  EXPECT_THAT(pickle::Parse("N" + std::string(1'000'000, '\x85') + "."), IsOk());
+  EXPECT_THAT(pickle::Parse(std::string("]q\0h\0a.", 7)), IsOk());
+  EXPECT_THAT(pickle::Parse("cposix\nsystem\n(tR."), StatusIs(kInvalid, HasSubstr("posix.system")));
+  EXPECT_THAT(pickle::Parse("K"), StatusIs(kInvalid, HasSubstr("early")));
+}
+
+TEST(Safetensors, ShapesThatDoNotFitAreRefused) {
+  testing::TempFolder folder;
+  for (const char* shape : {"[4294967297]", "[8589934592, 8589934592]", "[0]", "[3]", "[-1]"}) {
+    const std::string header =
+        fmt::format(R"({{"w": {{"dtype": "F32", "shape": {}, "data_offsets": [0, 8]}}}})", shape);
+    std::string file(8, '\0');
+    file[0] = static_cast<char>(header.size());
+    file += header + std::string(8, '\0');
+    ASSERT_THAT(WriteFileAtomically(folder / "f", file), IsOk());
+    EXPECT_THAT(ReadCheckpoint(folder / "f"), StatusIs(kInvalid)) << shape;
+  }
 }
 
 TEST_F(CheckpointTest, OldFormatIsNamed) {

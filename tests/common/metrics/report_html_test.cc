@@ -95,8 +95,9 @@ TEST(ToHtml, OfARunShowsItsCourseAndTheLastModelBySite) {
   for (int round = 0; round <= 2; ++round) {
     Evaluation pooled = evaluation;
     ASSERT_TRUE(pooled.Merge(evaluation).ok());
-    run.models.push_back(
-        {.round = round, .sites = {{"north", evaluation}, {"south", evaluation}}, .pooled = pooled});
+    run.models.push_back({.round = round,
+                          .sites = {{"north", evaluation}, {"south", evaluation}},
+                          .pooled = pooled});
   }
   const std::string html = ToHtml(run);
   EXPECT_THAT(html, HasSubstr("Balanced accuracy"));

@@ -58,6 +58,36 @@ TEST(Temperature, KeepsTheOrderAndTheSum) {
   }
 }
 
+// A few sure mistakes among many right answers: less sure, not surer. The optimum by a fine grid.
+TEST(Temperature, SureMistakesMakeItHigher) {
+  Scores scores{.classes = 2};
+  const auto add = [&](int images, float own) {
+    for (int i = 0; i < images; ++i) {
+      scores.probabilities.insert(scores.probabilities.end(), {own, 1 - own});
+      scores.labels.push_back(0);
+      scores.patients.push_back(static_cast<std::int64_t>(scores.labels.size()));
+    }
+  };
+  add(50, 0.99F);
+  add(40, 0.6F);
+  add(10, 0.01F);
+  double best = 0;
+  double least = 1e9;
+  for (double t = 0.1; t < 10; t += 0.01) {
+    double loss = 0;
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      const double z = std::log(scores.row(i)[1] / static_cast<double>(scores.row(i)[0])) / t;
+      loss += std::log1p(std::exp(z));
+    }
+    if (loss < least) {
+      least = loss;
+      best = t;
+    }
+  }
+  EXPECT_NEAR(FitTemperature(scores), best, 0.02);
+  EXPECT_GT(best, 1.5);
+}
+
 TEST(Temperature, CrossFittedLossIsBetterThanOfAnOversureNetwork) {
   const Scores scores = Drawn(2000, 0.3);
   EXPECT_LT(Count(CrossFitTemperature(scores)).loss_sum(), 0.9 * Count(scores).loss_sum());
