@@ -70,21 +70,18 @@ std::string Pseudonym(const std::string& patient_id) {
   return patient_id.empty() ? "" : Sha256Of(*key + patient_id);
 }
 
-// A file's pictures: one, or the frames of a DICOM file. One that says nothing of itself is still
-// listed: what reads it will say why.
-Status AddImages(const fs::path& path, const std::string& label, Manifest& manifest) {
-  CSL_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
-  const auto facts =
-      IsDicom(file.bytes()) ? ReadDicomFacts(path) : StatusOr<DicomFacts>(DicomFacts{});
-  const std::string patient = facts.ok() ? Pseudonym(facts->patient_id) : "";
-  const std::uint32_t frames = facts.ok() ? facts->frames : 1;
-  for (std::uint32_t frame = 1; frame <= frames; ++frame) {
-    const std::string name =
-        frames == 1 ? path.string() : fmt::format("{}#{}", path.string(), frame);
+// A file's pictures: one, or the frames of a DICOM file. One that says nothing of itself, or cannot
+// be read, is still listed: what reads it will say why.
+void AddImages(const fs::path& path, const std::string& label, Manifest& manifest) {
+  DicomFacts facts;
+  if (IsDicomFile(path)) facts = ReadDicomFacts(path).value_or(DicomFacts{});
+  for (std::uint32_t frame = 1; frame <= facts.frames; ++frame) {
     manifest.push_back(
-        {.path = name, .label = label, .patient = patient, .view = facts.ok() ? facts->view : ""});
+        {.path = facts.frames == 1 ? path.string() : fmt::format("{}#{}", path.string(), frame),
+         .label = label,
+         .patient = Pseudonym(facts.patient_id),
+         .view = facts.view});
   }
-  return OkStatus();
 }
 
 StatusOr<Manifest> ReadFolder(const fs::path& path) {
@@ -105,7 +102,7 @@ StatusOr<Manifest> ReadFolder(const fs::path& path) {
                              folder.filename().string());
     }
     for (const fs::path& image : images) {
-      CSL_RETURN_IF_ERROR(AddImages(image, folder.filename().string(), manifest));
+      AddImages(image, folder.filename().string(), manifest);
     }
   }
   return manifest;

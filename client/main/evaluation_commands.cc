@@ -97,8 +97,7 @@ Status EvaluateCommand(const EvaluateOptions& options, const std::stop_token& st
   const std::vector<Breakdown> breakdowns = BreakDownAll(scored);
   std::optional<ShortcutAudit> audit;
   if (!options.masks.empty()) {
-    CSL_ASSIGN_OR_RETURN(audit,
-                         AuditShortcuts(model, scored.examples, options.masks, options.site, stop));
+    CSL_ASSIGN_OR_RETURN(audit, AuditShortcuts(model, scored, options.masks, options.site, stop));
   }
   if (options.json) {
     Json json = ReportToJson(scored.scores, classes);

@@ -14,11 +14,12 @@
 #include <mutex>
 #include <opencv2/imgproc.hpp>
 
+#include "client/preprocess/picture_internal.h"
+#include "common/base/file.h"
+
 namespace consilium {
 namespace {
 
-constexpr std::uint32_t kMinSide = 16;
-constexpr std::uint32_t kMaxSide = 16384;
 constexpr std::uint32_t kMaxFrames = 10'000;
 // Longer elements stay on the disk until they are asked for.
 constexpr Uint32 kMaxElementInMemory = 4096;
@@ -77,8 +78,8 @@ StatusOr<Shape> ReadShape(const std::filesystem::path& path, DcmDataset& data) {
     return InvalidArgument("{}: {} frames of {} samples a pixel with {} bits", path.string(),
                            shape.frames, shape.samples, shape.bits);
   }
-  if (std::min(shape.rows, shape.columns) < kMinSide ||
-      std::max(shape.rows, shape.columns) > kMaxSide) {
+  if (std::min(shape.rows, shape.columns) < std::uint32_t{kMinSide} ||
+      std::max(shape.rows, shape.columns) > std::uint32_t{kMaxSide}) {
     return InvalidArgument("{}: {} x {} pixels, want sides of {} to {}", path.string(),
                            shape.columns, shape.rows, kMinSide, kMaxSide);
   }
@@ -144,18 +145,12 @@ StatusOr<Image> Render(const std::filesystem::path& path, DicomImage& image, con
   cv::Mat square = shown;
   if (aspect > 0 && std::abs(aspect - 1) > 0.01) {
     const int wide = static_cast<int>(std::lround(width * aspect));
-    if (wide < static_cast<int>(kMinSide) || wide > static_cast<int>(kMaxSide)) {
+    if (wide < kMinSide || wide > kMaxSide) {
       return InvalidArgument("{}: pixels {} times as wide as high", path.string(), aspect);
     }
     cv::resize(shown, square, {wide, height}, 0, 0, aspect < 1 ? cv::INTER_AREA : cv::INTER_LINEAR);
   }
-  Image out{.width = square.cols, .height = square.rows, .pixels = {}};
-  out.pixels.reserve(square.total());
-  for (int y = 0; y < square.rows; ++y) {
-    const auto* row = square.ptr<std::uint16_t>(y);
-    out.pixels.insert(out.pixels.end(), row, row + square.cols);
-  }
-  return out;
+  return FromMat(square);
 }
 
 }  // namespace
@@ -166,6 +161,11 @@ bool IsDicom(std::span<const std::byte> file) {
   return file.size() > kPreamble + kMark.size() &&
          std::string_view(reinterpret_cast<const char*>(file.data()) + kPreamble, kMark.size()) ==
              kMark;
+}
+
+bool IsDicomFile(const std::filesystem::path& path) {
+  const auto file = MappedFile::Open(path);
+  return file.ok() && IsDicom(file->bytes());
 }
 
 StatusOr<Image> ReadDicom(const std::filesystem::path& path, std::uint32_t frame,

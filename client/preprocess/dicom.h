@@ -14,6 +14,8 @@ namespace consilium {
 
 // Whether a file begins as DICOM files do: 128 bytes of anything, then "DICM" (PS3.10, 7.1).
 bool IsDicom(std::span<const std::byte> file);
+// The same of a file on disk; false for one that cannot be read.
+bool IsDicomFile(const std::filesystem::path& path);
 
 // A file's picture as a reader would be shown it: rescaled, through the window if one is given,
 // else through the file's own first window or VOI look-up table, else from its least value to its

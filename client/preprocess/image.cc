@@ -10,13 +10,12 @@
 
 #include "client/preprocess/dicom.h"
 #include "client/preprocess/image_format.h"
+#include "client/preprocess/picture_internal.h"
 #include "common/base/file.h"
 
 namespace consilium {
 namespace {
 
-constexpr int kMinSide = 16;
-constexpr int kMaxSide = 16384;
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;
 constexpr double kWhite = 65535;
 
@@ -47,16 +46,6 @@ cv::Mat Stretch(const cv::Mat& grey) {
   const double scale = high > low ? kWhite / (high - low) : 1;
   grey.convertTo(wide, CV_16U, scale, -low * scale);
   return wide;
-}
-
-Image FromMat(const cv::Mat& mat) {
-  Image image{.width = mat.cols, .height = mat.rows, .pixels = {}};
-  image.pixels.reserve(mat.total());
-  for (int y = 0; y < mat.rows; ++y) {
-    const auto* row = mat.ptr<std::uint16_t>(y);
-    image.pixels.insert(image.pixels.end(), row, row + mat.cols);
-  }
-  return image;
 }
 
 // OpenCV takes no pointer to const; no caller writes through the result.
@@ -114,14 +103,21 @@ void CutOut(cv::Mat& plane, double share, Random& random) {
 
 }  // namespace
 
+Image FromMat(const cv::Mat& mat) {
+  Image image{.width = mat.cols, .height = mat.rows, .pixels = {}};
+  image.pixels.reserve(mat.total());
+  for (int y = 0; y < mat.rows; ++y) {
+    const auto* row = mat.ptr<std::uint16_t>(y);
+    image.pixels.insert(image.pixels.end(), row, row + mat.cols);
+  }
+  return image;
+}
+
 bool IsImageFile(const std::filesystem::path& path) {
   std::string extension = path.extension().string();
   std::transform(extension.begin(), extension.end(), extension.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  if (extension.empty()) {
-    const auto file = MappedFile::Open(path);
-    return file.ok() && IsDicom(file->bytes());
-  }
+  if (extension.empty()) return IsDicomFile(path);
   constexpr std::array<std::string_view, 5> kKnown = {".png", ".jpg", ".jpeg", ".dcm", ".dicom"};
   return std::ranges::find(kKnown, extension) != kKnown.end();
 }

@@ -234,17 +234,17 @@ class Agent {
         CheckEpochs(site_.policy(), task.plan(), trainee_.train_images().size());
     if (!short_enough.ok()) return Refuse(short_enough);
     stage_ = "fetching the global model";
-    CSL_ASSIGN_OR_RETURN(const Model global, Fetch(task));
+    CSL_ASSIGN_OR_RETURN(Model global, Fetch(task));
     CSL_ASSIGN_OR_RETURN(const ModelSpec spec, FromProto(task.plan().model()));
     if (global.info.spec != spec) {
       return InvalidArgument("the model is {}, not the plan's network",
                              Describe(global.info, *global.state.layout));
     }
-    Model own = global;
+    const ModelState left_alone = LocalPart(global.state);  // what goes back as it came
     const bool trains = task.kind() == v1::TASK_KIND_TRAIN;
     const int round = trains ? static_cast<int>(task.round()) : std::numeric_limits<int>::max();
-    CSL_RETURN_IF_ERROR(local_.PutInto(task.run_id(), round, own));
-    CSL_ASSIGN_OR_RETURN(Network network, trainee_.Load(own));
+    CSL_RETURN_IF_ERROR(local_.PutInto(task.run_id(), round, global));
+    CSL_ASSIGN_OR_RETURN(Network network, trainee_.Load(global));
     Outcome outcome;
     if (!trains) {
       Enter("evaluating", v1::TASK_STAGE_EVALUATING);
@@ -253,7 +253,7 @@ class Agent {
       *outcome.report.mutable_result()->mutable_evaluation() = ToProto(evaluation);
       return outcome;
     }
-    CSL_RETURN_IF_ERROR(Train(task, global, network, outcome));
+    CSL_RETURN_IF_ERROR(Train(task, global, left_alone, network, outcome));
     return outcome;
   }
 
@@ -265,8 +265,10 @@ class Agent {
     return CheckManifestIsOf(manifest, task.model());
   }
 
-  // Scores the global model and trains it, or goes on where a process before this one was.
-  Status Train(const v1::Task& task, const Model& global, Network& network, Outcome& outcome) {
+  // Scores the global model, as this hospital has it, and trains it, or goes on where a process
+  // before this one was.
+  Status Train(const v1::Task& task, const Model& global, const ModelState& left_alone,
+               Network& network, Outcome& outcome) {
     v1::TaskResult& result = *outcome.report.mutable_result();
     v1::TaskKey key = KeyOf(task);
     const auto& counts = trainee_.train_images().class_counts();
@@ -310,9 +312,7 @@ class Agent {
          {.run = task.run_id(), .round = round, .parent_digest = task.model().digest()}},
         network.State()};
     CSL_RETURN_IF_ERROR(local_.Keep(task.run_id(), round, trained_model));
-    if (HasLocalPart(*global.state.layout)) {
-      CSL_RETURN_IF_ERROR(PutLocalPart(LocalPart(global.state), trained_model.state));
-    }
+    CSL_RETURN_IF_ERROR(PutLocalPart(left_alone, trained_model.state));
     outcome.update_norm =
         NormOfChange(*global.state.layout, global.state.values, trained_model.state.values);
     SetUpdate(trained_model, outcome);

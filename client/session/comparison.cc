@@ -11,7 +11,6 @@
 namespace consilium {
 namespace {
 
-constexpr char kCacheFolder[] = "/tmp";
 constexpr int kWarmUps = 3;
 constexpr int kTimes = 15;
 constexpr int kTrainSteps = 6;
@@ -53,7 +52,7 @@ StatusOr<Compared> Compare(const std::filesystem::path& file, const v1::SiteConf
   compared.bytes = std::filesystem::file_size(file);
   CSL_ASSIGN_OR_RETURN(ScoredImages scored, ScoreModel(model, site, split, stop));
   compared.scores = std::move(scored.scores);
-  CSL_ASSIGN_OR_RETURN(Network network, Trainee(site, kCacheFolder).Load(model));
+  CSL_ASSIGN_OR_RETURN(Network network, Trainee(site, kScratchFolder).Load(model));
   CSL_ASSIGN_OR_RETURN(const NetworkCost cost, CostOf(network));
   compared.parameters = cost.parameters;
   compared.flops = cost.flops;
@@ -61,7 +60,7 @@ StatusOr<Compared> Compare(const std::filesystem::path& file, const v1::SiteConf
   CSL_ASSIGN_OR_RETURN(
       const ImageSet images,
       ImageSet::Build(scored.examples, model.info.spec.classes,
-                      ToImageSetOptions(site, model.info.spec, kCacheFolder), stop));
+                      ToImageSetOptions(site, model.info.spec, kScratchFolder), stop));
   CSL_ASSIGN_OR_RETURN(compared.train_images_per_second, TrainRate(network, images, site, stop));
   return compared;
 }

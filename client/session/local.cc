@@ -10,8 +10,6 @@
 namespace consilium {
 namespace {
 
-constexpr char kCacheFolder[] = "/tmp";
-
 StatusOr<Model> InitialModel(const Trainee& trainee, const v1::RunPlan& plan,
                              const std::filesystem::path& path) {
   CSL_ASSIGN_OR_RETURN(const Network network, trainee.Initialise(plan));
@@ -74,7 +72,7 @@ Status TrainLocally(const v1::RunPlan& plan, const v1::SiteConfig& site,
   if (!std::filesystem::is_directory(folder)) {
     return NotFound("{}: no such folder for the model", folder.string());
   }
-  Trainee trainee(site, kCacheFolder);
+  Trainee trainee(site, kScratchFolder);
   const Watch watch{.stop = stop, .on_progress = {}};
   CSL_ASSIGN_OR_RETURN(const Model model, InitialModel(trainee, plan, initial));
   CSL_RETURN_IF_ERROR(trainee.Prepare(plan, watch));
@@ -102,7 +100,7 @@ Status TrainLocally(const v1::RunPlan& plan, const v1::SiteConfig& site,
 
 StatusOr<ScoredImages> ScoreModel(const Model& model, const v1::SiteConfig& site,
                                   const std::string& split, const std::stop_token& stop) {
-  const Trainee trainee(site, kCacheFolder);
+  const Trainee trainee(site, kScratchFolder);
   CSL_ASSIGN_OR_RETURN(Network network, trainee.Load(model));
   CSL_ASSIGN_OR_RETURN(const Manifest manifest, ReadSplitManifest(ToDataSource(site.data())));
   CSL_ASSIGN_OR_RETURN(const Manifest examples, SelectSplit(manifest, split));
@@ -112,7 +110,7 @@ StatusOr<ScoredImages> ScoreModel(const Model& model, const v1::SiteConfig& site
   CSL_ASSIGN_OR_RETURN(
       const ImageSet images,
       ImageSet::Build(examples, model.info.spec.classes,
-                      ToImageSetOptions(site, model.info.spec, kCacheFolder), stop));
+                      ToImageSetOptions(site, model.info.spec, kScratchFolder), stop));
   Loader loader(images, model.info.spec, ToEvaluationLoader(DefaultPlan(), site));
   ScoredImages scored;
   CSL_ASSIGN_OR_RETURN(scored.scores, Score(network, loader, stop));

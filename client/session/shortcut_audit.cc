@@ -11,7 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kCacheFolder[] = "/tmp";
 constexpr std::uint16_t kHalf = 32768;
 
 // A picture and its lungs as the network sees them.
@@ -62,6 +61,12 @@ struct Attention {
   double areas = 0;
 };
 
+Status AddScores(Network& network, const Batch& batch, std::vector<float>& probabilities) {
+  CSL_ASSIGN_OR_RETURN(const std::vector<float> p, Predict(network, batch));
+  probabilities.insert(probabilities.end(), p.begin(), p.end());
+  return OkStatus();
+}
+
 void AddAttention(const std::vector<float>& map, const std::vector<bool>& lung,
                   Attention& attention) {
   double inside = 0;
@@ -81,49 +86,39 @@ void AddAttention(const std::vector<float>& map, const std::vector<bool>& lung,
 
 }  // namespace
 
-StatusOr<ShortcutAudit> AuditShortcuts(const Model& model, const Manifest& examples,
+StatusOr<ShortcutAudit> AuditShortcuts(const Model& model, const ScoredImages& scored,
                                        const fs::path& masks, const v1::SiteConfig& site,
                                        const std::stop_token& stop) {
   const ModelSpec& spec = model.info.spec;
-  CSL_ASSIGN_OR_RETURN(Network network, Trainee(site, kCacheFolder).Load(model));
-  ShortcutAudit audit;
-  const int classes = static_cast<int>(spec.classes.size());
-  for (Scores* scores : {&audit.whole, &audit.without_lungs, &audit.lungs_alone}) {
-    scores->classes = classes;
-  }
+  CSL_ASSIGN_OR_RETURN(Network network, Trainee(site, kScratchFolder).Load(model));
+  std::vector<std::size_t> masked_images;
+  std::vector<float> without_lungs;
+  std::vector<float> lungs_alone;
   Attention attention;
-  std::map<std::string, std::int64_t> patients;
-  for (const Example& example : examples) {
+  for (std::size_t i = 0; i < scored.examples.size(); ++i) {
     if (stop.stop_requested()) return Cancelled("the audit was stopped");
-    const fs::path mask = masks / example.path.filename();
-    if (!fs::exists(mask)) {
-      ++audit.without_mask;
-      continue;
-    }
-    CSL_ASSIGN_OR_RETURN(const Masked masked, ReadMasked(example.path, mask, spec));
-    const auto label = std::ranges::find(spec.classes, example.label) - spec.classes.begin();
-    const std::string& whose = example.patient.empty() ? example.path.native() : example.patient;
-    const std::int64_t patient =
-        patients.emplace(whose, static_cast<std::int64_t>(patients.size())).first->second;
-    const auto add = [&](Shown shown, Scores& scores) -> Status {
-      const Batch batch = ToBatch(masked, shown, spec);
-      CSL_ASSIGN_OR_RETURN(const std::vector<float> p, Predict(network, batch));
-      scores.probabilities.insert(scores.probabilities.end(), p.begin(), p.end());
-      scores.labels.push_back(label);
-      scores.patients.push_back(patient);
-      if (shown != Shown::kWhole) return OkStatus();
-      const std::int64_t called = std::ranges::max_element(p) - p.begin();
-      CSL_ASSIGN_OR_RETURN(const std::vector<float> map,
-                           GradCam(network, batch, std::span(&called, 1)));
-      AddAttention(map, masked.lung, attention);
-      return OkStatus();
-    };
-    CSL_RETURN_IF_ERROR(add(Shown::kWhole, audit.whole));
-    CSL_RETURN_IF_ERROR(add(Shown::kWithoutLungs, audit.without_lungs));
-    CSL_RETURN_IF_ERROR(add(Shown::kLungsAlone, audit.lungs_alone));
+    const fs::path& picture = scored.examples[i].path;
+    const fs::path mask = masks / picture.filename();
+    if (!fs::exists(mask)) continue;
+    masked_images.push_back(i);
+    CSL_ASSIGN_OR_RETURN(const Masked masked, ReadMasked(picture, mask, spec));
+    CSL_RETURN_IF_ERROR(
+        AddScores(network, ToBatch(masked, Shown::kWithoutLungs, spec), without_lungs));
+    CSL_RETURN_IF_ERROR(AddScores(network, ToBatch(masked, Shown::kLungsAlone, spec), lungs_alone));
+    const auto row = scored.scores.row(i);
+    const std::int64_t called = std::ranges::max_element(row) - row.begin();
+    CSL_ASSIGN_OR_RETURN(
+        const std::vector<float> map,
+        GradCam(network, ToBatch(masked, Shown::kWhole, spec), std::span(&called, 1)));
+    AddAttention(map, masked.lung, attention);
   }
+  ShortcutAudit audit;
+  audit.without_mask = scored.examples.size() - masked_images.size();
+  audit.whole = audit.without_lungs = audit.lungs_alone = Choose(scored.scores, masked_images);
+  audit.without_lungs.probabilities = std::move(without_lungs);
+  audit.lungs_alone.probabilities = std::move(lungs_alone);
   if (audit.whole.size() == 0) {
-    return NotFound("{}: no mask of any of the {} images", masks.string(), examples.size());
+    return NotFound("{}: no mask of any of the {} images", masks.string(), scored.examples.size());
   }
   audit.lung_area = attention.areas / static_cast<double>(audit.whole.size());
   if (attention.images > 0) {

@@ -9,7 +9,7 @@
 #include <stop_token>
 #include <vector>
 
-#include "client/data/manifest.h"
+#include "client/session/local.h"
 #include "common/base/status.h"
 #include "common/metrics/scores.h"
 #include "common/model/model_file.h"
@@ -30,10 +30,10 @@ struct ShortcutAudit {
   std::size_t without_mask = 0;  // images left out for want of one
 };
 
-// Of those examples that have a mask: an image of the same file name in `masks`, white where there
-// is lung, of the same shape as the picture. NOT_FOUND where none has; INVALID_ARGUMENT for a mask
-// of another shape.
-StatusOr<ShortcutAudit> AuditShortcuts(const Model& model, const Manifest& examples,
+// Of those of the model's scored images that have a mask: an image of the same file name in
+// `masks`, white where there is lung, of the same shape as the picture. NOT_FOUND where none has;
+// INVALID_ARGUMENT for a mask of another shape.
+StatusOr<ShortcutAudit> AuditShortcuts(const Model& model, const ScoredImages& scored,
                                        const std::filesystem::path& masks,
                                        const v1::SiteConfig& site, const std::stop_token& stop);
 

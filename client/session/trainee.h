@@ -31,6 +31,9 @@ struct Watch {
   std::function<void(std::uint64_t done, std::uint64_t total)> on_progress;
 };
 
+// Where decoded images lie that memory has no room for, in the place of a hospital's own folder.
+inline constexpr char kScratchFolder[] = "/tmp";
+
 // Keeps the decoded images between rounds. Not thread-safe.
 class Trainee {
  public:

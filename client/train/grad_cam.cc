@@ -15,9 +15,7 @@ StatusOr<std::vector<float>> GradCam(Network& network, const Batch& batch,
     torch::Tensor features;
     {
       const torch::NoGradGuard no_grad;
-      features = impl.module->Features(
-          HostImages(batch).to(torch::TensorOptions(impl.device), /*non_blocking=*/false,
-                               /*copy=*/false, torch::MemoryFormat::ChannelsLast));
+      features = impl.module->Features(ImagesOn(impl.device, batch));
     }
     features = features.detach().requires_grad_();
     const torch::Tensor chosen =

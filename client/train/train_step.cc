@@ -19,13 +19,8 @@ class CpuTrainStep final : public TrainStep {
 
   void Stage(const Batch& batch) override { batch_ = &batch; }
   void Launch(double rate, double kept) override {
-    // Not contiguous(ChannelsLast): a single channel counts as contiguous either way, keeps the
-    // strides of channels first, and every layer after the first convolution would follow it.
-    const torch::Tensor images =
-        HostImages(*batch_).to(torch::TensorOptions(torch::kCPU), /*non_blocking=*/false,
-                               /*copy=*/false, torch::MemoryFormat::ChannelsLast);
-    loss_ = math_.Run(images, HostLabels(*batch_), torch::scalar_tensor(rate),
-                      torch::scalar_tensor(kept));
+    loss_ = math_.Run(ImagesOn(torch::kCPU, *batch_), HostLabels(*batch_),
+                      torch::scalar_tensor(rate), torch::scalar_tensor(kept));
   }
   double Finish() override { return loss_.item<double>(); }
 
@@ -116,6 +111,13 @@ torch::Tensor HostImages(const Batch& batch) {
 torch::Tensor HostLabels(const Batch& batch) {
   return torch::from_blob(const_cast<std::int64_t*>(batch.labels.data()), {batch.count},
                           torch::kInt64);
+}
+
+torch::Tensor ImagesOn(const torch::Device& device, const Batch& batch) {
+  // Not contiguous(ChannelsLast): a single channel counts as contiguous either way, keeps the
+  // strides of channels first, and every layer after the first convolution would follow it.
+  return HostImages(batch).to(torch::TensorOptions(device), /*non_blocking=*/false, /*copy=*/false,
+                              torch::MemoryFormat::ChannelsLast);
 }
 
 }  // namespace consilium

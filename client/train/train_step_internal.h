@@ -71,5 +71,7 @@ std::unique_ptr<TrainStep> MakeCudaTrainStep(StepMath& math, const torch::Device
 // A batch's images and labels as tensors over its own memory.
 torch::Tensor HostImages(const Batch& batch);
 torch::Tensor HostLabels(const Batch& batch);
+// The images on a device, channels last.
+torch::Tensor ImagesOn(const torch::Device& device, const Batch& batch);
 
 }  // namespace consilium

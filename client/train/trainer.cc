@@ -225,9 +225,7 @@ StatusOr<std::vector<float>> Predict(Network& network, const Batch& batch) {
     torch::Tensor scores;
     {
       const Autocast autocast(impl.device);
-      scores = impl.module->Forward(
-          HostImages(batch).to(torch::TensorOptions(impl.device), /*non_blocking=*/false,
-                               /*copy=*/false, torch::MemoryFormat::ChannelsLast));
+      scores = impl.module->Forward(ImagesOn(impl.device, batch));
     }
     const torch::Tensor p = scores.to(torch::kFloat32).softmax(1).cpu().contiguous();
     return std::vector<float>(p.data_ptr<float>(), p.data_ptr<float>() + p.numel());

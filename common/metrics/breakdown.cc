@@ -7,17 +7,6 @@
 namespace consilium {
 namespace {
 
-Scores Choose(const Scores& scores, const std::vector<std::size_t>& images) {
-  Scores chosen{.classes = scores.classes};
-  for (const std::size_t i : images) {
-    const auto row = scores.row(i);
-    chosen.probabilities.insert(chosen.probabilities.end(), row.begin(), row.end());
-    chosen.labels.push_back(scores.labels[i]);
-    chosen.patients.push_back(scores.patients[i]);
-  }
-  return chosen;
-}
-
 GroupFigures Describe(const std::string& name, const Scores& scores) {
   GroupFigures group;
   group.name = name;

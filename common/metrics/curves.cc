@@ -102,21 +102,30 @@ std::optional<OperatingPoint> AtSpecificity(const ScoreCounts& counts, double sp
   return best;
 }
 
-std::optional<double> CalibrationError(const ScoreCounts& counts, int bins) {
+std::vector<ReliabilityBin> Reliability(const ScoreCounts& counts, int bins) {
   const std::size_t width = kBins / static_cast<std::size_t>(bins);
-  const double examples = Sum(counts.positives) + Sum(counts.negatives);
-  if (examples == 0) return std::nullopt;
-  double error = 0;
+  std::vector<ReliabilityBin> ranges;
   for (std::size_t begin = 0; begin < kBins; begin += width) {
-    double probability = 0;
-    double positives = 0;
+    ReliabilityBin& range = ranges.emplace_back();
     for (std::size_t bin = begin; bin < begin + width; ++bin) {
       const double centre = (static_cast<double>(bin) + 0.5) / kBins;
-      probability += centre * (counts.positives[bin] + counts.negatives[bin]);
-      positives += counts.positives[bin];
+      const double examples = counts.positives[bin] + counts.negatives[bin];
+      range.examples += examples;
+      range.probability += centre * examples;
+      range.positives += counts.positives[bin];
     }
-    error += std::abs(probability - positives);
   }
+  return ranges;
+}
+
+std::optional<double> CalibrationError(const ScoreCounts& counts, int bins) {
+  double examples = 0;
+  double error = 0;
+  for (const ReliabilityBin& range : Reliability(counts, bins)) {
+    examples += range.examples;
+    error += std::abs(range.probability - range.positives);
+  }
+  if (examples == 0) return std::nullopt;
   return error / examples;
 }
 

@@ -44,6 +44,16 @@ std::vector<OperatingPoint> Curve(const ScoreCounts& counts);
 // The most sensitive point that is at least so specific. Absent unless both sides have examples.
 std::optional<OperatingPoint> AtSpecificity(const ScoreCounts& counts, double specificity);
 
+// What is said of the examples whose score lies in a range, and what is so. A score counts as the
+// centre of its histogram bin.
+struct ReliabilityBin {
+  double examples = 0;
+  double probability = 0;  // the sum of their scores
+  double positives = 0;
+};
+// Over `bins` ranges of equal width, which divide kBins; empty ones are among them.
+std::vector<ReliabilityBin> Reliability(const ScoreCounts& counts, int bins = 16);
+
 // The expected calibration error of the class's probability (Naeini et al., AAAI 2015, for each
 // class as Kull et al., NeurIPS 2019): over `bins` bins of equal width, the mean distance between
 // the mean probability and the share of positives, weighted by examples. `bins` divides kBins. A

@@ -9,8 +9,6 @@
 namespace consilium {
 namespace {
 
-constexpr int kReliabilityBins = 16;
-
 constexpr char kStyle[] =
     "body{font-family:sans-serif;margin:2em auto;max-width:72em;color:#222;padding:0 1em}"
     "table{border-collapse:collapse;margin:.5em 0 1.5em}"
@@ -248,22 +246,13 @@ Plot ReliabilityPlot(const Evaluation& evaluation, const std::vector<std::string
             .y = "share that is of the class",
             .series = {},
             .has_diagonal = true};
-  constexpr int kWidth = Evaluation::kBins / kReliabilityBins;
   for (std::size_t c = 0; c < classes.size(); ++c) {
-    const ScoreCounts counts = OneAgainstRest(evaluation, static_cast<int>(c));
     Series series{classes[c], {}};
-    for (int bin = 0; bin < kReliabilityBins; ++bin) {
-      double positives = 0;
-      double all = 0;
-      double sum = 0;
-      for (int i = bin * kWidth; i < (bin + 1) * kWidth; ++i) {
-        const auto at = static_cast<std::size_t>(i);
-        const double here = counts.positives[at] + counts.negatives[at];
-        positives += counts.positives[at];
-        all += here;
-        sum += here * (i + 0.5) / Evaluation::kBins;
-      }
-      if (all > 0) series.points.emplace_back(sum / all, positives / all);
+    for (const ReliabilityBin& range :
+         Reliability(OneAgainstRest(evaluation, static_cast<int>(c)))) {
+      if (range.examples == 0) continue;
+      series.points.emplace_back(range.probability / range.examples,
+                                 range.positives / range.examples);
     }
     if (!series.points.empty()) plot.series.push_back(std::move(series));
   }

@@ -10,10 +10,10 @@ namespace consilium {
 namespace {
 
 void AddImage(const Scores& scores, std::size_t image, Evaluation& evaluation) {
-  constexpr float kSmallest = 1e-12F;  // a probability whose logarithm is finite
   const auto row = scores.row(image);
   const auto label = static_cast<std::size_t>(scores.labels[image]);
-  evaluation.Add(row, static_cast<int>(label), -std::log(std::max(row[label], kSmallest)));
+  evaluation.Add(row, static_cast<int>(label),
+                 -std::log(std::max(row[label], kSmallestProbability)));
 }
 
 // The value below which this share of a sorted list lies, between its neighbours in proportion.
@@ -54,6 +54,17 @@ Evaluation Count(const Scores& scores) {
   Evaluation evaluation(scores.classes);
   for (std::size_t i = 0; i < scores.size(); ++i) AddImage(scores, i, evaluation);
   return evaluation;
+}
+
+Scores Choose(const Scores& scores, const std::vector<std::size_t>& images) {
+  Scores chosen{.classes = scores.classes};
+  for (const std::size_t i : images) {
+    const auto row = scores.row(i);
+    chosen.probabilities.insert(chosen.probabilities.end(), row.begin(), row.end());
+    chosen.labels.push_back(scores.labels[i]);
+    chosen.patients.push_back(scores.patients[i]);
+  }
+  return chosen;
 }
 
 std::vector<std::optional<Interval>> BootstrapByPatient(const Scores& scores,

@@ -27,8 +27,14 @@ struct Scores {
   }
 };
 
+// Less counts as this much: a probability whose logarithm is finite.
+inline constexpr float kSmallestProbability = 1e-12F;
+
 // The loss is cross-entropy; that of a sure mistake is kept finite.
 Evaluation Count(const Scores& scores);
+
+// These images alone, in this order.
+Scores Choose(const Scores& scores, const std::vector<std::size_t>& images);
 
 // What is to be known of a set of images; a figure that it does not define is absent.
 using Figures = std::function<std::vector<std::optional<double>>(const Evaluation&)>;

@@ -8,14 +8,12 @@
 namespace consilium {
 namespace {
 
-constexpr float kSmallest = 1e-12F;  // a probability whose logarithm is finite
-
 // softmax(log(p) / temperature), into `out`.
 void Soften(std::span<const float> p, double temperature, std::span<float> out) {
   double sum = 0;
-  const float largest = std::max(*std::ranges::max_element(p), kSmallest);
+  const float largest = std::max(*std::ranges::max_element(p), kSmallestProbability);
   for (std::size_t c = 0; c < p.size(); ++c) {
-    const double ratio = std::max(p[c], kSmallest) / static_cast<double>(largest);
+    const double ratio = std::max(p[c], kSmallestProbability) / static_cast<double>(largest);
     const double value = std::pow(ratio, 1 / temperature);
     out[c] = static_cast<float>(value);
     sum += value;
@@ -29,14 +27,15 @@ double LossAt(const Scores& scores, double temperature) {
   double loss = 0;
   for (std::size_t i = 0; i < scores.size(); ++i) {
     const auto row = scores.row(i);
-    const double largest = std::log(std::max(*std::ranges::max_element(row), kSmallest));
+    const double largest = std::log(std::max(*std::ranges::max_element(row), kSmallestProbability));
     double sum = 0;
     for (const float p : row) {
-      sum += std::exp((std::log(std::max(p, kSmallest)) - largest) / temperature);
+      sum += std::exp((std::log(std::max(p, kSmallestProbability)) - largest) / temperature);
     }
     const auto own = static_cast<double>(row[static_cast<std::size_t>(scores.labels[i])]);
     loss += std::log(sum) -
-            (std::log(std::max(own, static_cast<double>(kSmallest))) - largest) / temperature;
+            (std::log(std::max(own, static_cast<double>(kSmallestProbability))) - largest) /
+                temperature;
   }
   return loss;
 }
@@ -80,20 +79,15 @@ Scores CrossFitTemperature(const Scores& scores) {
     if (takes) first.insert(patient);
     takes = !takes;
   }
-  const auto in_first = [&](std::size_t i) { return first.contains(scores.patients[i]); };
-  Scores halves[2] = {{.classes = scores.classes}, {.classes = scores.classes}};
-  for (std::size_t i = 0; i < scores.size(); ++i) {
-    Scores& half = halves[in_first(i) ? 0 : 1];
-    const auto row = scores.row(i);
-    half.probabilities.insert(half.probabilities.end(), row.begin(), row.end());
-    half.labels.push_back(scores.labels[i]);
-    half.patients.push_back(scores.patients[i]);
-  }
-  const double temperature[2] = {FitTemperature(halves[0]), FitTemperature(halves[1])};
+  const auto half_of = [&](std::size_t i) { return first.contains(scores.patients[i]) ? 0 : 1; };
+  std::vector<std::size_t> halves[2];
+  for (std::size_t i = 0; i < scores.size(); ++i) halves[half_of(i)].push_back(i);
+  const double temperature[2] = {FitTemperature(Choose(scores, halves[0])),
+                                 FitTemperature(Choose(scores, halves[1]))};
   Scores fitted = scores;
   const auto width = static_cast<std::size_t>(scores.classes);
   for (std::size_t i = 0; i < scores.size(); ++i) {
-    Soften(scores.row(i), temperature[in_first(i) ? 1 : 0],
+    Soften(scores.row(i), temperature[1 - half_of(i)],
            std::span(fitted.probabilities).subspan(i * width, width));
   }
   return fitted;

@@ -9,7 +9,7 @@ namespace consilium {
 
 bool HasLocalPart(const Layout& layout);
 
-// These tensors alone, with a layout of their own. Of a model that has some.
+// These tensors alone, with a layout of their own: an empty one where there are none.
 ModelState LocalPart(const ModelState& state);
 
 // Puts them in their places. INVALID_ARGUMENT unless `part` has just the local tensors of `state`;

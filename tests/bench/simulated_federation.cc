@@ -131,7 +131,7 @@ Status Simulate(const Settings& settings) {
   Json described = Json::object();
   for (const auto& [name, csv] : settings.sites) {
     auto& site = sites.emplace_back(
-        std::make_unique<Site>(Site{name, Trainee(SiteOf(settings, csv), "/tmp"), {}}));
+        std::make_unique<Site>(Site{name, Trainee(SiteOf(settings, csv), kScratchFolder), {}}));
     CSL_RETURN_IF_ERROR(site->trainee.Prepare(plan, {}));
     described[name] = site->trainee.train_images().class_counts();
   }

@@ -151,6 +151,16 @@ TEST_F(ManifestTest, ValidationCsvMustNotSharePatients) {
               StatusIs(kInvalid, HasSubstr("patient")));
 }
 
+// One that cannot be opened is for its reader to report, and costs the others nothing.
+TEST(ReadManifest, FileThatCannotBeReadIsStillListed) {
+  testing::TempFolder folder;
+  std::filesystem::create_directories(folder / "covid");
+  ASSERT_THAT(WriteFileAtomically(folder / "covid/a.png", "x"), IsOk());
+  ASSERT_THAT(WriteFileAtomically(folder / "covid/empty.dcm", ""), IsOk());
+  ASSERT_OK_AND_ASSIGN(const Manifest manifest, ReadManifest(folder.path()));
+  EXPECT_EQ(manifest.size(), 2U);
+}
+
 // What a patient is called, as a pseudonym that each process draws anew, does not change who is
 // held out.
 TEST(GroupPatients, OrderFollowsTheImagesAndNotThePatientsNames) {
