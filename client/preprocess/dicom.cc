@@ -2,6 +2,7 @@
 
 #include <dcmtk/config/osconfig.h>  // before the library's other headers
 #include <dcmtk/dcmdata/dccodec.h>
+#include <dcmtk/dcmdata/dcpxitem.h>
 #include <dcmtk/dcmdata/dcrledrg.h>
 #include <dcmtk/dcmdata/dctk.h>
 #include <dcmtk/dcmimage/diregist.h>  // colour
@@ -9,6 +10,8 @@
 #include <dcmtk/dcmjpeg/djdecode.h>
 #include <dcmtk/dcmjpls/djdecode.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <memory>
 #include <mutex>
@@ -86,6 +89,38 @@ StatusOr<Shape> ReadShape(const std::filesystem::path& path, DcmDataset& data) {
   return shape;
 }
 
+// The library's RLE decoder believes what a fragment's header says of where its segments begin: a
+// number of them, then their offsets, each 32 bits with the lowest byte first (PS3.5, annex G.5).
+Status CheckRle(const std::filesystem::path& path, DcmPixelData& pixels, const Shape& shape) {
+  constexpr std::size_t kNumbers = 16;
+  E_TransferSyntax syntax = EXS_Unknown;
+  const DcmRepresentationParameter* parameter = nullptr;
+  DcmPixelSequence* fragments = nullptr;
+  pixels.getOriginalRepresentationKey(syntax, parameter);
+  if (pixels.getEncapsulatedRepresentation(syntax, parameter, fragments).bad()) {
+    return NotDicom(path, "its picture has no fragments");
+  }
+  for (unsigned long i = 1; i < fragments->card(); ++i) {  // the first is a table of the others
+    DcmPixelItem* fragment = nullptr;
+    unsigned char bytes[4 * kNumbers];
+    if (fragments->getItem(fragment, i).bad() || fragment->getLength() < sizeof bytes ||
+        fragment->getPartialValue(bytes, 0, sizeof bytes).bad()) {
+      return NotDicom(path, "an RLE fragment without a header");
+    }
+    std::array<std::uint32_t, kNumbers> header{};
+    for (std::size_t n = 0; n < sizeof bytes; ++n) {
+      header[n / 4] |= std::uint32_t{bytes[n]} << (8 * (n % 4));
+    }
+    const std::size_t segments = std::size_t{shape.samples} * ((shape.bits + 7) / 8);
+    if (header[0] != segments || segments >= kNumbers || header[1] < sizeof bytes ||
+        !std::is_sorted(header.begin() + 1, header.begin() + 1 + segments) ||
+        header[segments] > fragment->getLength()) {
+      return NotDicom(path, "the header of an RLE fragment");
+    }
+  }
+  return OkStatus();
+}
+
 // The library fills what is missing of a picture with black; here it is an error. And what no codec
 // decodes is said by name.
 Status CheckPixels(const std::filesystem::path& path, DcmDataset& data, const Shape& shape) {
@@ -96,6 +131,10 @@ Status CheckPixels(const std::filesystem::path& path, DcmDataset& data, const Sh
   const E_TransferSyntax syntax = data.getOriginalXfer();
   const DcmXfer coding(syntax);
   if (coding.isEncapsulated()) {
+    auto* pixel_data = dynamic_cast<DcmPixelData*>(pixels);
+    if (syntax == EXS_RLELossless && pixel_data != nullptr) {
+      CSL_RETURN_IF_ERROR(CheckRle(path, *pixel_data, shape));
+    }
     if (DcmCodecList::canChangeCoding(syntax, EXS_LittleEndianExplicit)) return OkStatus();
     return InvalidArgument("{}: coded as {}, which is not decoded here: convert the file first",
                            path.string(), coding.getXferName());

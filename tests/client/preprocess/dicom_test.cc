@@ -167,6 +167,26 @@ TEST_F(DicomTest, EveryLosslessCodingGivesTheSamePixels) {
   }
 }
 
+TEST_F(DicomTest, RleSegmentsThatBeginOutsideTheirFragmentAreRefused) {
+  Run("dcmcrle", Write(Radiograph(), Ramp()), folder_ / "coded.dcm");
+  ASSERT_OK_AND_ASSIGN(const std::string whole, ReadFile(folder_ / "coded.dcm"));
+  const std::string header("\x02\0\0\0\x40\0\0\0", 8);  // two segments, the first at 64
+  const std::size_t at = whole.find(header);
+  ASSERT_NE(at, std::string::npos);
+  const auto with = [&](std::size_t number, std::string_view offset) {
+    return std::string(whole).replace(at + 4 * number, 4, offset);
+  };
+  const std::string_view far("\0\0\0\x08", 4);
+  const std::string_view before("\x20\0\0\0", 4);
+  const std::string_view fifteen("\x0f\0\0\0", 4);
+  for (const std::string& file : {with(2, far), with(1, far), with(2, before), with(1, before),
+                                  with(0, fifteen), with(0, far)}) {
+    ASSERT_THAT(WriteFileAtomically(folder_ / "coded.dcm", file), IsOk());
+    EXPECT_THAT(ReadDicom(folder_ / "coded.dcm", 0, {}),
+                StatusIs(kInvalid, HasSubstr("RLE fragment")));
+  }
+}
+
 TEST_F(DicomTest, LossyJpegIsNearlyTheSame) {
   const auto plain = Write(Radiograph(), Ramp());
   ASSERT_OK_AND_ASSIGN(const Image want, ReadDicom(plain, 0, {.center = 1000, .width = 2000}));

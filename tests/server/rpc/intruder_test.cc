@@ -33,7 +33,7 @@ struct Intruder {
   std::string name;
   // Connects, if at all, for as long as the attempt lives.
   std::function<Attempt()> arrive;
-  // Calls that it may make, by the table: they are no intrusion.
+  // Calls that are no intrusion: it may make them by the table, or they name nothing of another's.
   std::function<bool(const std::string& rpc)> may_call;
   std::string trace;  // what an entry of the trail says of it
 };
@@ -66,6 +66,48 @@ class IntruderTest : public ServerTest {
       return [channel = connect()](const std::string& rpc) { return MakeCall(channel, rpc); };
     };
     return {name, arrive, std::move(may_call), trace};
+  }
+  // A hospital that makes these calls with one task in them.
+  Intruder About(const std::string& name, const Home& home, const v1::Task& task,
+                 const std::string& update, const std::set<std::string>& calls,
+                 const std::string& trace) const {
+    const auto arrive = [=]() -> Attempt {
+      return [=, channel = LiveServer::Channel(home)](const std::string& rpc) {
+        return MakeCall(channel, rpc, MessageAbout(rpc, task, update));
+      };
+    };
+    return {name, arrive, [calls](const std::string& rpc) { return !calls.contains(rpc); }, trace};
+  }
+  // What a call says that delivers an update as this task's.
+  static std::string MessageAbout(const std::string& rpc, const v1::Task& task,
+                                  const std::string& update) {
+    const std::string digest = Sha256Of(update);
+    if (rpc == "CoordinatorService/ReportTask") {
+      return ResultOf(task, digest, 5).SerializeAsString();
+    }
+    v1::BlobRef blob;
+    blob.set_digest(digest);
+    blob.set_size_bytes(update.size());
+    if (rpc == "BlobService/Upload") {
+      v1::UploadRequest request;
+      *request.mutable_header()->mutable_blob() = blob;
+      request.mutable_header()->set_task_id(task.task_id());
+      return request.SerializeAsString();
+    }
+    v1::StatUploadRequest request;
+    *request.mutable_blob() = blob;
+    request.set_task_id(task.task_id());
+    return request.SerializeAsString();
+  }
+  // A token whose time was over before the server started.
+  void AddExpiredToken(const std::string& token) {
+    server_.Stop();
+    {
+      const auto store = *Store::Open(server_.folder() / "s/consilium.db");
+      ASSERT_THAT(store->AddToken({.hash = Sha256Of(token), .member = "late", .expires = {}}),
+                  IsOk());
+    }
+    server_.Start();
   }
   // Makes a connection of its own for each attempt.
   static Intruder Each(const std::string& name, const Attempt& attempt, const std::string& trace) {
@@ -108,7 +150,10 @@ class IntruderTest : public ServerTest {
 };
 
 TEST_F(IntruderTest, NobodyGetsInAndTheTrailNamesEachAttempt) {
+  AddExpiredToken("old");
+  const std::string spare_token = server_.Invite("north").token();
   const Home north = server_.Join("north");
+  const Home south = server_.Join("south");
   const Home ward = server_.Join("ward", "inference");
   const Home eye = server_.Join("eye", "observer");
   const Home gone = server_.Join("gone");
@@ -121,8 +166,16 @@ TEST_F(IntruderTest, NobodyGetsInAndTheTrailNamesEachAttempt) {
   const PrivateKey signing_key = *PrivateKey::Generate();
   const std::string signing_chain = *server_.authority().IssueSigner(
       signing_key, {"lungs", Role::kCoordinator, "coordinator"}, now);
-  const std::string used_token = server_.Invite("south").token();
+  const std::string used_token = server_.Invite("east").token();
   ASSERT_THAT(TryToken(used_token, "EnrolmentService/Join"), IsOk());
+  CoordinatorClient north_client(north, {});
+  const std::string run = Submit();
+  const v1::Task done = NextTask(north_client);
+  const std::string update = SmallModel({.run = run}, 1);
+  ASSERT_THAT(north_client.Upload(AsBytes(update), Sha256Of(update), done.task_id()), IsOk());
+  ASSERT_THAT(north_client.ReportTask(ResultOf(done, Sha256Of(update), 5)), IsOk());
+  const v1::Task open = NextTask(north_client);
+  ASSERT_NE(open.task_id(), done.task_id());
   const auto may = [](Role role) {
     return [role](const std::string& rpc) { return MayCall(role, rpc); };
   };
@@ -170,6 +223,19 @@ TEST_F(IntruderTest, NobodyGetsInAndTheTrailNamesEachAttempt) {
           "token that nobody was given",
           [&](const std::string& rpc) { return TryToken(std::string(48, 'a'), rpc); },
           "this token is not known"),
+      Each(
+          "token expired", [&](const std::string& rpc) { return TryToken("old", rpc); },
+          "this token has expired"),
+      Each(
+          "token of another site",
+          [&](const std::string& rpc) { return TryToken(spare_token, rpc); },
+          "this token was used already"),  // all of a site's are, once it has joined
+      About("another hospital's task", south, open, update,
+            {"BlobService/StatUpload", "BlobService/Upload", "CoordinatorService/ReportTask"},
+            "site 'south'"),
+      // A report that comes again gets the first one's answer, and changes nothing.
+      About("replayed upload", north, done, update,
+            {"BlobService/StatUpload", "BlobService/Upload"}, "site 'north' has no open task"),
   };
 
   fmt::print("{:32}", "");
@@ -202,7 +268,7 @@ TEST_F(IntruderTest, NobodyGetsInAndTheTrailNamesEachAttempt) {
   }
   std::size_t number = 0;
   for (const std::string& rpc : calls) fmt::print("{:3} {}\n", ++number, rpc);
-  fmt::print("- refused, . allowed to this role by the table, IN got in\n");
+  fmt::print("- refused, . no intrusion (allowed to this role by the table), IN got in\n");
 }
 
 // Tokens are looked at when they are used.
@@ -210,13 +276,7 @@ TEST_F(IntruderTest, TokenThatHasExpiredOrIsOfSomebodyWhoJoinedIsRefused) {
   const std::string expired = server_.Invite("late").token();
   const std::string spare = server_.Invite("north").token();
   server_.Join("north");
-  server_.Stop();
-  {
-    const auto store = *Store::Open(server_.folder() / "s/consilium.db");
-    ASSERT_THAT(store->AddToken({.hash = Sha256Of("old"), .member = "late", .expires = {}}),
-                IsOk());
-  }
-  server_.Start();
+  AddExpiredToken("old");
   EXPECT_THAT(TryToken("old", "EnrolmentService/Join"),
               testing::StatusIs(kDenied, HasSubstr("expired")));
   // A token of a site that has joined meanwhile, with another one.
