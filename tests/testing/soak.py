@@ -3,6 +3,7 @@
 import json
 import pathlib
 import signal
+import statistics
 import time
 
 from tests.testing.federation import Federation, run, wait_until, write_plan
@@ -12,17 +13,14 @@ TRAIL = "audit.jsonl"
 STEADY = "site-0"  # it is never killed, so that its memory can be followed
 
 
-def slope(samples, figure, of_least=1):
-    """By how much a figure grows a round: least squares over the samples' second half. With of_least, over
-    the least of every so many: what a process holds for a moment (a model on its way, an average) comes and
-    goes between two samples, and is no growth."""
+def slope(samples, figure):
+    """By how much a figure grows a round: the median of the slopes between every two samples of the second
+    half (Theil and Sen; Sen, JASA 1968). What a process holds, or has given back, for a moment comes and
+    goes between two samples, and is no growth; least squares would lean on such samples most."""
     half = samples[len(samples) // 2:]
-    parts = [half[i:i + of_least] for i in range(0, len(half), of_least)]
-    points = [(s["round"], s[figure]) for s in (min(part, key=lambda s: s[figure]) for part in parts)]
-    mean_x = sum(x for x, _ in points) / len(points)
-    mean_y = sum(y for _, y in points) / len(points)
-    spread = sum((x - mean_x) ** 2 for x, _ in points)
-    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
+    slopes = [(b[figure] - a[figure]) / (b["round"] - a["round"])
+              for i, a in enumerate(half) for b in half[i + 1:]]
+    return statistics.median(slopes) if slopes else 0.0
 
 
 class Soak:
