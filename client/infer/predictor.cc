@@ -1,11 +1,12 @@
 #include "client/infer/predictor.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
 
 #include "client/batch/batch.h"
-#include "client/nn/network.h"
-#include "client/preprocess/image.h"
-#include "client/train/trainer.h"
+#include "client/train/embedding.h"
+#include "common/base/random.h"
 
 namespace consilium {
 namespace {
@@ -14,48 +15,30 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kBatch = 16;
 
-// One image as the network wants it.
-StatusOr<std::vector<float>> ReadInput(const fs::path& path, const ModelSpec& spec) {
-  CSL_ASSIGN_OR_RETURN(const Image image, ReadImage(path, {spec.window_center, spec.window_width}));
-  const Image resized = CropAndResize(image, spec.input_size);
-  std::vector<float> input(static_cast<std::size_t>(spec.channels) * resized.pixels.size());
-  Random unused(0);
-  ToNetworkInput(resized.pixels, spec.input_size, {spec.mean, spec.stddev}, {}, unused,
-                 spec.channels, input);
-  return input;
+// Of a picture's copies; small enough that what it shows stays what it is.
+const Augmentation kCopies{
+    .rotation_degrees = 5, .shift = 0.03, .scale = 0.05, .contrast = 0.1, .brightness = 0.05};
+
+StatusOr<Image> Read(const fs::path& path, const ModelSpec& spec) {
+  return ReadImage(path, {spec.window_center, spec.window_width});
 }
 
-// Predicts up to kBatch images together.
-Status PredictSome(Network& network, std::span<const fs::path> paths,
-                   const std::function<void(const StatusOr<Prediction>&)>& on_image) {
-  const ModelSpec& spec = network.spec();
-  Batch batch{.channels = spec.channels, .height = spec.input_size, .width = spec.input_size};
-  std::vector<Status> statuses;
-  for (const fs::path& path : paths) {
-    const auto input = ReadInput(path, spec);
-    statuses.push_back(input.status());
-    if (!input.ok()) continue;
-    batch.pixels.insert(batch.pixels.end(), input->begin(), input->end());
-    ++batch.count;
+// The pictures as the network wants them, each changed by a draw of its own.
+Batch ToBatch(const std::vector<Image>& pictures, const ModelSpec& spec,
+              const Augmentation& augmentation, Random random) {
+  Batch batch{.count = static_cast<int>(pictures.size()),
+              .channels = spec.channels,
+              .height = spec.input_size,
+              .width = spec.input_size};
+  const auto area = static_cast<std::size_t>(spec.input_size) *
+                    static_cast<std::size_t>(spec.input_size * spec.channels);
+  batch.pixels.resize(pictures.size() * area);
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    Random of_picture = random;  // whichever pictures are beside it
+    ToNetworkInput(pictures[i].pixels, spec.input_size, {spec.mean, spec.stddev}, augmentation,
+                   of_picture, spec.channels, std::span(batch.pixels).subspan(i * area, area));
   }
-  std::vector<float> probabilities;
-  if (batch.count > 0) {
-    CSL_ASSIGN_OR_RETURN(probabilities, Predict(network, batch));
-  }
-  auto row = probabilities.begin();
-  for (std::size_t i = 0; i < paths.size(); ++i) {
-    if (!statuses[i].ok()) {
-      on_image(statuses[i]);
-      continue;
-    }
-    Prediction prediction{.path = paths[i], .probabilities = {}};
-    const auto end = row + static_cast<std::ptrdiff_t>(spec.classes.size());
-    prediction.predicted = static_cast<int>(std::max_element(row, end) - row);
-    prediction.probabilities.assign(row, end);
-    row = end;
-    on_image(prediction);
-  }
-  return OkStatus();
+  return batch;
 }
 
 }  // namespace
@@ -77,19 +60,148 @@ StatusOr<std::vector<fs::path>> FindImages(const std::vector<fs::path>& paths) {
   return images;
 }
 
-Status PredictImages(const Model& model, const std::vector<fs::path>& images,
-                     const PredictOptions& options, const std::stop_token& stop,
-                     const std::function<void(const StatusOr<Prediction>&)>& on_image) {
+StatusOr<Predictor> Predictor::Create(const Model& model, const PredictOptions& options,
+                                      std::optional<Calibration> calibration) {
   SetThreads(options.threads);
   CSL_ASSIGN_OR_RETURN(Network network, Network::Create(model.info.spec, /*seed=*/0));
   CSL_RETURN_IF_ERROR(network.Load(model.state));
   CSL_RETURN_IF_ERROR(network.MoveTo(ResolveDevice(options.device)));
-  for (std::size_t begin = 0; begin < images.size(); begin += kBatch) {
-    if (stop.stop_requested()) return Cancelled("stopped after {} images", begin);
-    const auto some = std::span(images).subspan(begin, std::min(kBatch, images.size() - begin));
-    CSL_RETURN_IF_ERROR(PredictSome(network, some, on_image));
+  if (calibration && calibration->classes != model.info.spec.classes) {
+    return InvalidArgument("the calibration is of the classes {}",
+                           fmt::join(calibration->classes, ", "));
+  }
+  return Predictor(std::move(network), options, std::move(calibration));
+}
+
+std::vector<float> Predictor::Probabilities(std::span<const float> logits) const {
+  const double temperature = calibration_ ? calibration_->temperature : 1;
+  const double greatest = static_cast<double>(*std::ranges::max_element(logits));
+  std::vector<double> powers;
+  for (const float logit : logits) {
+    powers.push_back(std::exp((static_cast<double>(logit) - greatest) / temperature));
+  }
+  const double sum = std::accumulate(powers.begin(), powers.end(), 0.0);
+  std::vector<float> probabilities;
+  for (const double power : powers) probabilities.push_back(static_cast<float>(power / sum));
+  return probabilities;
+}
+
+Judgement Predictor::Judge(const Prediction& prediction, std::span<const float> logits,
+                           std::span<const float> features) const {
+  constexpr std::size_t kSimilar = 5;
+  Judgement judgement{.distance = calibration_->known.Distance(features),
+                      .energy = Energy(logits),
+                      .similar = calibration_->known.Nearest(features, kSimilar)};
+  judgement.is_unlike = judgement.distance > calibration_->distance_limit ||
+                        judgement.energy > calibration_->energy_limit;
+  for (std::size_t c = 0; c < prediction.probabilities.size(); ++c) {
+    const std::optional<double>& threshold = calibration_->thresholds[c];
+    judgement.called.push_back(threshold &&
+                               static_cast<double>(prediction.probabilities[c]) >= *threshold);
+  }
+  return judgement;
+}
+
+Status Predictor::AddSpread(const std::vector<Image>& pictures,
+                            std::vector<Prediction>& predictions) {
+  const std::size_t classes = spec().classes.size();
+  std::vector<double> sums(pictures.size() * classes);
+  std::vector<double> squares(sums.size());
+  for (int draw = 0; draw < draws_; ++draw) {
+    CSL_ASSIGN_OR_RETURN(
+        const Embedding embedding,
+        Embed(network_, ToBatch(pictures, spec(), kCopies, Random::For(0x7a, draw))));
+    for (std::size_t i = 0; i < pictures.size(); ++i) {
+      const auto p = Probabilities(std::span(embedding.logits).subspan(i * classes, classes));
+      for (std::size_t c = 0; c < classes; ++c) {
+        sums[i * classes + c] += static_cast<double>(p[c]);
+        squares[i * classes + c] += static_cast<double>(p[c]) * static_cast<double>(p[c]);
+      }
+    }
+  }
+  const auto count = static_cast<double>(draws_);
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    const double mean = sums[i] / count;
+    predictions[i / classes].spread.push_back(
+        static_cast<float>(std::sqrt(std::max(0.0, squares[i] / count - mean * mean))));
   }
   return OkStatus();
+}
+
+StatusOr<std::vector<Prediction>> Predictor::PredictPictures(const std::vector<Image>& pictures) {
+  CSL_ASSIGN_OR_RETURN(const Embedding embedding,
+                       Embed(network_, ToBatch(pictures, spec(), {}, Random(0))));
+  if (calibration_ && calibration_->known.width() != embedding.width) {
+    return InvalidArgument("the calibration is of {} features, the model has {}",
+                           calibration_->known.width(), embedding.width);
+  }
+  const std::size_t classes = spec().classes.size();
+  const auto width = static_cast<std::size_t>(embedding.width);
+  std::vector<Prediction> predictions(pictures.size());
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    const auto logits = std::span(embedding.logits).subspan(i * classes, classes);
+    Prediction& one = predictions[i];
+    one.probabilities = Probabilities(logits);
+    one.predicted =
+        static_cast<int>(std::ranges::max_element(one.probabilities) - one.probabilities.begin());
+    if (!calibration_) continue;
+    one.judgement = Judge(one, logits, std::span(embedding.features).subspan(i * width, width));
+  }
+  if (draws_ > 0) CSL_RETURN_IF_ERROR(AddSpread(pictures, predictions));
+  return predictions;
+}
+
+Status Predictor::PredictSome(std::span<const fs::path> paths,
+                              const std::function<void(const StatusOr<Prediction>&)>& on_image) {
+  std::vector<Image> pictures;
+  std::vector<Status> statuses;
+  for (const fs::path& path : paths) {
+    const auto image = Read(path, spec());
+    statuses.push_back(image.status());
+    if (image.ok()) pictures.push_back(CropAndResize(*image, spec().input_size));
+  }
+  std::vector<Prediction> predictions;
+  if (!pictures.empty()) {
+    CSL_ASSIGN_OR_RETURN(predictions, PredictPictures(pictures));
+  }
+  auto next = predictions.begin();
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    if (!statuses[i].ok()) {
+      on_image(statuses[i]);
+      continue;
+    }
+    next->path = paths[i];
+    on_image(*next++);
+  }
+  return OkStatus();
+}
+
+Status Predictor::Predict(const std::vector<fs::path>& images, const std::stop_token& stop,
+                          const std::function<void(const StatusOr<Prediction>&)>& on_image) {
+  for (std::size_t begin = 0; begin < images.size(); begin += kBatch) {
+    if (stop.stop_requested()) return Cancelled("stopped after {} images", begin);
+    const std::size_t count = std::min(kBatch, images.size() - begin);
+    CSL_RETURN_IF_ERROR(PredictSome(std::span(images).subspan(begin, count), on_image));
+  }
+  return OkStatus();
+}
+
+StatusOr<ExplainedPrediction> Predictor::Explain(const fs::path& path,
+                                                 const std::optional<int>& which,
+                                                 ExplanationMethod method,
+                                                 const std::stop_token& stop) {
+  ExplainedPrediction explained;
+  CSL_ASSIGN_OR_RETURN(explained.image, Read(path, spec()));
+  const std::vector<Image> pictures = {CropAndResize(explained.image, spec().input_size)};
+  CSL_ASSIGN_OR_RETURN(std::vector<Prediction> predictions, PredictPictures(pictures));
+  explained.prediction = std::move(predictions.front());
+  explained.prediction.path = path;
+  explained.explained = which.value_or(explained.prediction.predicted);
+  const std::int64_t index = explained.explained;
+  CSL_ASSIGN_OR_RETURN(explained.map,
+                       consilium::Explain(network_, ToBatch(pictures, spec(), {}, Random(0)),
+                                          std::span(&index, 1), method, stop));
+  return explained;
 }
 
 }  // namespace consilium

@@ -30,6 +30,8 @@ int main(int argc, char** argv) {
   consilium::AddEvaluationCommands(app, line);
   consilium::AddDataCommands(app, line);
   consilium::AddModelCommands(app, line);
+  consilium::AddPredictionCommands(app, line);
+  consilium::AddExplainCommand(app, line);
   CLI11_PARSE(app, argc, argv);
   return consilium::ExitCode("consilium-client", line.command);
 }

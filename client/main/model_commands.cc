@@ -4,17 +4,14 @@
 
 #include "certs/home.h"
 #include "certs/model_manifest.h"
-#include "client/infer/predictor.h"
+#include "client/export/export.h"
 #include "client/main/commands.h"
 #include "client/main/json_text.h"
 #include "client/nn/checkpoint.h"
 #include "client/nn/network.h"
-#include "client/session/local_tensors.h"
-#include "client/session/model_shelf.h"
 #include "common/base/file.h"
 #include "common/cli/cli.h"
 #include "common/config/plan.h"
-#include "common/config/site.h"
 #include "common/crypto/digest.h"
 #include "common/metrics/report_text.h"
 #include "common/wire/convert.h"
@@ -24,114 +21,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
-
-struct PredictCommand {
-  std::string dir;
-  std::string model;
-  std::string format = "table";
-  std::vector<std::string> paths;
-  PredictOptions options;
-};
-
-// A CSV field, quoted where it must be (RFC 4180, section 2).
-std::string QuoteCsv(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
-  return quoted + '"';
-}
-
-// Prints predictions one by one, in the form asked for.
-class PredictionPrinter {
- public:
-  PredictionPrinter(std::string format, const std::vector<std::string>& classes)
-      : format_(std::move(format)), classes_(classes) {
-    if (format_ == "table") {
-      fmt::print("{:<48}{:<12}{}\n", "image", "prediction", ClassColumns("{:>11}", ""));
-    } else if (format_ == "csv") {
-      fmt::print("path,prediction{}\n", ClassColumns(",{}", "p_"));
-    }
-  }
-
-  void Print(const StatusOr<Prediction>& result) {
-    if (!result.ok()) {
-      ++failures_;
-      fmt::print(stderr, "left out: {}\n", std::string(result.status().message()));
-      return;
-    }
-    const std::string path = result->path.string();
-    const std::string& decision = classes_[static_cast<std::size_t>(result->predicted)];
-    if (format_ == "json") {
-      Json probabilities = Json::object();
-      for (std::size_t c = 0; c < classes_.size(); ++c) {
-        probabilities[classes_[c]] = result->probabilities[c];
-      }
-      fmt::print(
-          "{}\n",
-          ToText(Json{{"path", path}, {"prediction", decision}, {"probabilities", probabilities}}));
-      return;
-    }
-    const bool table = format_ == "table";
-    if (table) {
-      fmt::print("{:<48}{:<12}", path.size() > 46 ? "…" + path.substr(path.size() - 45) : path,
-                 decision);
-    } else {
-      fmt::print("{},{}", QuoteCsv(path), QuoteCsv(decision));
-    }
-    for (const float p : result->probabilities) {
-      table ? fmt::print("{:>10.1f}%", 100 * p) : fmt::print(",{:.6f}", p);
-    }
-    fmt::print("\n");
-  }
-
-  int failures() const { return failures_; }
-
- private:
-  std::string ClassColumns(const char* cell, const char* prefix) const {
-    std::string text;
-    for (const std::string& name : classes_) text += fmt::format(fmt::runtime(cell), prefix + name);
-    return text;
-  }
-
-  const std::string format_;
-  const std::vector<std::string> classes_;
-  int failures_ = 0;
-};
-
-// The model in use at a hospital, if its coordinator answers for it, with what the hospital keeps
-// of its own in it.
-StatusOr<Model> ReadPulledModel(const fs::path& dir) {
-  CSL_ASSIGN_OR_RETURN(const v1::SiteConfig site, ReadSiteOfFolder(dir));
-  CSL_ASSIGN_OR_RETURN(const ModelShelf shelf,
-                       ModelShelf::Open(dir, site.policy().accept_unsigned_models()));
-  CSL_ASSIGN_OR_RETURN(Model model, shelf.ReadCurrent(SystemClock().Now()));
-  CSL_RETURN_IF_ERROR(LocalTensors(dir).PutLastInto(model));
-  return model;
-}
-
-Status Predict(const PredictCommand& command, const std::stop_token& stop) {
-  if (command.model.empty() && command.dir.empty()) {
-    return InvalidArgument("want --model FILE, or --dir DIR of a hospital that has pulled a model");
-  }
-  CSL_ASSIGN_OR_RETURN(const Model model, command.model.empty() ? ReadPulledModel(command.dir)
-                                                                : ReadModel(command.model));
-  CSL_ASSIGN_OR_RETURN(const auto images, FindImages({command.paths.begin(), command.paths.end()}));
-  PredictionPrinter printer(command.format, model.info.spec.classes);
-  Progress progress("predicting", images.size());
-  std::uint64_t done = 0;
-  CSL_RETURN_IF_ERROR(
-      PredictImages(model, images, command.options, stop, [&](const StatusOr<Prediction>& result) {
-        printer.Print(result);
-        progress.Advance(++done);
-      }));
-  if (command.format == "table") {
-    fmt::print(stderr,
-               "Research use only; not a medical device. A probability is this model's, not a "
-               "diagnosis.\n");
-  }
-  if (printer.failures() == 0) return OkStatus();
-  return InvalidArgument("{} of {} images could not be read", printer.failures(), images.size());
-}
 
 std::string Names(const std::vector<std::string>& names) {
   return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
@@ -179,6 +68,14 @@ Status ModelInfoCommand(const std::string& path, bool json) {
     fmt::print("averaged from {} sites, parent {}\n", provenance.training_sites,
                provenance.parent_digest);
   }
+  return OkStatus();
+}
+
+Status Export(const std::string& path, const std::string& format, const std::string& output) {
+  CSL_ASSIGN_OR_RETURN(const ExportFormat to, ParseExportFormat(format));
+  CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(path));
+  CSL_RETURN_IF_ERROR(ExportModel(model, to, output));
+  fmt::print("{}: {}, as {}\n", output, Describe(model.info, *model.state.layout), format);
   return OkStatus();
 }
 
@@ -250,30 +147,12 @@ Status VerifyModel(const VerifyCommand& command) {
 }  // namespace
 
 void AddModelCommands(CLI::App& app, CommandLine& line) {
-  const auto predict = std::make_shared<PredictCommand>();
-  CLI::App* command = app.add_subcommand("predict", "Predict images with a model");
-  command->add_option("images", predict->paths, "Files, or folders with images")->required();
-  command->add_option("--dir", predict->dir, "The hospital's folder: use the model it pulled");
-  command->add_option("--model", predict->model, "A model file");
-  command->add_option("--format", predict->format)
-      ->check(CLI::IsMember({"table", "csv", "json"}))
-      ->capture_default_str();
-  command->add_flag_callback(
-      "--json", [predict] { predict->format = "json"; }, "A JSON line an image");
-  command->add_option("--device", predict->options.device)
-      ->check(CLI::IsMember({"cpu", "cuda", "auto"}))
-      ->capture_default_str();
-  command->add_option("--threads", predict->options.threads, "0: all cores");
-  command->callback([predict, &line] {
-    line.command = [predict, &line] { return Predict(*predict, line.stop); };
-  });
-
   CLI::App* model = app.add_subcommand("model", "Model files");
   model->require_subcommand(1);
   const auto plan = std::make_shared<std::string>();
   const auto path = std::make_shared<std::string>();
   const auto json = std::make_shared<bool>(false);
-  command = model->add_subcommand("init", "Make a plan's initial model");
+  CLI::App* command = model->add_subcommand("init", "Make a plan's initial model");
   command->add_option("--plan", *plan)->required();
   command->add_option("-o,--output", *path)->required();
   const auto checkpoint = std::make_shared<std::string>();
@@ -287,6 +166,17 @@ void AddModelCommands(CLI::App& app, CommandLine& line) {
   command->add_flag("--json", *json, "Print JSON, with every tensor");
   command->callback([path, json, &line] {
     line.command = [path, json] { return ModelInfoCommand(*path, *json); };
+  });
+  const auto output = std::make_shared<std::string>();
+  const auto format = std::make_shared<std::string>();
+  command = model->add_subcommand("export", "Write a model as other programs read it");
+  command->add_option("file", *path)->required();
+  command->add_option("--to", *format)
+      ->check(CLI::IsMember({"onnx", "torchscript", "safetensors"}))
+      ->required();
+  command->add_option("-o,--output", *output)->required();
+  command->callback([path, format, output, &line] {
+    line.command = [path, format, output] { return Export(*path, *format, *output); };
   });
   const auto verify = std::make_shared<VerifyCommand>();
   command = model->add_subcommand(

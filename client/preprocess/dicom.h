@@ -25,7 +25,9 @@ bool IsDicomFile(const std::filesystem::path& path);
 //
 // INVALID_ARGUMENT naming the path for what is no whole DICOM file with a picture, for sides below
 // 16 or above 16384 pixels, for a frame that is not there or is not named where there are several,
-// and for a transfer syntax that is not decoded, with its name. Many threads may read at a time.
+// for a transfer syntax that is not decoded, with its name, and for a file that its decoder does
+// not survive or takes longer than a minute for: it is decoded by another process, consilium-dicom.
+// UNAVAILABLE where that cannot be started. Many threads may read at a time.
 StatusOr<Image> ReadDicom(const std::filesystem::path& path, std::uint32_t frame,
                           const Window& window);
 

@@ -3,15 +3,15 @@
 #include <algorithm>
 
 #include "client/preprocess/image.h"
+#include "client/preprocess/mask.h"
 #include "client/session/trainee.h"
-#include "client/train/grad_cam.h"
+#include "client/train/explanation.h"
+#include "common/metrics/localisation.h"
 
 namespace consilium {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::uint16_t kHalf = 32768;
 
 // A picture and its lungs as the network sees them.
 struct Masked {
@@ -23,15 +23,8 @@ StatusOr<Masked> ReadMasked(const fs::path& picture, const fs::path& mask_file,
                             const ModelSpec& spec) {
   CSL_ASSIGN_OR_RETURN(const Image image,
                        ReadImage(picture, {spec.window_center, spec.window_width}));
-  CSL_ASSIGN_OR_RETURN(const Image mask, ReadImage(mask_file));
-  if (mask.width != image.width || mask.height != image.height) {
-    return InvalidArgument("{}: {} x {} pixels, its picture has {} x {}", mask_file.string(),
-                           mask.width, mask.height, image.width, image.height);
-  }
   Masked masked{.pixels = CropAndResize(image, spec.input_size).pixels, .lung = {}};
-  for (const std::uint16_t value : CropAndResize(mask, spec.input_size).pixels) {
-    masked.lung.push_back(value >= kHalf);
-  }
+  CSL_ASSIGN_OR_RETURN(masked.lung, ReadMask(mask_file, image, spec.input_size));
   return masked;
 }
 
@@ -69,18 +62,10 @@ Status AddScores(Network& network, const Batch& batch, std::vector<float>& proba
 
 void AddAttention(const std::vector<float>& map, const std::vector<bool>& lung,
                   Attention& attention) {
-  double inside = 0;
-  double all = 0;
-  double area = 0;
-  for (std::size_t i = 0; i < map.size(); ++i) {
-    all += static_cast<double>(map[i]);
-    if (!lung[i]) continue;
-    inside += static_cast<double>(map[i]);
-    ++area;
-  }
-  attention.areas += area / static_cast<double>(map.size());
-  if (all == 0) return;
-  attention.shares += inside / all;
+  attention.areas += AreaShare(lung);
+  const std::optional<double> share = ShareInside(map, lung);
+  if (!share) return;
+  attention.shares += *share;
   ++attention.images;
 }
 
@@ -109,7 +94,8 @@ StatusOr<ShortcutAudit> AuditShortcuts(const Model& model, const ScoredImages& s
     const std::int64_t called = std::ranges::max_element(row) - row.begin();
     CSL_ASSIGN_OR_RETURN(
         const std::vector<float> map,
-        GradCam(network, ToBatch(masked, Shown::kWhole, spec), std::span(&called, 1)));
+        Explain(network, ToBatch(masked, Shown::kWhole, spec), std::span(&called, 1),
+                ExplanationMethod::kGradCam));
     AddAttention(map, masked.lung, attention);
   }
   ShortcutAudit audit;

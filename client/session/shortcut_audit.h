@@ -23,7 +23,7 @@ struct ShortcutAudit {
   Scores whole;
   Scores without_lungs;
   Scores lungs_alone;
-  // Of what speaks for the class that was called (grad_cam.h), the share that lies in the lungs,
+  // Of what speaks for the class that was called (Grad-CAM, see explanation.h), the share that lies in the lungs,
   // mean over the images where something does; beside it, the share of the picture that they are.
   std::optional<double> attention_in_lungs;
   double lung_area = 0;

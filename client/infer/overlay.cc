@@ -1,0 +1,87 @@
+#include "client/infer/overlay.h"
+
+#include <algorithm>
+#include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
+
+#include "common/base/file.h"
+
+namespace consilium {
+namespace {
+
+constexpr int kLeastSide = 256;
+constexpr int kMostSide = 1024;
+constexpr double kStrength = 0.65;  // of the greatest value's colour over the picture
+
+cv::Mat Colours(const cv::Mat& values) {  // CV_32F, 0 to 1
+  cv::Mat bytes;
+  values.convertTo(bytes, CV_8U, 255);
+  cv::Mat colours;
+  cv::applyColorMap(bytes, colours, cv::COLORMAP_CIVIDIS);
+  return colours;
+}
+
+cv::Mat ToColour(const Image& grey) {
+  const cv::Mat wide(grey.height, grey.width, CV_16U,
+                     const_cast<std::uint16_t*>(grey.pixels.data()));
+  cv::Mat narrow;
+  wide.convertTo(narrow, CV_8U, 1.0 / 257);
+  cv::Mat colour;
+  cv::cvtColor(narrow, colour, cv::COLOR_GRAY2BGR);
+  return colour;
+}
+
+// picture + strength * value * (colour - picture), in place.
+void Blend(cv::Mat& picture, const cv::Mat& colours, const cv::Mat& values) {
+  picture.forEach<cv::Vec3b>([&](cv::Vec3b& pixel, const int at[]) {
+    const double share =
+        kStrength * static_cast<double>(std::clamp(values.at<float>(at[0], at[1]), 0.0F, 1.0F));
+    const auto& colour = colours.at<cv::Vec3b>(at[0], at[1]);
+    for (int c = 0; c < 3; ++c) {
+      pixel[c] = cv::saturate_cast<std::uint8_t>(pixel[c] + share * (colour[c] - pixel[c]));
+    }
+  });
+}
+
+// From 1 at the top to 0.
+cv::Mat Scale(int height) {
+  constexpr int kBar = 16;
+  constexpr int kMargin = 12;
+  constexpr int kText = 40;
+  cv::Mat scale(height, kMargin + kBar + kText, CV_8UC3, cv::Scalar::all(255));
+  const int length = height - 2 * kMargin;
+  cv::Mat ramp(length, kBar, CV_32F);
+  for (int y = 0; y < length; ++y) ramp.row(y) = 1 - static_cast<double>(y) / (length - 1);
+  Colours(ramp).copyTo(scale(cv::Rect(kMargin, kMargin, kBar, length)));
+  for (const auto& [text, share] : {std::pair{"1", 0.0}, {"0.5", 0.5}, {"0", 1.0}}) {
+    cv::putText(scale, text, {kMargin + kBar + 4, kMargin + 4 + static_cast<int>(share * length)},
+                cv::FONT_HERSHEY_SIMPLEX, 0.4, cv::Scalar::all(0), 1, cv::LINE_AA);
+  }
+  return scale;
+}
+
+}  // namespace
+
+Status WriteOverlay(const std::filesystem::path& path, const Image& picture,
+                    std::span<const float> map, int map_side) {
+  const auto encode = [&] {
+    const int side = std::clamp(std::min(picture.width, picture.height), kLeastSide, kMostSide);
+    cv::Mat shown = ToColour(CropAndResize(picture, side));
+    const cv::Mat small(map_side, map_side, CV_32F, const_cast<float*>(map.data()));
+    cv::Mat values;
+    cv::resize(small, values, {side, side}, 0, 0, cv::INTER_LINEAR);
+    Blend(shown, Colours(values), values);
+    cv::Mat all;
+    cv::hconcat(shown, Scale(side), all);
+    std::vector<unsigned char> bytes;
+    cv::imencode(".png", all, bytes);
+    return bytes;
+  };
+  CSL_ASSIGN_OR_RETURN(const std::vector<unsigned char> bytes,
+                       CatchAsStatus(path.string(), encode));
+  if (bytes.empty()) return Internal("cannot encode {}", path.string());
+  const std::span<const std::byte> part = std::as_bytes(std::span(bytes));
+  return WriteFileAtomically(path, std::span(&part, 1), kPrivateMode);
+}
+
+}  // namespace consilium
