@@ -24,7 +24,7 @@ void AddTrustCommands(CLI::App& app, CommandLine& line);  // plans, approve, rej
 void AddTrainingCommands(CLI::App& app, CommandLine& line);    // train
 void AddEvaluationCommands(CLI::App& app, CommandLine& line);  // evaluate, compare
 void AddDataCommands(CLI::App& app, CommandLine& line);        // data synth | import | check | …
-void AddModelCommands(CLI::App& app, CommandLine& line);       // model init | info | export | verify
+void AddModelCommands(CLI::App& app, CommandLine& line);  // model init | info | export | verify
 void AddPredictionCommands(CLI::App& app, CommandLine& line);  // predict, calibrate
 void AddExplainCommand(CLI::App& app, CommandLine& line);
 

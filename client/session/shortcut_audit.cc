@@ -92,10 +92,9 @@ StatusOr<ShortcutAudit> AuditShortcuts(const Model& model, const ScoredImages& s
     CSL_RETURN_IF_ERROR(AddScores(network, ToBatch(masked, Shown::kLungsAlone, spec), lungs_alone));
     const auto row = scored.scores.row(i);
     const std::int64_t called = std::ranges::max_element(row) - row.begin();
-    CSL_ASSIGN_OR_RETURN(
-        const std::vector<float> map,
-        Explain(network, ToBatch(masked, Shown::kWhole, spec), std::span(&called, 1),
-                ExplanationMethod::kGradCam));
+    CSL_ASSIGN_OR_RETURN(const std::vector<float> map,
+                         Explain(network, ToBatch(masked, Shown::kWhole, spec),
+                                 std::span(&called, 1), ExplanationMethod::kGradCam));
     AddAttention(map, masked.lung, attention);
   }
   ShortcutAudit audit;
