@@ -1,11 +1,9 @@
 #include "client/data/contact_sheet.h"
 
 #include <algorithm>
-#include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
-#include "client/preprocess/image.h"
-#include "common/base/file.h"
+#include "client/preprocess/picture_internal.h"
 
 namespace consilium {
 namespace {
@@ -16,9 +14,7 @@ constexpr int kCaption = 18;
 void DrawThumbnail(const Example& example, cv::Mat cell) {
   const auto image = ReadImage(example.path);
   if (!image.ok()) return;
-  Image thumbnail = CropAndResize(*image, kThumbnail);
-  const cv::Mat wide(kThumbnail, kThumbnail, CV_16U, thumbnail.pixels.data());
-  wide.convertTo(cell.rowRange(0, kThumbnail), CV_8U, 1.0 / 257);
+  ToBytes(CropAndResize(*image, kThumbnail)).copyTo(cell.rowRange(0, kThumbnail));
   cv::putText(cell, example.label, {2, kThumbnail + kCaption - 5}, cv::FONT_HERSHEY_SIMPLEX, 0.4,
               255, 1, cv::LINE_AA);
 }
@@ -37,10 +33,7 @@ Status WriteContactSheet(const Manifest& manifest, int columns, int rows,
                         kThumbnail + kCaption);
     DrawThumbnail(manifest[index], sheet(cell));
   }
-  std::vector<unsigned char> bytes;
-  if (!cv::imencode(".png", sheet, bytes)) return Internal("cannot encode {}", path.string());
-  const std::span<const std::byte> part = std::as_bytes(std::span(bytes));
-  return WriteFileAtomically(path, std::span(&part, 1));
+  return WritePng(path, sheet);
 }
 
 }  // namespace consilium

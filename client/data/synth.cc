@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
+#include "client/preprocess/picture_internal.h"
 #include "common/base/file.h"
 
 namespace consilium {
@@ -192,17 +192,6 @@ Image ToMask(const Canvas& canvas, double threshold, const SynthStyle& style) {
   return ToImage(mask);
 }
 
-Status WritePng(const fs::path& path, const Image& image) {
-  const cv::Mat wide(image.height, image.width, CV_16U,
-                     const_cast<std::uint16_t*>(image.pixels.data()));
-  cv::Mat narrow;
-  wide.convertTo(narrow, CV_8U, 1.0 / 257);
-  std::vector<unsigned char> bytes;
-  if (!cv::imencode(".png", narrow, bytes)) return Internal("cannot encode {}", path.string());
-  const std::span<const std::byte> part = std::as_bytes(std::span(bytes));
-  return WriteFileAtomically(path, std::span(&part, 1));
-}
-
 int DrawLabel(const SynthStyle& style, Random& random) {
   double u = random.Uniform();
   for (int label = 0; label < 2; ++label) {
@@ -292,9 +281,9 @@ Status WriteSynthCohort(const fs::path& folder, int site, int images, std::uint6
     Random random = Random::For(seed, site, i);
     const Phantom phantom = DrawPhantom(style, label, random);
     const std::string name = fmt::format("synthetic_s{}_{:05}.png", site, i);
-    CSL_RETURN_IF_ERROR(WritePng(folder / "images" / name, phantom.image));
-    CSL_RETURN_IF_ERROR(WritePng(folder / "masks/lungs" / name, phantom.lungs));
-    CSL_RETURN_IF_ERROR(WritePng(folder / "masks/opacities" / name, phantom.opacities));
+    CSL_RETURN_IF_ERROR(WritePng(folder / "images" / name, ToBytes(phantom.image)));
+    CSL_RETURN_IF_ERROR(WritePng(folder / "masks/lungs" / name, ToBytes(phantom.lungs)));
+    CSL_RETURN_IF_ERROR(WritePng(folder / "masks/opacities" / name, ToBytes(phantom.opacities)));
     csv += fmt::format("images/{},{},synthetic-{}-{}\n", name,
                        kSynthLabels[static_cast<std::size_t>(label)], site, patient);
     if (on_image) on_image(i + 1);

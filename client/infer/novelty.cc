@@ -31,10 +31,16 @@ std::vector<Neighbour> KnownPictures::Nearest(std::span<const float> picture,
   return all;
 }
 
+std::size_t KnownPictures::rank() const {
+  return 1 + static_cast<std::size_t>(std::sqrt(static_cast<double>(size())) / 4);
+}
+
+double KnownPictures::DistanceOf(const std::vector<Neighbour>& nearest) const {
+  return nearest.size() < rank() ? 2 : nearest[rank() - 1].distance;
+}
+
 double KnownPictures::Distance(std::span<const float> picture) const {
-  const auto k = 1 + static_cast<std::size_t>(std::sqrt(static_cast<double>(size())) / 4);
-  const auto nearest = Nearest(picture, k);
-  return nearest.empty() ? 2 : nearest.back().distance;
+  return DistanceOf(Nearest(picture, rank()));
 }
 
 double Energy(std::span<const float> logits) {

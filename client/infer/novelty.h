@@ -29,9 +29,14 @@ class KnownPictures {
   // The `count` nearest, or all there are, the nearest first.
   std::vector<Neighbour> Nearest(std::span<const float> picture, std::size_t count) const;
 
-  // The distance to the k-th nearest, k = 1 + sqrt(N) / 4: large where the picture is like no
+  // Which of the nearest counts as a picture's distance: the k-th, k = 1 + sqrt(N) / 4.
+  std::size_t rank() const;
+
+  // The distance to the nearest of that rank: large where the picture is like no
   // known one (Sun et al., ICML 2022, section 3). 2 where none is known.
   double Distance(std::span<const float> picture) const;
+  // The same, of what Nearest gave for at least that many.
+  double DistanceOf(const std::vector<Neighbour>& nearest) const;
 
  private:
   int width_ = 0;

@@ -1,10 +1,9 @@
 #include "client/infer/overlay.h"
 
 #include <algorithm>
-#include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
-#include "common/base/file.h"
+#include "client/preprocess/picture_internal.h"
 
 namespace consilium {
 namespace {
@@ -22,12 +21,8 @@ cv::Mat Colours(const cv::Mat& values) {  // CV_32F, 0 to 1
 }
 
 cv::Mat ToColour(const Image& grey) {
-  const cv::Mat wide(grey.height, grey.width, CV_16U,
-                     const_cast<std::uint16_t*>(grey.pixels.data()));
-  cv::Mat narrow;
-  wide.convertTo(narrow, CV_8U, 1.0 / 257);
   cv::Mat colour;
-  cv::cvtColor(narrow, colour, cv::COLOR_GRAY2BGR);
+  cv::cvtColor(ToBytes(grey), colour, cv::COLOR_GRAY2BGR);
   return colour;
 }
 
@@ -64,7 +59,7 @@ cv::Mat Scale(int height) {
 
 Status WriteOverlay(const std::filesystem::path& path, const Image& picture,
                     std::span<const float> map, int map_side) {
-  const auto encode = [&] {
+  const auto draw = [&] {
     const int side = std::clamp(std::min(picture.width, picture.height), kLeastSide, kMostSide);
     cv::Mat shown = ToColour(CropAndResize(picture, side));
     const cv::Mat small(map_side, map_side, CV_32F, const_cast<float*>(map.data()));
@@ -73,15 +68,10 @@ Status WriteOverlay(const std::filesystem::path& path, const Image& picture,
     Blend(shown, Colours(values), values);
     cv::Mat all;
     cv::hconcat(shown, Scale(side), all);
-    std::vector<unsigned char> bytes;
-    cv::imencode(".png", all, bytes);
-    return bytes;
+    return all;
   };
-  CSL_ASSIGN_OR_RETURN(const std::vector<unsigned char> bytes,
-                       CatchAsStatus(path.string(), encode));
-  if (bytes.empty()) return Internal("cannot encode {}", path.string());
-  const std::span<const std::byte> part = std::as_bytes(std::span(bytes));
-  return WriteFileAtomically(path, std::span(&part, 1), kPrivateMode);
+  CSL_ASSIGN_OR_RETURN(const cv::Mat overlay, CatchAsStatus(path.string(), draw));
+  return WritePng(path, overlay, kPrivateMode);
 }
 
 }  // namespace consilium

@@ -89,9 +89,11 @@ std::vector<float> Predictor::Probabilities(std::span<const float> logits) const
 Judgement Predictor::Judge(const Prediction& prediction, std::span<const float> logits,
                            std::span<const float> features) const {
   constexpr std::size_t kSimilar = 5;
-  Judgement judgement{.distance = calibration_->known.Distance(features),
-                      .energy = Energy(logits),
-                      .similar = calibration_->known.Nearest(features, kSimilar)};
+  const KnownPictures& known = calibration_->known;
+  auto nearest = known.Nearest(features, std::max(kSimilar, known.rank()));
+  Judgement judgement{.distance = known.DistanceOf(nearest), .energy = Energy(logits)};
+  nearest.resize(std::min(kSimilar, nearest.size()));
+  judgement.similar = std::move(nearest);
   judgement.is_unlike = judgement.distance > calibration_->distance_limit ||
                         judgement.energy > calibration_->energy_limit;
   for (std::size_t c = 0; c < prediction.probabilities.size(); ++c) {

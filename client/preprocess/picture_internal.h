@@ -1,10 +1,11 @@
 #pragma once
 
-// What the readers of picture files share, in OpenCV's terms.
+// What the readers and writers of picture files share, in OpenCV's terms.
 
 #include <opencv2/core.hpp>
 
 #include "client/preprocess/image.h"
+#include "common/base/file.h"
 
 namespace consilium {
 
@@ -14,5 +15,12 @@ inline constexpr int kMaxSide = 16384;
 
 // A copy of a CV_16U matrix.
 Image FromMat(const cv::Mat& mat);
+
+// A picture's intensities in 8 bits, CV_8U.
+cv::Mat ToBytes(const Image& image);
+
+// Writes a picture of 8 bits, grey or colour, whole or not at all.
+Status WritePng(const std::filesystem::path& path, const cv::Mat& picture,
+                unsigned mode = kPublicMode);
 
 }  // namespace consilium
