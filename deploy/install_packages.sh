@@ -8,12 +8,12 @@ set -euo pipefail
 
 build=(
   ca-certificates ccache cmake g++ mold ninja-build pkg-config
-  libabsl-dev libcli11-dev libdcmtk-dev libfccp-dev libfmt-dev libgrpc++-dev libonnx-dev libopenblas0-pthread libopencv-dev
+  libabsl-dev libcli11-dev libcpp-httplib-dev libdcmtk-dev libfccp-dev libfmt-dev libgrpc++-dev libonnx-dev libopenblas0-pthread libopencv-dev
   libprotobuf-dev libspdlog-dev libsqlite3-dev libssl-dev libtorch-dev libutfcpp-dev libyaml-cpp-dev
   nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc
   libgmock-dev libgtest-dev
 )
-test=(clang-14 dcmtk faketime iproute2 libclang-rt-14-dev nftables openssl sslscan python3 python3-grpcio python3-numpy python3-protobuf python3-sklearn python3-torch python3-torchvision)
+test=(chromium chromium-driver clang-14 dcmtk faketime iproute2 libclang-rt-14-dev nftables openssl sslscan python3 python3-grpcio python3-numpy python3-protobuf python3-selenium python3-sklearn python3-torch python3-torchvision)
 
 case "${1:-}" in
   build) wanted=("${build[@]}") ;;

@@ -1,8 +1,10 @@
 #include "client/data/check.h"
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 
+#include "client/data/burned_text.h"
 #include "client/data/picture_hash.h"
 #include "client/preprocess/image.h"
 #include "common/crypto/digest.h"
@@ -18,6 +20,33 @@ void CountPatients(const Manifest& manifest, DataReport& report) {
   report.patients = splits.size();
   for (const auto& [patient, in] : splits) {
     if (in.size() > 1) report.patients_in_two_splits.push_back(patient);
+  }
+}
+
+void CountGroups(const Manifest& manifest, DataReport& report) {
+  std::map<std::string, std::set<std::string>> patients;
+  for (const Example& example : manifest) {
+    if (!example.patient.empty()) patients[example.label].insert(example.patient);
+    if (!example.view.empty()) ++report.views[example.view];
+    if (!example.site.empty()) ++report.sources[example.site];
+  }
+  for (const auto& [label, in_it] : patients) report.patients_by_label[label] = in_it.size();
+}
+
+void CountPixels(const Image& image, std::array<double, DataReport::kBrightnesses>& shares) {
+  std::array<std::uint64_t, DataReport::kBrightnesses> counts{};
+  for (const std::uint16_t pixel : image.pixels) ++counts[pixel / (65536 / counts.size())];
+  const auto pixels = static_cast<double>(image.pixels.size());
+  for (std::size_t b = 0; b < counts.size(); ++b) {
+    shares[b] += static_cast<double>(counts[b]) / pixels;
+  }
+}
+
+// Each label's shares, of its images' sums.
+void Normalise(DataReport& report) {
+  for (auto& [label, shares] : report.brightness) {
+    const double total = std::accumulate(shares.begin(), shares.end(), 0.0);
+    for (double& share : shares) share /= total;
   }
 }
 
@@ -81,6 +110,7 @@ StatusOr<DataReport> CheckData(const DataSource& source, const std::stop_token& 
   CSL_ASSIGN_OR_RETURN(const Manifest manifest, ReadSplitManifest(source));
   DataReport report;
   CountPatients(manifest, report);
+  CountGroups(manifest, report);
   std::map<std::string, std::vector<const Example*>> by_digest;
   std::vector<Seen> pictures;
   for (const Example& example : manifest) {
@@ -96,11 +126,16 @@ StatusOr<DataReport> CheckData(const DataSource& source, const std::stop_token& 
     const int side = std::min(image->width, image->height);
     report.smallest_side = report.smallest_side == 0 ? side : std::min(report.smallest_side, side);
     report.largest_side = std::max({report.largest_side, image->width, image->height});
+    constexpr int kBand = 64;
+    ++report.shorter_sides[side / kBand * kBand];
+    CountPixels(*image, report.brightness[example.label]);
+    if (SeemsToHaveText(*image)) report.with_text.push_back(example.path);
     if (IsLateral(example.view)) ++report.lateral;
     const std::string digest = Sha256Of(std::as_bytes(std::span(image->pixels)));
     by_digest[digest].push_back(&example);
     pictures.push_back({&example, digest, HashPicture(*image)});
   }
+  Normalise(report);
   FindDuplicates(by_digest, report);
   FindNearDuplicates(pictures, stop, report);
   if (stop.stop_requested()) return Cancelled("stopped");

@@ -2,6 +2,7 @@
 
 // Describes a hospital's data before they are trained on.
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -34,6 +35,16 @@ struct DataReport {
   std::vector<std::string> patients_in_two_splits;
   int smallest_side = 0;
   int largest_side = 0;
+  // Pictures in which there seems to be a line of text (burned_text.h).
+  std::vector<std::filesystem::path> with_text;
+  // Patients by label, images by view and by source, as far as the manifest tells.
+  std::map<std::string, std::uint64_t> patients_by_label;
+  std::map<std::string, std::uint64_t> views;
+  std::map<std::string, std::uint64_t> sources;
+  std::map<int, std::uint64_t> shorter_sides;  // readable images, by the side rounded down to 64
+  // Shares of the pixels in each sixteenth from black to white, by label; each sums to 1.
+  static constexpr std::size_t kBrightnesses = 16;
+  std::map<std::string, std::array<double, kBrightnesses>> brightness;
 
   // Whether training on them would be sound: all readable, no leak between splits.
   bool IsSound() const;

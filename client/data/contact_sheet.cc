@@ -21,10 +21,9 @@ void DrawThumbnail(const Example& example, cv::Mat cell) {
 
 }  // namespace
 
-Status WriteContactSheet(const Manifest& manifest, int columns, int rows,
-                         const std::filesystem::path& path) {
+StatusOr<std::string> EncodeContactSheet(const Manifest& manifest, int columns, int rows) {
   const int cells = std::min(columns * rows, static_cast<int>(manifest.size()));
-  const int used_rows = (cells + columns - 1) / columns;
+  const int used_rows = std::max(1, (cells + columns - 1) / columns);
   cv::Mat sheet(used_rows * (kThumbnail + kCaption), columns * kThumbnail, CV_8U, cv::Scalar(0));
   for (int i = 0; i < cells; ++i) {
     const auto index =
@@ -33,7 +32,13 @@ Status WriteContactSheet(const Manifest& manifest, int columns, int rows,
                         kThumbnail + kCaption);
     DrawThumbnail(manifest[index], sheet(cell));
   }
-  return WritePng(path, sheet);
+  return EncodePng(sheet);
+}
+
+Status WriteContactSheet(const Manifest& manifest, int columns, int rows,
+                         const std::filesystem::path& path) {
+  CSL_ASSIGN_OR_RETURN(const std::string png, EncodeContactSheet(manifest, columns, rows));
+  return WriteFileAtomically(path, png);
 }
 
 }  // namespace consilium

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <opencv2/imgproc.hpp>
+#include <vector>
 
 #include "client/preprocess/picture_internal.h"
 
@@ -24,6 +25,17 @@ cv::Mat ToColour(const Image& grey) {
   cv::Mat colour;
   cv::cvtColor(ToBytes(grey), colour, cv::COLOR_GRAY2BGR);
   return colour;
+}
+
+int ShownSide(const Image& picture) {
+  return std::clamp(std::min(picture.width, picture.height), kLeastSide, kMostSide);
+}
+
+cv::Mat Enlarge(std::span<const float> map, int map_side, int side) {
+  const cv::Mat small(map_side, map_side, CV_32F, const_cast<float*>(map.data()));
+  cv::Mat values;
+  cv::resize(small, values, {side, side}, 0, 0, cv::INTER_LINEAR);
+  return values;
 }
 
 // picture + strength * value * (colour - picture), in place.
@@ -60,11 +72,9 @@ cv::Mat Scale(int height) {
 Status WriteOverlay(const std::filesystem::path& path, const Image& picture,
                     std::span<const float> map, int map_side) {
   const auto draw = [&] {
-    const int side = std::clamp(std::min(picture.width, picture.height), kLeastSide, kMostSide);
+    const int side = ShownSide(picture);
     cv::Mat shown = ToColour(CropAndResize(picture, side));
-    const cv::Mat small(map_side, map_side, CV_32F, const_cast<float*>(map.data()));
-    cv::Mat values;
-    cv::resize(small, values, {side, side}, 0, 0, cv::INTER_LINEAR);
+    const cv::Mat values = Enlarge(map, map_side, side);
     Blend(shown, Colours(values), values);
     cv::Mat all;
     cv::hconcat(shown, Scale(side), all);
@@ -72,6 +82,29 @@ Status WriteOverlay(const std::filesystem::path& path, const Image& picture,
   };
   CSL_ASSIGN_OR_RETURN(const cv::Mat overlay, CatchAsStatus(path.string(), draw));
   return WritePng(path, overlay, kPrivateMode);
+}
+
+StatusOr<std::string> EncodeSquare(const Image& picture) {
+  CSL_ASSIGN_OR_RETURN(const cv::Mat square, CatchAsStatus("drawing a picture", [&] {
+                         return ToBytes(CropAndResize(picture, ShownSide(picture)));
+                       }));
+  return EncodePng(square);
+}
+
+StatusOr<std::string> EncodeMap(const Image& picture, std::span<const float> map, int map_side) {
+  const auto draw = [&] {
+    const cv::Mat values = Enlarge(map, map_side, ShownSide(picture));
+    cv::Mat opacity;
+    values.convertTo(opacity, CV_8U, 255);
+    cv::Mat with_opacity;
+    std::vector<cv::Mat> planes;
+    cv::split(Colours(values), planes);
+    planes.push_back(opacity);
+    cv::merge(planes, with_opacity);
+    return with_opacity;
+  };
+  CSL_ASSIGN_OR_RETURN(const cv::Mat drawn, CatchAsStatus("drawing a map", draw));
+  return EncodePng(drawn);
 }
 
 }  // namespace consilium

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <span>
+#include <string>
 
 #include "client/preprocess/image.h"
 #include "common/base/status.h"
@@ -16,5 +17,10 @@ namespace consilium {
 // it was. Readable by its owner alone: it is a patient's picture.
 Status WriteOverlay(const std::filesystem::path& path, const Image& picture,
                     std::span<const float> map, int map_side);
+
+// The same for a browser, as the bytes of two PNGs of one size: the square as it is, 8 bits grey;
+// and the map alone, in its colours, the more opaque the greater it is.
+StatusOr<std::string> EncodeSquare(const Image& picture);
+StatusOr<std::string> EncodeMap(const Image& picture, std::span<const float> map, int map_side);
 
 }  // namespace consilium

@@ -15,10 +15,6 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kBatch = 16;
 
-// Of a picture's copies; small enough that what it shows stays what it is.
-const Augmentation kCopies{
-    .rotation_degrees = 5, .shift = 0.03, .scale = 0.05, .contrast = 0.1, .brightness = 0.05};
-
 StatusOr<Image> Read(const fs::path& path, const ModelSpec& spec) {
   return ReadImage(path, {spec.window_center, spec.window_width});
 }
@@ -112,7 +108,7 @@ Status Predictor::AddSpread(const std::vector<Image>& pictures,
   for (int draw = 0; draw < draws_; ++draw) {
     CSL_ASSIGN_OR_RETURN(
         const Embedding embedding,
-        Embed(network_, ToBatch(pictures, spec(), kCopies, Random::For(0x7a, draw))));
+        Embed(network_, ToBatch(pictures, spec(), kSlightChanges, Random::For(0x7a, draw))));
     for (std::size_t i = 0; i < pictures.size(); ++i) {
       const auto p = Probabilities(std::span(embedding.logits).subspan(i * classes, classes));
       for (std::size_t c = 0; c < classes; ++c) {

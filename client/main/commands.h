@@ -27,6 +27,7 @@ void AddDataCommands(CLI::App& app, CommandLine& line);        // data synth | i
 void AddModelCommands(CLI::App& app, CommandLine& line);  // model init | info | export | verify
 void AddPredictionCommands(CLI::App& app, CommandLine& line);  // predict, calibrate
 void AddExplainCommand(CLI::App& app, CommandLine& line);
+void AddServeCommand(CLI::App& app, CommandLine& line);
 
 // NOT_FOUND where a file that is to be written has no folder: hours of work must not end at one
 // that was never there. OK for no file.

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "client/data/check.h"
+#include "client/data/check_page.h"
 #include "client/data/contact_sheet.h"
 #include "client/data/partition.h"
 #include "client/data/public_set.h"
@@ -42,6 +43,8 @@ Status Synth(const SynthOptions& options, const std::stop_token& stop) {
 
 struct CheckOptions {
   bool json = false;
+  std::string html;
+  bool names = false;
   v1::SiteConfig site = DefaultSite();
 };
 
@@ -65,6 +68,9 @@ Json ToJson(const DataReport& report) {
           {"duplicates", ToJson(report.duplicates)},
           {"near_duplicates", ToJson(report.near_duplicates)},
           {"lateral_views", report.lateral},
+          {"with_text", report.with_text.size()},
+          {"views", report.views},
+          {"sources", report.sources},
           {"patients_in_two_splits", report.patients_in_two_splits.size()},
           {"sound", report.IsSound()}};
 }
@@ -92,6 +98,11 @@ std::string Describe(const DataReport& report) {
                         pair.paths.front().string(), pair.paths.back().string());
   }
   if (report.lateral > 0) text += fmt::format("{} lateral views\n", report.lateral);
+  if (!report.with_text.empty()) {
+    text += fmt::format("{} pictures seem to have a line of text in them: {}{}\n",
+                        report.with_text.size(), report.with_text.front().string(),
+                        report.with_text.size() > 1 ? ", …" : "");
+  }
   if (!report.patients_in_two_splits.empty()) {
     text += fmt::format("{} patients are in more than one split\n",
                         report.patients_in_two_splits.size());
@@ -99,7 +110,15 @@ std::string Describe(const DataReport& report) {
   return text + (report.IsSound() ? "sound\n" : "");
 }
 
+Status WritePage(const CheckOptions& options, const DataReport& report) {
+  CSL_ASSIGN_OR_RETURN(const Manifest manifest,
+                       ReadSplitManifest(ToDataSource(options.site.data())));
+  CSL_ASSIGN_OR_RETURN(const std::string page, ToPage(report, manifest, options.names));
+  return WriteFileAtomically(options.html, page, kPrivateMode);
+}
+
 Status Check(const CheckOptions& options, const std::stop_token& stop) {
+  CSL_RETURN_IF_ERROR(CheckFolderOf(options.html));
   std::unique_ptr<Progress> progress;
   CSL_ASSIGN_OR_RETURN(
       const DataReport report,
@@ -109,6 +128,7 @@ Status Check(const CheckOptions& options, const std::stop_token& stop) {
       }));
   progress.reset();
   fmt::print("{}", options.json ? ToText(ToJson(report), 2) + "\n" : Describe(report));
+  if (!options.html.empty()) CSL_RETURN_IF_ERROR(WritePage(options, report));
   if (report.IsSound()) return OkStatus();
   const auto leaking = std::count_if(report.duplicates.begin(), report.duplicates.end(),
                                      [](const auto& duplicate) { return duplicate.across_splits; });
@@ -255,6 +275,12 @@ void AddDataCommands(CLI::App& app, CommandLine& line) {
   const auto check = std::make_shared<CheckOptions>();
   command = data->add_subcommand("check", "Read every image; find leaks, duplicates, damage");
   command->add_flag("--json", check->json, "Print JSON");
+  CLI::Option* html = command->add_option(
+      "--html", check->html, "Write a page with tables, plots and pictures; it names nobody");
+  command
+      ->add_flag("--names", check->names,
+                 "The page has files' names, and the pictures with text in them, too")
+      ->needs(html);
   AddDataOptions(*command, check->site);
   command->callback(
       [check, &line] { line.command = [check, &line] { return Check(*check, line.stop); }; });

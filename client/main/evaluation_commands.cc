@@ -23,7 +23,7 @@ using Json = nlohmann::ordered_json;
 
 struct EvaluateOptions {
   std::string model;
-  std::string split = "val";
+  ScoreOptions score;
   bool json = false;
   std::string html;
   std::string plots;  // a folder
@@ -78,6 +78,21 @@ std::string Describe(const ShortcutAudit& audit) {
       percent(audit.lungs_alone), Percent(audit.attention_in_lungs), Percent(audit.lung_area));
 }
 
+Json ToJson(const SourceProbe& probe) {
+  return {{"images", probe.images},
+          {"sources", probe.sources},
+          {"accuracy", probe.accuracy},
+          {"balanced_accuracy", probe.balanced_accuracy}};
+}
+
+std::string Describe(const SourceProbe& probe) {
+  return fmt::format(
+      "which of {} sources an image is from can be told from what the model sees of it: balanced "
+      "accuracy {} on {} images (at chance: {})\n",
+      probe.sources, Percent(probe.balanced_accuracy), probe.images,
+      Percent(1 / static_cast<double>(probe.sources)));
+}
+
 Status WritePlots(const std::filesystem::path& folder, const Evaluation& evaluation,
                   const std::vector<std::string>& classes) {
   CSL_RETURN_IF_ERROR(MakeFolders(folder));
@@ -92,20 +107,24 @@ Status EvaluateCommand(const EvaluateOptions& options, const std::stop_token& st
   CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(options.model));
   CSL_RETURN_IF_ERROR(CheckFolderOf(options.html));
   CSL_ASSIGN_OR_RETURN(const ScoredImages scored,
-                       ScoreModel(model, options.site, options.split, stop));
+                       ScoreModel(model, options.site, options.score, stop));
   const auto& classes = model.info.spec.classes;
   const std::vector<Breakdown> breakdowns = BreakDownAll(scored);
   std::optional<ShortcutAudit> audit;
   if (!options.masks.empty()) {
     CSL_ASSIGN_OR_RETURN(audit, AuditShortcuts(model, scored, options.masks, options.site, stop));
   }
+  CSL_ASSIGN_OR_RETURN(const std::optional<SourceProbe> probe,
+                       AuditSources(model, scored, options.site, stop));
+  const std::string shortcuts = (audit ? Describe(*audit) : "") + (probe ? Describe(*probe) : "");
   if (options.json) {
     Json json = ReportToJson(scored.scores, classes);
     json["breakdowns"] = BreakdownsToJson(breakdowns);
     if (audit) json["shortcuts"] = ToJson(*audit);
+    if (probe) json["source_probe"] = ToJson(*probe);
     fmt::print("{}\n", ToText(json, 2));
   } else {
-    fmt::print("{}{}", ReportToText(scored.scores, classes), audit ? Describe(*audit) : "");
+    fmt::print("{}{}", ReportToText(scored.scores, classes), shortcuts);
   }
   if (!options.plots.empty()) {
     CSL_RETURN_IF_ERROR(WritePlots(options.plots, Count(scored.scores), classes));
@@ -114,11 +133,11 @@ Status EvaluateCommand(const EvaluateOptions& options, const std::stop_token& st
   const HtmlReport page{
       .title = "Evaluation",
       .subject = fmt::format("{} on split '{}' of {}", Describe(model.info, *model.state.layout),
-                             options.split, options.site.data().path()),
+                             options.score.split, options.site.data().path()),
       .classes = classes,
       .scores = scored.scores,
       .breakdowns = breakdowns,
-      .shortcuts = audit ? Describe(*audit) : ""};
+      .shortcuts = shortcuts};
   return WriteFileAtomically(options.html, ToHtml(page), kPrivateMode);
 }
 
@@ -187,7 +206,12 @@ void AddEvaluationCommands(CLI::App& app, CommandLine& line) {
   const auto evaluate = std::make_shared<EvaluateOptions>();
   CLI::App* command = app.add_subcommand("evaluate", "Score a model on labelled images");
   command->add_option("--model", evaluate->model, "A model file")->required();
-  command->add_option("--split", evaluate->split, "train, val, test or all")->capture_default_str();
+  command->add_option("--split", evaluate->score.split, "train, val, test or all")
+      ->capture_default_str();
+  command
+      ->add_option("--copies", evaluate->score.copies,
+                   "Average over each image and so many slightly changed copies of it")
+      ->check(CLI::Range(0, 1000));
   command->add_flag("--json", evaluate->json, "Print JSON");
   command->add_option("--html", evaluate->html, "Write a page with tables and plots");
   command->add_option(

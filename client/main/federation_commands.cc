@@ -101,6 +101,7 @@ void AddFederationCommands(CLI::App& app, CommandLine& line) {
       "  data.workers             threads that load images (default: as many as threads)\n"
       "  data.cache_memory_mb     decoded images beyond this lie in a mapped file (4096)\n"
       "  device                   cpu, cuda or auto (auto)\n"
+      "  precision                float32, bfloat16 or auto: bfloat16 on a GPU alone (auto)\n"
       "  threads                  for arithmetic; 0: all cores (0)\n"
       "  checkpoint_seconds       between two checkpoints of a training; 0: none (60)\n"
       "  architectures            that this hospital agrees to train; empty: any\n"

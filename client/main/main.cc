@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   consilium::AddModelCommands(app, line);
   consilium::AddPredictionCommands(app, line);
   consilium::AddExplainCommand(app, line);
+  consilium::AddServeCommand(app, line);
   CLI11_PARSE(app, argc, argv);
   return consilium::ExitCode("consilium-client", line.command);
 }

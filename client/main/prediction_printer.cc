@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "client/infer/prediction_json.h"
 #include "client/main/json_text.h"
 
 namespace consilium {
@@ -17,10 +18,6 @@ std::string QuoteCsv(const std::string& text) {
   std::string quoted = "\"";
   for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
   return quoted + '"';
-}
-
-bool IsUnlike(const Prediction& prediction) {
-  return prediction.judgement && prediction.judgement->is_unlike;
 }
 
 }  // namespace
@@ -58,17 +55,8 @@ void PredictionPrinter::Print(const StatusOr<Prediction>& result) {
 }
 
 std::string PredictionPrinter::Decision(const Prediction& prediction) const {
-  return IsUnlike(prediction) ? kAbstains
+  return Abstains(prediction) ? kAbstains
                               : classes_[static_cast<std::size_t>(prediction.predicted)];
-}
-
-std::vector<std::string> PredictionPrinter::Called(const Prediction& prediction) const {
-  std::vector<std::string> called;
-  if (!prediction.judgement || IsUnlike(prediction)) return called;
-  for (std::size_t c = 0; c < classes_.size(); ++c) {
-    if (prediction.judgement->called[c]) called.push_back(classes_[c]);
-  }
-  return called;
 }
 
 void PredictionPrinter::PrintRow(const Prediction& prediction) const {
@@ -83,10 +71,10 @@ void PredictionPrinter::PrintRow(const Prediction& prediction) const {
       fmt::print("{:>11}", fmt::format("{:.1f}±{:.1f}%", p, 100 * prediction.spread[c]));
     }
   }
-  if (IsUnlike(prediction)) {
+  if (Abstains(prediction)) {
     fmt::print("  unlike what the model knows");
   } else if (is_judged_) {
-    fmt::print("  {}", fmt::join(Called(prediction), ", "));
+    fmt::print("  {}", fmt::join(CalledClasses(prediction, classes_), ", "));
   }
   fmt::print("\n");
 }
@@ -103,26 +91,16 @@ void PredictionPrinter::PrintLine(const Prediction& prediction) const {
   }
   if (prediction.judgement) {
     fmt::print(",{},{},{:.6f},{:.6f}\n",
-               QuoteCsv(fmt::format("{}", fmt::join(Called(prediction), ";"))),
-               IsUnlike(prediction), prediction.judgement->distance, prediction.judgement->energy);
+               QuoteCsv(fmt::format("{}", fmt::join(CalledClasses(prediction, classes_), ";"))),
+               Abstains(prediction), prediction.judgement->distance, prediction.judgement->energy);
   } else {
     fmt::print(",,,,\n");
   }
 }
 
 void PredictionPrinter::PrintJson(const Prediction& prediction) const {
-  Json json = {{"path", prediction.path.string()},
-               {"prediction", classes_[static_cast<std::size_t>(prediction.predicted)]}};
-  for (std::size_t c = 0; c < classes_.size(); ++c) {
-    json["probabilities"][classes_[c]] = prediction.probabilities[c];
-    if (!prediction.spread.empty()) json["spread"][classes_[c]] = prediction.spread[c];
-  }
-  if (prediction.judgement) {
-    json["abstains"] = IsUnlike(prediction);
-    json["called"] = Called(prediction);
-    json["distance"] = prediction.judgement->distance;
-    json["energy"] = prediction.judgement->energy;
-  }
+  Json json = {{"path", prediction.path.string()}};
+  json.update(ToJson(prediction, classes_));
   fmt::print("{}\n", ToText(json));
 }
 

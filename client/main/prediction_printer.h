@@ -26,7 +26,6 @@ class PredictionPrinter {
   void PrintJson(const Prediction& prediction) const;
   // "covid", or that the model abstains.
   std::string Decision(const Prediction& prediction) const;
-  std::vector<std::string> Called(const Prediction& prediction) const;
 
   const std::string format_;
   const std::vector<std::string> classes_;

@@ -88,7 +88,7 @@ Status CheckAcceptance(Model model, const std::filesystem::path& dir, const v1::
                        double floor, const std::stop_token& stop) {
   if (floor == 0) return OkStatus();
   CSL_RETURN_IF_ERROR(LocalTensors(dir).PutLastInto(model));
-  CSL_ASSIGN_OR_RETURN(const ScoredImages scored, ScoreModel(model, site, "val", stop));
+  CSL_ASSIGN_OR_RETURN(const ScoredImages scored, ScoreModel(model, site, {}, stop));
   const auto reached = Summarise(Count(scored.scores)).balanced_accuracy;
   fmt::print("balanced accuracy on {} validation images of this hospital: {}\n",
              scored.scores.size(), Percent(reached));

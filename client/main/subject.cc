@@ -16,16 +16,9 @@ StatusOr<std::string> DigestOfFile(const fs::path& path) {
   return Sha256Of(file.bytes());
 }
 
-// NOT_FOUND where there is none.
-StatusOr<Calibration> FindCalibration(const Subject& subject, const std::string& digest) {
-  if (!subject.model.empty()) return ReadCalibration(subject.calibration, digest);
-  return ReadCalibration(CalibrationOf(subject.dir, digest), digest);
-}
-
 }  // namespace
 
-void AddSubjectOptions(CLI::App& command, Subject& subject) {
-  command.add_option("images", subject.paths, "Files, or folders with images")->required();
+void AddModelOptions(CLI::App& command, Subject& subject) {
   command.add_option("--dir", subject.dir, "The hospital's folder: use the model it pulled");
   command.add_option("--model", subject.model, "A model file")->excludes("--dir");
   command.add_option("--calibration", subject.calibration, "What `calibrate` made of that file")
@@ -34,6 +27,11 @@ void AddSubjectOptions(CLI::App& command, Subject& subject) {
       ->check(CLI::IsMember({"cpu", "cuda", "auto"}))
       ->capture_default_str();
   command.add_option("--threads", subject.options.threads, "0: all cores");
+}
+
+void AddSubjectOptions(CLI::App& command, Subject& subject) {
+  command.add_option("images", subject.paths, "Files, or folders with images")->required();
+  AddModelOptions(command, subject);
 }
 
 StatusOr<UsableModel> ReadUsableModel(const std::string& dir, const std::string& file) {
@@ -58,20 +56,26 @@ fs::path CalibrationOf(const fs::path& dir, const std::string& digest) {
   return dir / "calibrations" / digest;
 }
 
-StatusOr<Predictor> PredictorOf(const Subject& subject) {
-  CSL_ASSIGN_OR_RETURN(const UsableModel usable, ReadUsableModel(subject.dir, subject.model));
-  if (!subject.model.empty() && subject.calibration.empty()) {
-    return Predictor::Create(usable.model, subject.options);
-  }
-  auto calibration = FindCalibration(subject, usable.digest);
+StatusOr<std::optional<Calibration>> FindCalibration(const Subject& subject,
+                                                     const std::string& digest) {
+  if (!subject.model.empty() && subject.calibration.empty()) return std::nullopt;
+  auto calibration = ReadCalibration(
+      subject.model.empty() ? CalibrationOf(subject.dir, digest) : fs::path(subject.calibration),
+      digest);
   if (!subject.dir.empty() && absl::IsNotFound(calibration.status())) {
     fmt::print(stderr,
                "not calibrated: probabilities are the model's own, and nothing tells whether it "
                "knows such pictures; see consilium-client calibrate\n");
-    return Predictor::Create(usable.model, subject.options);
+    return std::nullopt;
   }
   CSL_RETURN_IF_ERROR(calibration.status());
-  return Predictor::Create(usable.model, subject.options, *std::move(calibration));
+  return *std::move(calibration);
+}
+
+StatusOr<Predictor> PredictorOf(const Subject& subject) {
+  CSL_ASSIGN_OR_RETURN(const UsableModel usable, ReadUsableModel(subject.dir, subject.model));
+  CSL_ASSIGN_OR_RETURN(auto calibration, FindCalibration(subject, usable.digest));
+  return Predictor::Create(usable.model, subject.options, std::move(calibration));
 }
 
 StatusOr<std::vector<fs::path>> ImagesOf(const Subject& subject) {

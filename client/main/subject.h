@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,8 @@ struct Subject {
   PredictOptions options;
 };
 
-void AddSubjectOptions(CLI::App& command, Subject& subject);
+void AddModelOptions(CLI::App& command, Subject& subject);
+void AddSubjectOptions(CLI::App& command, Subject& subject);  // images, too
 
 // A model that can be used: of a hospital's folder if its coordinator answers for it, with what the
 // hospital keeps of its own in it; or a file.
@@ -33,7 +35,10 @@ StatusOr<UsableModel> ReadUsableModel(const std::string& dir, const std::string&
 // Where a hospital's folder keeps the calibration of a model.
 std::filesystem::path CalibrationOf(const std::filesystem::path& dir, const std::string& digest);
 
-// Says on stderr where a hospital has not calibrated its model.
+// Of a model that is used; none, which is said on stderr, where a hospital has not calibrated it.
+StatusOr<std::optional<Calibration>> FindCalibration(const Subject& subject,
+                                                     const std::string& digest);
+
 StatusOr<Predictor> PredictorOf(const Subject& subject);
 StatusOr<std::vector<std::filesystem::path>> ImagesOf(const Subject& subject);
 

@@ -178,6 +178,7 @@ Status Network::MoveTo(const std::string& device) {
   const auto moved = CatchAsStatus("moving the network to " + device, [&] {
     const torch::NoGradGuard no_grad;
     impl_->device = torch::Device(cuda ? torch::kCUDA : torch::kCPU);
+    impl_->mixed_precision = cuda;
     for (torch::Tensor& tensor : impl_->tensors) {
       // Convolution weights lie as their images do: channels last.
       const auto format =
@@ -187,6 +188,16 @@ Status Network::MoveTo(const std::string& device) {
     return true;
   });
   return moved.status();
+}
+
+void Network::UseMixedPrecision(bool on) { impl_->mixed_precision = on; }
+
+bool CpuHasBfloat16() {
+#ifdef __x86_64__
+  return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return false;
+#endif
 }
 
 std::string ResolveDevice(const std::string& setting) {

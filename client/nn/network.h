@@ -43,8 +43,12 @@ class Network {
   // INVALID_ARGUMENT naming the first tensor that does not fit; nothing is changed then.
   Status Load(const ModelState& state);
 
-  // "cpu" or "cuda". FAILED_PRECONDITION where LibTorch finds no such device.
+  // "cpu" or "cuda". FAILED_PRECONDITION where LibTorch finds no such device. Its arithmetic is
+  // then in mixed precision on a GPU, and in float32 on a CPU, unless that is changed.
   Status MoveTo(const std::string& device);
+  // Mixed precision: convolutions and products in bfloat16, everything else, and the weights, in
+  // float32 (Micikevicius et al., ICLR 2018; Kalamkar et al. 2019).
+  void UseMixedPrecision(bool on);
 
   // What LibTorch sees: for client/train alone.
   struct Impl;
@@ -57,6 +61,9 @@ class Network {
 
 // "cpu" or "cuda" for a setting of "cpu", "cuda" or "auto": the GPU where there is one.
 std::string ResolveDevice(const std::string& setting);
+
+// Whether this machine's CPU multiplies in bfloat16; one that does not is slower with it.
+bool CpuHasBfloat16();
 
 // Sets LibTorch's threads for arithmetic; 0: all cores.
 void SetThreads(int threads);

@@ -39,6 +39,7 @@ struct Network::Impl {
   std::shared_ptr<const Layout> layout;
   std::vector<torch::Tensor> tensors;  // in the layout's order
   torch::Device device = torch::kCPU;
+  bool mixed_precision = false;
 };
 
 }  // namespace consilium

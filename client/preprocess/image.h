@@ -61,6 +61,10 @@ struct Augmentation {
   bool operator==(const Augmentation&) const = default;
 };
 
+// Of copies of a picture at test time: so small that what it shows stays what it is.
+inline constexpr Augmentation kSlightChanges{
+    .rotation_degrees = 5, .shift = 0.03, .scale = 0.05, .contrast = 0.1, .brightness = 0.05};
+
 // Writes a side x side image as the network sees it, channels x side x side: intensities in [0, 1],
 // augmented, then (x - mean) / stddev, the same in every channel. What a turn uncovers repeats the
 // edge.

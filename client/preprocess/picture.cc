@@ -13,11 +13,15 @@ cv::Mat ToBytes(const Image& image) {
   return narrow;
 }
 
-Status WritePng(const std::filesystem::path& path, const cv::Mat& picture, unsigned mode) {
+StatusOr<std::string> EncodePng(const cv::Mat& picture) {
   std::vector<unsigned char> bytes;
-  if (!cv::imencode(".png", picture, bytes)) return Internal("cannot encode {}", path.string());
-  const std::span<const std::byte> part = std::as_bytes(std::span(bytes));
-  return WriteFileAtomically(path, std::span(&part, 1), mode);
+  if (!cv::imencode(".png", picture, bytes)) return Internal("cannot encode a picture");
+  return std::string(bytes.begin(), bytes.end());
+}
+
+Status WritePng(const std::filesystem::path& path, const cv::Mat& picture, unsigned mode) {
+  CSL_ASSIGN_OR_RETURN(const std::string png, EncodePng(picture));
+  return WriteFileAtomically(path, png, mode);
 }
 
 }  // namespace consilium

@@ -19,6 +19,9 @@ Image FromMat(const cv::Mat& mat);
 // A picture's intensities in 8 bits, CV_8U.
 cv::Mat ToBytes(const Image& image);
 
+// A picture of 8 bits, grey or colour, as the bytes of a file.
+StatusOr<std::string> EncodePng(const cv::Mat& picture);
+
 // Writes a picture of 8 bits, grey or colour, whole or not at all.
 Status WritePng(const std::filesystem::path& path, const cv::Mat& picture,
                 unsigned mode = kPublicMode);

@@ -8,15 +8,20 @@
 
 #include "certs/home.h"
 #include "certs/model_manifest.h"
+#include "client/session/control_variates.h"
 #include "client/session/coordinator_link.h"
 #include "client/session/delivery.h"
+#include "client/session/fetch_blob.h"
 #include "client/session/local_tensors.h"
 #include "client/session/plan_book.h"
+#include "client/session/plan_options.h"
 #include "client/session/policy.h"
 #include "client/session/task_reporter.h"
 #include "client/session/task_store.h"
 #include "client/session/time_limit.h"
 #include "client/session/trainee.h"
+#include "client/train/class_weights.h"
+#include "client/train/control_variate.h"
 #include "common/base/file.h"
 #include "common/base/memory.h"
 #include "common/config/site.h"
@@ -66,6 +71,7 @@ class Agent {
         trainee_(site, folder / "cache"),
         store_(folder / "work"),
         local_(folder),
+        control_(folder),
         delivery_(link_, trail, root, store_, stop),
         stop_(stop) {}
 
@@ -273,7 +279,7 @@ class Agent {
     v1::TaskKey key = KeyOf(task);
     const auto& counts = trainee_.train_images().class_counts();
     key.mutable_class_counts()->Add(counts.begin(), counts.end());
-    key.set_device(ResolveDevice(site_.device()));
+    key.set_device(fmt::format("{} {}", ResolveDevice(site_.device()), site_.precision()));
     auto held = store_.FindCheckpoint(key);
     Evaluation evaluation;
     if (held) {
@@ -285,16 +291,21 @@ class Agent {
     }
     *result.mutable_evaluation() = ToProto(evaluation);
 
+    CSL_ASSIGN_OR_RETURN(const ControlVariatePair control, FetchControlVariates(task, global));
     Enter("training", v1::TASK_STAGE_TRAINING);
     const auto round = static_cast<int>(task.round());
-    const Checkpoints checkpoints{
-        .interval = std::chrono::seconds(site_.checkpoint_seconds()),
-        .keep = [&](const TrainState& state) { return KeepCheckpoint(key, evaluation, state); },
-        .from = held ? &held->state : nullptr};
+    const RoundExtras extras{
+        .checkpoints = {.interval = std::chrono::seconds(site_.checkpoint_seconds()),
+                        .keep =
+                            [&](const TrainState& state) {
+                              return KeepCheckpoint(key, evaluation, state);
+                            },
+                        .from = held ? &held->state : nullptr},
+        .gradient_shift = GradientShift(control.c, control.own),
+        .told_class_counts = {task.class_counts().begin(), task.class_counts().end()}};
     TimeLimit limit(MaxTrainingTime(site_.policy()), held ? held->state.report.seconds : 0,
                     reporter_->stop_token());
-    const auto trained =
-        trainee_.Train(task.plan(), round, network, WatchTask(&limit), checkpoints);
+    const auto trained = trainee_.Train(task.plan(), round, network, WatchTask(&limit), extras);
     if (limit.is_over()) {
       return Refuse(PermissionDenied("the training took more than {} hours (policy.max_task_hours)",
                                      site_.policy().max_task_hours()));
@@ -304,6 +315,10 @@ class Agent {
                  task.task_id(), report.steps, report.loss, report.seconds,
                  100 * report.waiting_seconds / report.seconds);
     result.set_train_examples(trainee_.train_images().size());
+    if (task.plan().training().class_counts() == "federated") {
+      const auto told = CountsToTell(counts);
+      result.mutable_class_counts()->Add(told.begin(), told.end());
+    }
     result.set_steps(report.steps);
     result.set_train_loss(report.loss);
     result.set_train_seconds(report.seconds);
@@ -312,10 +327,16 @@ class Agent {
          {.run = task.run_id(), .round = round, .parent_digest = task.model().digest()}},
         network.State()};
     CSL_RETURN_IF_ERROR(local_.Keep(task.run_id(), round, trained_model));
+    if (IsScaffold(task)) {
+      CSL_RETURN_IF_ERROR(control_.Keep(task.run_id(), round, global, trained_model.state, control,
+                                        ReachOf(task.plan(), round, report.steps)));
+    }
     CSL_RETURN_IF_ERROR(PutLocalPart(left_alone, trained_model.state));
     outcome.update_norm =
         NormOfChange(*global.state.layout, global.state.values, trained_model.state.values);
-    SetUpdate(trained_model, outcome);
+    const TensorMask frozen = FrozenTensors(*trained_model.state.layout, StagesOf(task.plan()),
+                                            round, static_cast<int>(task.plan().rounds()));
+    SetUpdate({trained_model.info, PartOf(trained_model.state, Inverse(frozen))}, outcome);
     const Status kept = store_.KeepFinished({key, result, outcome.update, outcome.update_norm});
     if (!kept.ok()) spdlog::warn("{}", std::string(kept.message()));  // it can still be sent
     return OkStatus();
@@ -331,26 +352,25 @@ class Agent {
 
   // The task's global model, which stays in memory: the next round brings another one.
   StatusOr<Model> Fetch(const v1::Task& task) {
-    const std::string& digest = task.model().digest();
-    if (!IsDigest(digest)) return InvalidArgument("the task names no model");
-    if (task.model().size_bytes() > kMaxModelBytes) {
-      return InvalidArgument("the task's model has {} bytes, want at most {}",
-                             task.model().size_bytes(), kMaxModelBytes);
-    }
-    std::string bytes;
-    const fs::path part = store_.PartOf(digest);
-    const auto download = [&](const TransferCallback& on_chunk) {
-      return client().Download(digest, task.model().size_bytes(), bytes, part,
-                               reporter_->stop_token(), on_chunk);
-    };
-    const auto fetch = [&] {
-      return link_.Transfer(v1::TASK_STAGE_FETCHING_MODEL, *reporter_, download);
-    };
-    Status fetched = fetch();
-    // What a process before this one had written down may have been harmed since.
-    if (absl::IsDataLoss(fetched)) fetched = fetch();
-    CSL_RETURN_IF_ERROR(fetched);
+    CSL_ASSIGN_OR_RETURN(
+        const std::string bytes,
+        FetchBlob(link_, *reporter_, store_, task.model().digest(), task.model().size_bytes()));
     return DecodeModel(AsBytes(bytes));
+  }
+
+  // What the gradients of a SCAFFOLD task are shifted by; nothing in other tasks.
+  StatusOr<ControlVariatePair> FetchControlVariates(const v1::Task& task, const Model& global) {
+    if (!IsScaffold(task)) return ControlVariatePair{};
+    stage_ = "fetching the control variate";
+    std::string blob;
+    if (!task.control_variate().empty()) {
+      CSL_ASSIGN_OR_RETURN(blob, FetchBlob(link_, *reporter_, store_, task.control_variate(),
+                                           global.state.layout->size() * sizeof(float)));
+    }
+    return control_.Load(task.run_id(), static_cast<int>(task.round()), global, blob);
+  }
+  static bool IsScaffold(const v1::Task& task) {
+    return task.plan().strategy().name() == "scaffold";
   }
 
   // Makes a model the result that is to be sent.
@@ -369,6 +389,7 @@ class Agent {
   Trainee trainee_;
   const TaskStore store_;
   const LocalTensors local_;
+  const ControlVariates control_;
   Delivery delivery_;
   const std::stop_token stop_;
   std::string known_version_;  // of the coordinator

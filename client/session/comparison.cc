@@ -50,7 +50,7 @@ StatusOr<Compared> Compare(const std::filesystem::path& file, const v1::SiteConf
   CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(file));
   Compared compared{.file = file, .spec = model.info.spec};
   compared.bytes = std::filesystem::file_size(file);
-  CSL_ASSIGN_OR_RETURN(ScoredImages scored, ScoreModel(model, site, split, stop));
+  CSL_ASSIGN_OR_RETURN(ScoredImages scored, ScoreModel(model, site, {.split = split}, stop));
   compared.scores = std::move(scored.scores);
   CSL_ASSIGN_OR_RETURN(Network network, Trainee(site, kScratchFolder).Load(model));
   CSL_ASSIGN_OR_RETURN(const NetworkCost cost, CostOf(network));

@@ -62,6 +62,24 @@ StatusOr<Manifest> SelectSplit(const Manifest& manifest, const std::string& spli
   return InvalidArgument("split '{}', want one of: train, val, test, all", split);
 }
 
+// Makes the probabilities means over these and those of so many copies.
+Status AverageOverCopies(Network& network, const ImageSet& images, const v1::SiteConfig& site,
+                         int copies, const std::stop_token& stop, Scores& scores) {
+  LoaderOptions options = ToEvaluationLoader(DefaultPlan(), site);
+  options.augmentation = kSlightChanges;
+  std::vector<double> sums(scores.probabilities.begin(), scores.probabilities.end());
+  for (int copy = 1; copy <= copies; ++copy) {
+    options.seed = static_cast<std::uint64_t>(copy);
+    Loader loader(images, network.spec(), options);
+    CSL_ASSIGN_OR_RETURN(const Scores of_copies, Score(network, loader, stop));
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += of_copies.probabilities[i];
+  }
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    scores.probabilities[i] = static_cast<float>(sums[i] / (copies + 1));
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 Status TrainLocally(const v1::RunPlan& plan, const v1::SiteConfig& site,
@@ -99,13 +117,13 @@ Status TrainLocally(const v1::RunPlan& plan, const v1::SiteConfig& site,
 }
 
 StatusOr<ScoredImages> ScoreModel(const Model& model, const v1::SiteConfig& site,
-                                  const std::string& split, const std::stop_token& stop) {
+                                  const ScoreOptions& options, const std::stop_token& stop) {
   const Trainee trainee(site, kScratchFolder);
   CSL_ASSIGN_OR_RETURN(Network network, trainee.Load(model));
   CSL_ASSIGN_OR_RETURN(const Manifest manifest, ReadSplitManifest(ToDataSource(site.data())));
-  CSL_ASSIGN_OR_RETURN(const Manifest examples, SelectSplit(manifest, split));
+  CSL_ASSIGN_OR_RETURN(const Manifest examples, SelectSplit(manifest, options.split));
   if (examples.empty()) {
-    return InvalidArgument("{}: no image in split '{}'", site.data().path(), split);
+    return InvalidArgument("{}: no image in split '{}'", site.data().path(), options.split);
   }
   CSL_ASSIGN_OR_RETURN(
       const ImageSet images,
@@ -114,6 +132,10 @@ StatusOr<ScoredImages> ScoreModel(const Model& model, const v1::SiteConfig& site
   Loader loader(images, model.info.spec, ToEvaluationLoader(DefaultPlan(), site));
   ScoredImages scored;
   CSL_ASSIGN_OR_RETURN(scored.scores, Score(network, loader, stop));
+  if (options.copies > 0) {
+    CSL_RETURN_IF_ERROR(
+        AverageOverCopies(network, images, site, options.copies, stop, scored.scores));
+  }
   scored.scores.patients = images.patients();
   for (const std::size_t i : images.examples()) scored.examples.push_back(examples[i]);
   return scored;

@@ -38,13 +38,19 @@ Status TrainLocally(const v1::RunPlan& plan, const v1::SiteConfig& site,
                     const Choice& choice, const std::stop_token& stop,
                     const std::function<void(const LocalRound&)>& on_round);
 
-// A model's scores on one split of the site's data ("val", "train", "test" or "all"), and which
-// image each row is of.
+// What to score a model on.
+struct ScoreOptions {
+  std::string split = "val";  // or train, test, all
+  int copies = 0;  // test-time averaging: probabilities are means over the picture and so many
+                   // slightly changed copies of it (kSlightChanges)
+};
+
+// A model's scores on a split of the site's data, and which image each row is of.
 struct ScoredImages {
   Scores scores;
   Manifest examples;
 };
 StatusOr<ScoredImages> ScoreModel(const Model& model, const v1::SiteConfig& site,
-                                  const std::string& split, const std::stop_token& stop);
+                                  const ScoreOptions& options, const std::stop_token& stop);
 
 }  // namespace consilium

@@ -53,12 +53,6 @@ OptimizerKind ToOptimizer(const std::string& optimizer) {
   return OptimizerKind::kSgd;
 }
 
-Schedule ToSchedule(const std::string& schedule) {
-  if (schedule == "cosine") return Schedule::kCosine;
-  if (schedule == "one_cycle") return Schedule::kOneCycle;
-  return Schedule::kConstant;
-}
-
 Sampling ToSampling(const std::string& sampler) {
   if (sampler == "class_balanced") return Sampling::kClassBalanced;
   if (sampler == "patient_balanced") return Sampling::kPatientBalanced;
@@ -78,7 +72,7 @@ StatusOr<TrainOptions> ToTrainOptions(const v1::RunPlan& plan, int round,
       .learning_rate = training.learning_rate(),
       .momentum = training.momentum(),
       .weight_decay = training.weight_decay(),
-      .schedule = ToSchedule(training.schedule()),
+      .schedule = ScheduleOf(training.schedule()),
       .warmup = training.warmup(),
       .clip_norm = training.clip_norm(),
       .loss = training.loss() == "focal" ? LossKind::kFocal : LossKind::kCrossEntropy,
@@ -87,6 +81,8 @@ StatusOr<TrainOptions> ToTrainOptions(const v1::RunPlan& plan, int round,
       .mixup_alpha = training.mixup_alpha(),
       .class_weights = {},
       .proximal_mu = plan.strategy().proximal_mu(),
+      .ema_decay = training.ema_decay(),
+      .micro_batch = static_cast<int>(training.micro_batch_size()),
       .seed = plan.seed() + static_cast<std::uint64_t>(round),
       .first_epoch = static_cast<std::uint64_t>(round - 1) * EpochsInRound(training, class_counts),
       .progress_begin = (round - 1) / rounds,
@@ -94,6 +90,14 @@ StatusOr<TrainOptions> ToTrainOptions(const v1::RunPlan& plan, int round,
   CSL_ASSIGN_OR_RETURN(options.class_weights, ClassWeights(training.class_weights(), class_counts));
   if (training.restrict_softmax()) options.absent_classes = AbsentClasses(class_counts);
   return options;
+}
+
+double ReachOf(const v1::RunPlan& plan, int round, std::uint64_t steps) {
+  const v1::Training& training = plan.training();
+  return training.learning_rate() *
+         RateFactorOfRound(ScheduleOf(training.schedule()), training.warmup(), round,
+                           static_cast<int>(plan.rounds())) *
+         LocalProgress(steps, training.momentum());
 }
 
 LoaderOptions ToTrainLoader(const v1::RunPlan& plan, const v1::SiteConfig& site) {

@@ -18,6 +18,9 @@ namespace consilium {
 StatusOr<TrainOptions> ToTrainOptions(const v1::RunPlan& plan, int round,
                                       const std::vector<std::uint64_t>& class_counts);
 
+// How far a gradient of 1 moves a model in so many steps of that round (SCAFFOLD).
+double ReachOf(const v1::RunPlan& plan, int round, std::uint64_t steps);
+
 // Batches to train on: shuffled, augmented.
 LoaderOptions ToTrainLoader(const v1::RunPlan& plan, const v1::SiteConfig& site);
 // Batches to evaluate on: in order, as they are.

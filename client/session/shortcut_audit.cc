@@ -1,11 +1,15 @@
 #include "client/session/shortcut_audit.h"
 
 #include <algorithm>
+#include <set>
 
 #include "client/preprocess/image.h"
 #include "client/preprocess/mask.h"
+#include "client/session/plan_options.h"
 #include "client/session/trainee.h"
+#include "client/train/embedding.h"
 #include "client/train/explanation.h"
+#include "common/config/plan.h"
 #include "common/metrics/localisation.h"
 
 namespace consilium {
@@ -110,6 +114,35 @@ StatusOr<ShortcutAudit> AuditShortcuts(const Model& model, const ScoredImages& s
     audit.attention_in_lungs = attention.shares / static_cast<double>(attention.images);
   }
   return audit;
+}
+
+StatusOr<std::optional<SourceProbe>> AuditSources(const Model& model, const ScoredImages& scored,
+                                                  const v1::SiteConfig& site,
+                                                  const std::stop_token& stop) {
+  std::vector<std::string> sources;
+  std::vector<std::string> patients;
+  for (const Example& example : scored.examples) {
+    sources.push_back(example.site);
+    patients.push_back(example.patient);
+  }
+  if (std::set<std::string>(sources.begin(), sources.end()).size() < 2) return std::nullopt;
+  const ModelSpec& spec = model.info.spec;
+  CSL_ASSIGN_OR_RETURN(Network network, Trainee(site, kScratchFolder).Load(model));
+  CSL_ASSIGN_OR_RETURN(const ImageSet images,
+                       ImageSet::Build(scored.examples, spec.classes,
+                                       ToImageSetOptions(site, spec, kScratchFolder), stop));
+  Loader loader(images, spec, ToEvaluationLoader(DefaultPlan(), site));
+  loader.StartEpoch(0);
+  std::vector<float> features;
+  int width = 0;
+  while (true) {
+    if (stop.stop_requested()) return Cancelled("the audit was stopped");
+    CSL_ASSIGN_OR_RETURN(const Batch* batch, loader.Next());
+    if (batch == nullptr) return ProbeSources(features, width, sources, patients);
+    CSL_ASSIGN_OR_RETURN(const Embedding embedding, Embed(network, *batch));
+    width = embedding.width;
+    features.insert(features.end(), embedding.features.begin(), embedding.features.end());
+  }
 }
 
 }  // namespace consilium

@@ -9,6 +9,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "client/infer/source_probe.h"
 #include "client/session/local.h"
 #include "common/base/status.h"
 #include "common/metrics/scores.h"
@@ -23,8 +24,9 @@ struct ShortcutAudit {
   Scores whole;
   Scores without_lungs;
   Scores lungs_alone;
-  // Of what speaks for the class that was called (Grad-CAM, see explanation.h), the share that lies in the lungs,
-  // mean over the images where something does; beside it, the share of the picture that they are.
+  // Of what speaks for the class that was called (Grad-CAM, see explanation.h), the share that lies
+  // in the lungs, mean over the images where something does; beside it, the share of the picture
+  // that they are.
   std::optional<double> attention_in_lungs;
   double lung_area = 0;
   std::size_t without_mask = 0;  // images left out for want of one
@@ -36,5 +38,11 @@ struct ShortcutAudit {
 StatusOr<ShortcutAudit> AuditShortcuts(const Model& model, const ScoredImages& scored,
                                        const std::filesystem::path& masks,
                                        const v1::SiteConfig& site, const std::stop_token& stop);
+
+// How well the source of these images can be told from what the network sees of them, see
+// client/infer/source_probe.h. None where the data name fewer than two sources of some size.
+StatusOr<std::optional<SourceProbe>> AuditSources(const Model& model, const ScoredImages& scored,
+                                                  const v1::SiteConfig& site,
+                                                  const std::stop_token& stop);
 
 }  // namespace consilium

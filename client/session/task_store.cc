@@ -120,6 +120,7 @@ Status TaskStore::KeepCheckpoint(const v1::TaskKey& task, const Evaluation& eval
   *message.mutable_evaluation() = ToProto(evaluation);
   message.set_network_numbers(state.network.size());
   message.set_optimizer_numbers(state.optimizer.size());
+  message.set_average_numbers(state.average.size());
   message.set_random(state.random.data(), state.random.size());
   message.set_epochs(state.epochs);
   message.set_batches(state.batches);
@@ -129,7 +130,8 @@ Status TaskStore::KeepCheckpoint(const v1::TaskKey& task, const Evaluation& eval
   message.set_loss_sum(state.report.loss);
   message.set_seconds(state.report.seconds);
   message.set_waiting_seconds(state.report.waiting_seconds);
-  return Write(folder_ / kCheckpoint, message, {network, optimizer});
+  return Write(folder_ / kCheckpoint, message,
+               {network, optimizer, std::as_bytes(std::span(state.average))});
 }
 
 std::optional<TaskStore::Checkpoint> TaskStore::FindCheckpoint(const v1::TaskKey& task) const {
@@ -140,14 +142,22 @@ std::optional<TaskStore::Checkpoint> TaskStore::FindCheckpoint(const v1::TaskKey
   const std::uint64_t numbers = contents->rest.size() / sizeof(float);
   if (!IsSameTask(message.task(), task) || !HasSameImagesAndDevice(message.task(), task) ||
       !evaluation.ok() || message.network_numbers() > numbers ||
-      message.optimizer_numbers() != numbers - message.network_numbers()) {
+      message.optimizer_numbers() > numbers - message.network_numbers() ||
+      message.average_numbers() !=
+          numbers - message.network_numbers() - message.optimizer_numbers()) {
     return std::nullopt;
   }
-  const std::size_t split = message.network_numbers() * sizeof(float);
+  const std::vector<float> all = ToNumbers(contents->rest);
+  auto next = all.begin();
+  const auto take = [&](std::uint64_t count) {
+    const auto from = std::exchange(next, next + static_cast<std::ptrdiff_t>(count));
+    return std::vector<float>(from, next);
+  };
   Checkpoint checkpoint{.evaluation = *evaluation, .state = {}};
   TrainState& state = checkpoint.state;
-  state.network = ToNumbers(contents->rest.first(split));
-  state.optimizer = ToNumbers(contents->rest.subspan(split));
+  state.network = take(message.network_numbers());
+  state.optimizer = take(message.optimizer_numbers());
+  state.average = take(message.average_numbers());
   state.random = {message.random().begin(), message.random().end()};
   state.epochs = message.epochs();
   state.batches = message.batches();

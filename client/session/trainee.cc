@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include "client/session/plan_options.h"
+#include "client/train/class_weights.h"
 #include "common/cli/cli.h"
 #include "common/wire/convert.h"
 
@@ -66,7 +67,12 @@ StatusOr<Network> Trainee::Initialise(const v1::RunPlan& plan) const {
 StatusOr<Network> Trainee::Load(const Model& model) const {
   CSL_ASSIGN_OR_RETURN(Network network, Network::Create(model.info.spec, /*seed=*/0));
   CSL_RETURN_IF_ERROR(network.Load(model.state));
-  CSL_RETURN_IF_ERROR(network.MoveTo(ResolveDevice(site_.device())));
+  const std::string device = ResolveDevice(site_.device());
+  CSL_RETURN_IF_ERROR(network.MoveTo(device));
+  if (site_.precision() != "auto") network.UseMixedPrecision(site_.precision() == "bfloat16");
+  if (site_.precision() == "bfloat16" && device == "cpu" && !CpuHasBfloat16()) {
+    spdlog::warn("precision: bfloat16 makes this CPU slower, which has no arithmetic of that kind");
+  }
   return network;
 }
 
@@ -77,10 +83,19 @@ StatusOr<Evaluation> Trainee::Evaluate(const v1::RunPlan& plan, Network& network
 }
 
 StatusOr<TrainReport> Trainee::Train(const v1::RunPlan& plan, int round, Network& network,
-                                     const Watch& watch, const Checkpoints& checkpoints) const {
+                                     const Watch& watch, const RoundExtras& extras) const {
   if (train_->size() == 0) return FailedPrecondition("this hospital has no training image");
-  CSL_ASSIGN_OR_RETURN(const TrainOptions options,
-                       ToTrainOptions(plan, round, train_->class_counts()));
+  const auto& own_counts = train_->class_counts();
+  CSL_ASSIGN_OR_RETURN(TrainOptions options, ToTrainOptions(plan, round, own_counts));
+  CSL_ASSIGN_OR_RETURN(options.class_weights,
+                       ClassWeights(plan.training().class_weights(),
+                                    CountsToWeighBy(own_counts, extras.told_class_counts)));
+  options.gradient_shift = extras.gradient_shift;
+  if (const std::vector<Stage> stages = StagesOf(plan); !stages.empty()) {
+    CSL_RETURN_IF_ERROR(CheckStages(*network.layout(), stages));
+    options.tensor_rates =
+        StageRates(*network.layout(), stages, round, static_cast<int>(plan.rounds()));
+  }
   Loader loader(*train_, network.spec(), ToTrainLoader(plan, site_));
   std::unique_ptr<Progress> bar;
   return consilium::Train(
@@ -90,7 +105,7 @@ StatusOr<TrainReport> Trainee::Train(const v1::RunPlan& plan, int round, Network
         bar->Advance(done);
         if (watch.on_progress) watch.on_progress(done, total);
       },
-      checkpoints);
+      extras.checkpoints);
 }
 
 }  // namespace consilium

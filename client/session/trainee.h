@@ -34,6 +34,13 @@ struct Watch {
 // Where decoded images lie that memory has no room for, in the place of a hospital's own folder.
 inline constexpr char kScratchFolder[] = "/tmp";
 
+// What a round's training is given beside its plan and network.
+struct RoundExtras {
+  Checkpoints checkpoints;
+  std::vector<float> gradient_shift;             // see TrainOptions
+  std::vector<std::uint64_t> told_class_counts;  // of all hospitals; empty: weigh by the own ones
+};
+
 // Keeps the decoded images between rounds. Not thread-safe.
 class Trainee {
  public:
@@ -56,7 +63,7 @@ class Trainee {
   // Trains it for a round of the plan, from its beginning or from a state of that training.
   // FAILED_PRECONDITION without training images.
   StatusOr<TrainReport> Train(const v1::RunPlan& plan, int round, Network& network,
-                              const Watch& watch, const Checkpoints& checkpoints = {}) const;
+                              const Watch& watch, const RoundExtras& extras = {}) const;
 
  private:
   StatusOr<ImageSet> Decode(const Manifest& examples, const ModelSpec& spec,

@@ -1,17 +1,20 @@
 #pragma once
 
-// Mixed precision on CUDA, in the words of each LibTorch: the one place that knows the difference.
+// Mixed precision, in the words of each LibTorch: the one place that knows the difference.
 
 #include <ATen/autocast_mode.h>
 #include <torch/torch.h>
 #include <torch/version.h>
 
+#include "client/nn/network_internal.h"
+
 namespace consilium {
 
-// bfloat16 where it is safe, for as long as this lives; nothing on a CPU.
+// bfloat16 where it is safe, for as long as this lives, where the network has mixed precision.
 class Autocast {
  public:
-  explicit Autocast(const torch::Device& device) : active_(device.is_cuda()) {
+  explicit Autocast(const Network::Impl& network)
+      : active_(network.mixed_precision), is_cuda_(network.device.is_cuda()) {
     if (active_) Set(true);
   }
   ~Autocast() {
@@ -23,17 +26,24 @@ class Autocast {
   Autocast& operator=(const Autocast&) = delete;
 
  private:
-  static void Set(bool on) {
+  void Set(bool on) const {
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
-    at::autocast::set_autocast_dtype(at::kCUDA, at::kBFloat16);
-    at::autocast::set_autocast_enabled(at::kCUDA, on);
+    const auto device = is_cuda_ ? at::kCUDA : at::kCPU;
+    at::autocast::set_autocast_dtype(device, at::kBFloat16);
+    at::autocast::set_autocast_enabled(device, on);
 #else
-    at::autocast::set_autocast_gpu_dtype(at::kBFloat16);
-    at::autocast::set_enabled(on);
+    if (is_cuda_) {
+      at::autocast::set_autocast_gpu_dtype(at::kBFloat16);
+      at::autocast::set_enabled(on);
+    } else {
+      at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
+      at::autocast::set_cpu_enabled(on);
+    }
 #endif
   }
 
   const bool active_;
+  const bool is_cuda_;
 };
 
 }  // namespace consilium

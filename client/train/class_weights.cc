@@ -1,7 +1,10 @@
 #include "client/train/class_weights.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
+
+#include "common/metrics/breakdown.h"
 
 namespace consilium {
 namespace {
@@ -33,6 +36,20 @@ StatusOr<std::vector<float>> ClassWeights(const std::string& method,
     weights.push_back(static_cast<float>(weight * static_cast<double>(total) / weighted_examples));
   }
   return weights;
+}
+
+std::vector<std::uint64_t> CountsToTell(std::vector<std::uint64_t> counts) {
+  for (std::uint64_t& count : counts) count = count < kSmallestGroup ? 0 : count;
+  return counts;
+}
+
+std::vector<std::uint64_t> CountsToWeighBy(const std::vector<std::uint64_t>& own,
+                                           const std::vector<std::uint64_t>& told) {
+  std::vector<std::uint64_t> counts = own;
+  for (std::size_t c = 0; c < counts.size() && c < told.size(); ++c) {
+    counts[c] = std::max(counts[c], told[c]);
+  }
+  return counts;
 }
 
 }  // namespace consilium

@@ -1,6 +1,6 @@
 #pragma once
 
-// Weights for classes of unequal size, from a site's own counts.
+// Weights for classes of unequal size, from a site's own counts or from all sites'.
 
 #include <cstdint>
 #include <string>
@@ -20,5 +20,12 @@ namespace consilium {
 // example weighs 0: it is in no batch. INVALID_ARGUMENT for another method.
 StatusOr<std::vector<float>> ClassWeights(const std::string& method,
                                           const std::vector<std::uint64_t>& counts);
+
+// What a hospital tells of its counts, and what is made of everybody's: numbers below five, which
+// could be of single patients, are told as 0.
+std::vector<std::uint64_t> CountsToTell(std::vector<std::uint64_t> counts);
+// The sums of what was told, or the hospital's own counts where these are larger.
+std::vector<std::uint64_t> CountsToWeighBy(const std::vector<std::uint64_t>& own,
+                                           const std::vector<std::uint64_t>& told);
 
 }  // namespace consilium

@@ -24,7 +24,7 @@ StatusOr<Embedding> Embed(Network& network, const Batch& batch) {
     torch::Tensor maps;
     torch::Tensor scores;
     {
-      const Autocast autocast(impl.device);
+      const Autocast autocast(impl);
       maps = impl.module->Features(ImagesOn(impl.device, batch));
       scores = impl.module->ScoresOf(maps);
     }

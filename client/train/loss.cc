@@ -43,6 +43,15 @@ torch::Tensor Loss::operator()(torch::Tensor scores, torch::Tensor labels) const
   return (weights * losses).sum() / weights.sum();
 }
 
+torch::Tensor Loss::WeightOf(torch::Tensor labels) const {
+  if (!weights_.defined()) {
+    return torch::full({}, static_cast<double>(labels.size(0)),
+                       torch::TensorOptions(labels.device()).dtype(torch::kFloat32));
+  }
+  if (present_.defined()) labels = index_.index_select(0, labels);
+  return weights_.index_select(0, labels).sum();
+}
+
 // LibTorch's own smoothing picks elements by a mask, for which the host must wait and no graph can
 // be made of a step.
 torch::Tensor Loss::Smoothed(const torch::Tensor& all_log_p, const torch::Tensor& log_p,

@@ -23,6 +23,8 @@ class Loss {
 
   // Of scores N x K in float32 and N class indices, on the device.
   torch::Tensor operator()(torch::Tensor scores, torch::Tensor labels) const;
+  // The sum of the w_y, a scalar there.
+  torch::Tensor WeightOf(torch::Tensor labels) const;
 
  private:
   // Of all log-probabilities, and of the examples' own.

@@ -2,6 +2,7 @@
 #include <torch/version.h>
 
 #include <cmath>
+#include <map>
 
 #include "client/train/optimizer_internal.h"
 
@@ -20,11 +21,13 @@ bool SameMemoryOrder(const torch::Tensor& a, const torch::Tensor& b) {
 
 }  // namespace
 
-Optimizer::Optimizer(const TrainOptions& options, std::vector<torch::Tensor> parameters)
+Optimizer::Optimizer(const TrainOptions& options, std::vector<torch::Tensor> parameters,
+                     std::vector<float> rates)
     : kind_(options.optimizer),
       momentum_(static_cast<float>(options.momentum)),
       weight_decay_(static_cast<float>(options.weight_decay)),
-      parameters_(std::move(parameters)) {
+      parameters_(std::move(parameters)),
+      rates_(rates.empty() ? std::vector<float>(parameters_.size(), 1) : std::move(rates)) {
   for (const torch::Tensor& parameter : parameters_) {
     first_.push_back(torch::zeros_like(parameter));
     if (kind_ != OptimizerKind::kSgd) second_.push_back(torch::zeros_like(parameter));
@@ -52,7 +55,9 @@ void Optimizer::Step(const torch::Tensor& learning_rate) {
   }
   if (kind_ == OptimizerKind::kLamb) {
     steps_tensor_.add_(1);
-    for (std::size_t n = 0; n < which.size(); ++n) StepLamb(which[n], gradients[n], learning_rate);
+    for (std::size_t n = 0; n < which.size(); ++n) {
+      StepLamb(which[n], gradients[n], learning_rate * rates_[which[n]]);
+    }
     return;
   }
   if (!parameters_.empty() && !parameters_[0].is_cpu()) {
@@ -62,9 +67,9 @@ void Optimizer::Step(const torch::Tensor& learning_rate) {
   const auto rate = learning_rate.item<float>();
   for (std::size_t n = 0; n < which.size(); ++n) {
     if (kind_ == OptimizerKind::kSgd) {
-      StepSgd(which[n], gradients[n], rate);
+      StepSgd(which[n], gradients[n], rate * rates_[which[n]]);
     } else {
-      StepAdamW(which[n], gradients[n], rate);
+      StepAdamW(which[n], gradients[n], rate * rates_[which[n]]);
     }
     gradients[n].reset();
   }
@@ -156,6 +161,20 @@ void Optimizer::StepOnGpu(const std::vector<std::size_t>& which,
                           std::vector<torch::Tensor>& gradients,
                           const torch::Tensor& learning_rate) {
   steps_tensor_.add_(1);
+  std::map<float, std::pair<std::vector<std::size_t>, std::vector<torch::Tensor>>> groups;
+  for (std::size_t n = 0; n < which.size(); ++n) {
+    auto& [members, their_gradients] = groups[rates_[which[n]]];
+    members.push_back(which[n]);
+    their_gradients.push_back(gradients[n]);
+  }
+  for (auto& [rate, group] : groups) {
+    StepGroupOnGpu(group.first, group.second, rate == 1 ? learning_rate : learning_rate * rate);
+  }
+}
+
+void Optimizer::StepGroupOnGpu(const std::vector<std::size_t>& which,
+                               std::vector<torch::Tensor>& gradients,
+                               const torch::Tensor& learning_rate) {
   const auto of = [&](const std::vector<torch::Tensor>& all) {
     std::vector<torch::Tensor> chosen;
     for (const std::size_t i : which) chosen.push_back(all[i]);

@@ -17,7 +17,9 @@ namespace consilium {
 // Gradients are used up: undefined after Step.
 class Optimizer {
  public:
-  Optimizer(const TrainOptions& options, std::vector<torch::Tensor> parameters);
+  // `rates`: of each parameter, a factor on the learning rate; empty: all 1.
+  Optimizer(const TrainOptions& options, std::vector<torch::Tensor> parameters,
+            std::vector<float> rates = {});
   // At a learning rate in float32, where the parameters are. On a GPU nothing in it waits.
   void Step(const torch::Tensor& learning_rate);
 
@@ -37,14 +39,17 @@ class Optimizer {
   void StepAdamW(std::size_t i, const torch::Tensor& gradient, float learning_rate);
   // On either.
   void StepLamb(std::size_t i, const torch::Tensor& gradient, const torch::Tensor& learning_rate);
-  // On a GPU, all that have a gradient.
+  // On a GPU, all that have a gradient: those of one rate at a time.
   void StepOnGpu(const std::vector<std::size_t>& which, std::vector<torch::Tensor>& gradients,
                  const torch::Tensor& learning_rate);
+  void StepGroupOnGpu(const std::vector<std::size_t>& which, std::vector<torch::Tensor>& gradients,
+                      const torch::Tensor& learning_rate);
 
   const OptimizerKind kind_;
   const float momentum_;
   const float weight_decay_;
   std::vector<torch::Tensor> parameters_;
+  const std::vector<float> rates_;
   std::vector<torch::Tensor> first_;   // SGD: momentum; AdamW, LAMB: mean of gradients
   std::vector<torch::Tensor> second_;  // AdamW, LAMB: mean of squared gradients
   std::int64_t steps_ = 0;

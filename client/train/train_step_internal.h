@@ -16,11 +16,17 @@
 namespace consilium {
 
 // What a step does with images that are where the network is: forward, loss, backward, the pull to
-// the anchor, the clipped gradient, the optimiser.
+// the anchor, the clipped gradient, its shift, the optimiser.
 class StepMath {
  public:
   // The network's tensors are the step's own until it goes; the anchor is what they are now.
   StepMath(const Network::Impl& network, const TrainOptions& options);
+  ~StepMath();
+  StepMath(const StepMath&) = delete;
+  StepMath& operator=(const StepMath&) = delete;
+
+  // The network in training mode, what is frozen of it as it is.
+  void EnterTrainingMode();
 
   // Images N x C x H x W, channels last, and N labels, on the network's device; the learning rate
   // and the share that an image keeps in a mixture (1: none is mixed), in float32 there. Gives the
@@ -34,17 +40,23 @@ class StepMath {
   Optimizer& optimizer() { return optimizer_; }
 
  private:
+  // Leaves the gradients of the batch behind, and gives its loss.
+  torch::Tensor Differentiate(const torch::Tensor& images, const torch::Tensor& labels,
+                              const torch::Tensor& kept);
   torch::Tensor Forward(torch::Tensor images, const torch::Tensor& labels,
                         const torch::Tensor& kept);
   void PullToAnchor();
   void ClipGradient();
+  void ShiftGradient();
 
   const Network::Impl& network_;
   const TrainOptions& options_;
-  std::vector<torch::Tensor> parameters_;
+  std::vector<torch::Tensor> frozen_;
+  std::vector<torch::Tensor> parameters_;  // the others
   Optimizer optimizer_;
   const Loss loss_;
   std::vector<torch::Tensor> anchor_;  // empty: none is needed
+  std::vector<torch::Tensor> shift_;   // likewise
 };
 
 // Steps on batches, one after the other: Stage, Launch, Finish.

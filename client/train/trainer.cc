@@ -2,11 +2,11 @@
 
 #include <chrono>
 #include <cmath>
-#include <numbers>
 
 #include "client/nn/network_internal.h"
 #include "client/train/autocast_internal.h"
 #include "client/train/train_step_internal.h"
+#include "client/train/weight_average_internal.h"
 #include "common/base/random.h"
 
 namespace consilium {
@@ -32,6 +32,7 @@ class TrainingLoop {
         total_(StepsInAll(options, source)),
         math_(network_, options),
         step_(MakeTrainStep(math_, network_.device, total_)),
+        average_(network_, options.ema_decay),
         owner_(network),
         checkpoints_(checkpoints) {}
 
@@ -39,7 +40,7 @@ class TrainingLoop {
     start_ = kept_ = SteadyClock::now();
     torch::manual_seed(options_.seed);
     if (checkpoints_.from != nullptr) CSL_RETURN_IF_ERROR(Restore(*checkpoints_.from));
-    network_.module->train();
+    math_.EnterTrainingMode();
     while (!IsDone()) {
       source_.StartEpoch(options_.first_epoch + epochs_, taken_);
       CSL_RETURN_IF_ERROR(RunEpoch(stop, on_step));
@@ -50,6 +51,7 @@ class TrainingLoop {
       taken_ = 0;
       steps_at_epoch_start_ = report_.steps;
     }
+    average_.PutInto(network_);
     report_.loss = loss_sum_ / static_cast<double>(report_.steps);
     report_.seconds += Seconds(SteadyClock::now() - start_).count();
     return report_;
@@ -75,6 +77,7 @@ class TrainingLoop {
         CSL_ASSIGN_OR_RETURN(batch, NextBatch());
       }
       CSL_RETURN_IF_ERROR(CountLoss(step_->Finish()));
+      average_.Add(report_.steps);
       if (on_step) on_step(report_.steps, total_);
     }
     return OkStatus();
@@ -109,6 +112,7 @@ class TrainingLoop {
     const torch::Tensor random = Generator().get_state();
     TrainState state{.network = owner_.State().values,
                      .optimizer = math_.optimizer().State(),
+                     .average = average_.State(),
                      .random = {random.data_ptr<std::uint8_t>(),
                                 random.data_ptr<std::uint8_t>() + random.numel()},
                      .epochs = epochs_,
@@ -129,6 +133,7 @@ class TrainingLoop {
     model.values = state.network;
     CSL_RETURN_IF_ERROR(owner_.Load(model));
     CSL_RETURN_IF_ERROR(math_.optimizer().Restore(state.optimizer, state.report.steps));
+    CSL_RETURN_IF_ERROR(average_.Restore(state.average));
     torch::Tensor random =
         torch::empty({static_cast<std::int64_t>(state.random.size())}, torch::kUInt8);
     std::copy(state.random.begin(), state.random.end(), random.data_ptr<std::uint8_t>());
@@ -169,6 +174,7 @@ class TrainingLoop {
   const std::uint64_t total_;
   StepMath math_;
   const std::unique_ptr<TrainStep> step_;
+  WeightAverage average_;
   Network& owner_;
   const Checkpoints& checkpoints_;
   SteadyClock::time_point start_;
@@ -186,6 +192,16 @@ class TrainingLoop {
 StatusOr<TrainReport> Train(Network& network, BatchSource& source, const TrainOptions& options,
                             const std::stop_token& stop, const StepCallback& on_step,
                             const Checkpoints& checkpoints) {
+  const std::size_t elements = network.layout()->size();
+  if (!options.tensor_rates.empty() &&
+      options.tensor_rates.size() != network.layout()->tensors().size()) {
+    return InvalidArgument("rates of {} tensors, the network has {}", options.tensor_rates.size(),
+                           network.layout()->tensors().size());
+  }
+  if (!options.gradient_shift.empty() && options.gradient_shift.size() != elements) {
+    return InvalidArgument("a gradient shift of {} numbers, the network has {}",
+                           options.gradient_shift.size(), elements);
+  }
   auto report = CatchAsStatus("training", [&] {
     return TrainingLoop(network, source, options, checkpoints).Run(stop, on_step);
   });
@@ -224,27 +240,12 @@ StatusOr<std::vector<float>> Predict(Network& network, const Batch& batch) {
     impl.module->eval();
     torch::Tensor scores;
     {
-      const Autocast autocast(impl.device);
+      const Autocast autocast(impl);
       scores = impl.module->Forward(ImagesOn(impl.device, batch));
     }
     const torch::Tensor p = scores.to(torch::kFloat32).softmax(1).cpu().contiguous();
     return std::vector<float>(p.data_ptr<float>(), p.data_ptr<float>() + p.numel());
   });
-}
-
-double RateFactor(Schedule schedule, double warmup, double progress) {
-  if (schedule == Schedule::kOneCycle) {
-    constexpr double kFirst = 1.0 / 25;  // of the highest rate
-    constexpr double kLast = kFirst / 1e4;
-    const auto between = [](double from, double to, double part) {
-      return to + (from - to) / 2 * (1 + std::cos(std::numbers::pi * part));
-    };
-    if (progress < warmup) return between(kFirst, 1, progress / warmup);
-    return warmup < 1 ? between(1, kLast, (progress - warmup) / (1 - warmup)) : 1;
-  }
-  if (progress < warmup) return progress / warmup;
-  if (schedule == Schedule::kConstant || warmup >= 1) return 1;
-  return 0.5 * (1 + std::cos(std::numbers::pi * (progress - warmup) / (1 - warmup)));
 }
 
 }  // namespace consilium

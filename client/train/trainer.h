@@ -13,11 +13,11 @@
 #include "client/nn/network.h"
 #include "common/base/status.h"
 #include "common/metrics/scores.h"
+#include "common/schedule/local_work.h"
 
 namespace consilium {
 
 enum class OptimizerKind { kSgd, kAdamW, kLamb };
-enum class Schedule { kConstant, kCosine, kOneCycle };
 enum class LossKind { kCrossEntropy, kFocal };  // see loss_internal.h
 
 struct TrainOptions {
@@ -46,6 +46,16 @@ struct TrainOptions {
   // site whose data differ does not go far from the others (FedProx; Li et al., MLSys 2020,
   // equation 2). The loss in the report is without it.
   double proximal_mu = 0;
+  // Of each of the layout's tensors, a factor on the learning rate; 0: it does not change, nor do
+  // its layer's statistics. Empty: all 1. See common/model/stage.h.
+  std::vector<double> tensor_rates;
+  double ema_decay = 0;  // a training gives a mean of its weights: see weight_average_internal.h
+  // So many images of a batch are in the network at a time; 0: all. The step is that of the whole
+  // batch, but for batch norm and mixup, which see a part at a time.
+  int micro_batch = 0;
+  // Added to each gradient after it was clipped, one number for each of the layout's elements, in
+  // its order; empty: nothing (SCAFFOLD: see control_variate.h).
+  std::vector<float> gradient_shift;
   std::uint64_t seed = 1;         // of dropout
   std::uint64_t first_epoch = 0;  // the data's order goes on from here
   // Which part of the whole run this training is, in [0, 1]: round r of R is [(r-1)/R, r/R].
@@ -68,6 +78,7 @@ using StepCallback = std::function<void(std::uint64_t done, std::uint64_t total)
 struct TrainState {
   std::vector<float> network;        // all tensors' values, in the layout's order
   std::vector<float> optimizer;      // its moments
+  std::vector<float> average;        // the mean of the weights, where one is taken
   std::vector<std::uint8_t> random;  // the device's generator
   std::uint64_t epochs = 0;          // that were ended
   std::uint64_t batches = 0;         // that were taken from the one after them
@@ -86,7 +97,8 @@ struct Checkpoints {
 // same network, batches, options and thread count give the same weights. Batches of a single image
 // are left out: batch norm has no variance there. CANCELLED when stopped, with the network in
 // mid-training; FAILED_PRECONDITION where the loss is no longer finite, saying at which step;
-// INVALID_ARGUMENT where the state to begin with is not of this network and optimiser.
+// INVALID_ARGUMENT where the state to begin with, or the shift, is not of this network and
+// optimiser.
 StatusOr<TrainReport> Train(Network& network, BatchSource& source, const TrainOptions& options,
                             const std::stop_token& stop, const StepCallback& on_step = {},
                             const Checkpoints& checkpoints = {});
@@ -101,11 +113,5 @@ StatusOr<Evaluation> Evaluate(Network& network, BatchSource& source, const std::
 
 // Probabilities, N x K, for a batch.
 StatusOr<std::vector<float>> Predict(Network& network, const Batch& batch);
-
-// The factor on the learning rate at a point of the whole run: linear warm-up, then constant or
-// half a cosine down to 0 (Loshchilov and Hutter, ICLR 2017, equation 5 with one period). One
-// cycle: half a cosine up from 1/25 over the warm-up, then one down to 1/250,000 (Smith and Topin,
-// 2019, section 3, with PyTorch's figures).
-double RateFactor(Schedule schedule, double warmup, double progress);
 
 }  // namespace consilium

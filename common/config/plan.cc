@@ -24,6 +24,7 @@ constexpr std::uint32_t kMaxQuorum = 1'000'000;
 constexpr std::uint32_t kMaxDeadlineSeconds = 30 * 24 * 3600;
 constexpr std::uint32_t kMaxRoundAttempts = 1000;
 constexpr double kMaxNorm = 1e12;
+constexpr int kMaxStages = 100;
 
 Status CheckRange(std::string_view field, double value, double low, double high) {
   if (value >= low && value <= high) return OkStatus();
@@ -36,6 +37,38 @@ Status CheckChoice(std::string_view field, const std::string& value,
   return InvalidArgument("{} is '{}', want one of: {}", field, value, fmt::join(choices, ", "));
 }
 
+Status CheckStage(const v1::Stage& stage) {
+  if (stage.tensors().empty() || std::ranges::count(stage.tensors(), "") > 0) {
+    return InvalidArgument("training.stages: want each to name tensors");
+  }
+  if (stage.has_rate()) {
+    CSL_RETURN_IF_ERROR(CheckRange("training.stages.rate", stage.rate(), 1e-6, 1000));
+  }
+  return CheckRange("training.stages.frozen", stage.frozen(), 0, 1);
+}
+
+// What a hospital may have a network learn otherwise than by plain steps.
+Status CheckCraft(const v1::Training& training) {
+  CSL_RETURN_IF_ERROR(CheckRange("training.ema_decay", training.ema_decay(), 0, 0.99999));
+  const std::uint32_t micro = training.micro_batch_size();
+  if (micro == 1 || (micro > 0 && training.batch_size() % micro != 0)) {
+    return InvalidArgument(
+        "training.micro_batch_size is {}, want a divisor of batch_size, {}, above 1", micro,
+        training.batch_size());
+  }
+  CSL_RETURN_IF_ERROR(
+      CheckChoice("training.class_counts", training.class_counts(), {"own", "federated", ""}));
+  if (training.class_counts() == "federated" && training.class_weights() == "none") {
+    return InvalidArgument("training.class_counts federated wants class_weights that are not none");
+  }
+  if (training.stages_size() > kMaxStages) {
+    return InvalidArgument("training.stages: {}, want at most {}", training.stages_size(),
+                           kMaxStages);
+  }
+  for (const v1::Stage& stage : training.stages()) CSL_RETURN_IF_ERROR(CheckStage(stage));
+  return OkStatus();
+}
+
 Status CheckTraining(const v1::Training& training) {
   if (training.local_epochs() == 0 && training.local_steps() == 0) {
     return InvalidArgument("training: want local_epochs or local_steps above 0");
@@ -45,7 +78,8 @@ Status CheckTraining(const v1::Training& training) {
   CSL_RETURN_IF_ERROR(
       CheckRange("training.local_steps", training.local_steps(), 0, kMaxLocalSteps));
   CSL_RETURN_IF_ERROR(CheckRange("training.batch_size", training.batch_size(), 1, kMaxBatchSize));
-  CSL_RETURN_IF_ERROR(CheckChoice("training.optimizer", training.optimizer(), {"sgd", "adamw", "lamb"}));
+  CSL_RETURN_IF_ERROR(
+      CheckChoice("training.optimizer", training.optimizer(), {"sgd", "adamw", "lamb"}));
   CSL_RETURN_IF_ERROR(CheckRange("training.learning_rate", training.learning_rate(), 1e-12, 100));
   CSL_RETURN_IF_ERROR(CheckRange("training.momentum", training.momentum(), 0, 0.9999));
   CSL_RETURN_IF_ERROR(CheckRange("training.weight_decay", training.weight_decay(), 0, 10));
@@ -71,6 +105,7 @@ Status CheckTraining(const v1::Training& training) {
         "'{}'",
         training.class_weights());
   }
+  CSL_RETURN_IF_ERROR(CheckCraft(training));
   const v1::Augmentation& augmentation = training.augmentation();
   CSL_RETURN_IF_ERROR(CheckRange("training.augmentation.rotation_degrees",
                                  augmentation.rotation_degrees(), 0, 180));
@@ -89,9 +124,9 @@ bool IsAdaptive(const std::string& strategy) {
 
 Status CheckStrategy(const v1::Strategy& strategy) {
   const std::string& name = strategy.name();
-  CSL_RETURN_IF_ERROR(CheckChoice(
-      "strategy.name", name,
-      {"fedavg", "fedprox", "fednova", "fedavgm", "fedadagrad", "fedadam", "fedyogi", ""}));
+  CSL_RETURN_IF_ERROR(CheckChoice("strategy.name", name,
+                                  {"fedavg", "fedprox", "fednova", "scaffold", "fedavgm",
+                                   "fedadagrad", "fedadam", "fedyogi", ""}));
   CSL_RETURN_IF_ERROR(CheckRange("strategy.proximal_mu", strategy.proximal_mu(), 0, 1e6));
   if ((name == "fedprox") != (strategy.proximal_mu() > 0)) {
     return InvalidArgument("strategy: proximal_mu above 0 and the name fedprox go together");
@@ -109,6 +144,30 @@ Status CheckStrategy(const v1::Strategy& strategy) {
   CSL_RETURN_IF_ERROR(CheckRange("strategy.server_beta2", strategy.server_beta2(), 0, 0.999999));
   if (!IsAdaptive(name)) return OkStatus();
   return CheckRange("strategy.server_tau", strategy.server_tau(), 1e-12, 1);
+}
+
+// What of a training and a strategy cannot be had together.
+Status CheckGoesTogether(const v1::RunPlan& plan) {
+  const v1::Training& training = plan.training();
+  const std::string& strategy = plan.strategy().name();
+  const bool is_late = plan.late_updates() == "next_round";
+  if (std::ranges::any_of(training.stages(), [](const auto& s) { return s.frozen() > 0; }) &&
+      is_late) {
+    return InvalidArgument("training.stages.frozen wants late_updates drop");
+  }
+  if (strategy != "fednova" && strategy != "scaffold") return OkStatus();
+  // Both take an update for the sum of a site's steps.
+  if (training.optimizer() != "sgd") {
+    return InvalidArgument("strategy {} wants training.optimizer sgd, not '{}'", strategy,
+                           training.optimizer());
+  }
+  if (training.ema_decay() > 0) {
+    return InvalidArgument("strategy {} wants no training.ema_decay", strategy);
+  }
+  if (strategy == "scaffold" && (is_late || training.stages_size() > 0)) {
+    return InvalidArgument("strategy scaffold wants late_updates drop and no training.stages");
+  }
+  return OkStatus();
 }
 
 // What a plan leaves open of a method that it names (Lin et al., ICCV 2017, section 4.1; Reddi et
@@ -215,10 +274,7 @@ Status CheckPlan(const v1::RunPlan& plan) {
     return Annotate(spec.status(), "model");
   }
   CSL_RETURN_IF_ERROR(CheckStrategy(plan.strategy()));
-  if (plan.strategy().name() == "fednova" && plan.training().optimizer() != "sgd") {
-    return InvalidArgument("strategy fednova wants training.optimizer sgd, not '{}'",
-                           plan.training().optimizer());
-  }
+  CSL_RETURN_IF_ERROR(CheckGoesTogether(plan));
   return CheckTraining(plan.training());
 }
 

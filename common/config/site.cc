@@ -45,6 +45,10 @@ Status CheckSite(const v1::SiteConfig& site) {
   if (site.device() != "cpu" && site.device() != "cuda" && site.device() != "auto") {
     return InvalidArgument("device is '{}', want one of: cpu, cuda, auto", site.device());
   }
+  const std::string& precision = site.precision();
+  if (precision != "auto" && precision != "float32" && precision != "bfloat16") {
+    return InvalidArgument("precision is '{}', want one of: auto, float32, bfloat16", precision);
+  }
   if (site.threads() > 1024 || data.workers() > 1024) {
     return InvalidArgument("threads and data.workers are at most 1024");
   }
@@ -83,6 +87,7 @@ StatusOr<std::pair<int, int>> ParseHours(std::string_view text) {
 v1::SiteConfig DefaultSite() {
   v1::SiteConfig site;
   site.set_device("auto");
+  site.set_precision("auto");
   site.set_checkpoint_seconds(60);
   site.mutable_data()->set_validation_fraction(0.2);
   site.mutable_data()->set_max_unreadable(0.05);

@@ -72,12 +72,16 @@ class Merger {
     return OkStatus();
   }
 
-  // Lists are of text: no plan has another.
+  // Lists are of text or of messages: no plan has others.
   Status MergeList(const YAML::Node& node, const FieldDescriptor& field, Message* message) {
     if (!node.IsSequence()) return Error(node, fmt::format("'{}' wants a list", field.name()));
     const auto* reflection = message->GetReflection();
     reflection->ClearField(message, &field);
     for (const YAML::Node& item : node) {
+      if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+        CSL_RETURN_IF_ERROR(MergeMap(item, reflection->AddMessage(message, &field)));
+        continue;
+      }
       if (!item.IsScalar()) {
         return Error(item, fmt::format("'{}' wants a list of names", field.name()));
       }

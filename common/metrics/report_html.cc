@@ -4,17 +4,11 @@
 
 #include <map>
 
+#include "common/metrics/page.h"
 #include "common/metrics/temperature.h"
 
 namespace consilium {
 namespace {
-
-constexpr char kStyle[] =
-    "body{font-family:sans-serif;margin:2em auto;max-width:72em;color:#222;padding:0 1em}"
-    "table{border-collapse:collapse;margin:.5em 0 1.5em}"
-    "th,td{border:1px solid #bbb;padding:.25em .6em;text-align:right}"
-    "th:first-child,td:first-child{text-align:left}"
-    ".plots{display:flex;flex-wrap:wrap;gap:1em}.note{background:#fff4d6;padding:.6em 1em}";
 
 std::string Text(const std::optional<double>& value) {
   return value ? fmt::format("{:.3f}", *value) : "-";
@@ -24,19 +18,6 @@ std::string Text(const std::optional<Interval>& value) {
 }
 std::string Text(const std::optional<double>& value, const std::optional<Interval>& interval) {
   return interval ? fmt::format("{} ({})", Text(value), Text(interval)) : Text(value);
-}
-
-// Rows of cells; the first row is the head. Cells are text.
-std::string Table(const std::vector<std::vector<std::string>>& rows) {
-  std::string html = "<table>";
-  for (std::size_t r = 0; r < rows.size(); ++r) {
-    html += "<tr>";
-    for (const std::string& cell : rows[r]) {
-      html += fmt::format("<{0}>{1}</{0}>", r == 0 ? "th" : "td", EscapeMarkup(cell));
-    }
-    html += "</tr>";
-  }
-  return html + "</table>\n";
 }
 
 // How sure the network is of itself, and what one number of this hospital's own would mend.
@@ -50,17 +31,17 @@ std::string Calibration(const Report& report, const Scores& scores) {
 
 // Intervals by patient where there are some; otherwise those of proportions of independent images.
 std::string Overall(const Report& report, const PatientIntervals* intervals) {
-  return Table({{"figure",
-                 intervals != nullptr ? "value (95%, by drawing patients)" : "value (95%, Wilson)"},
-                {"accuracy", Text(report.accuracy,
-                                  intervals != nullptr ? intervals->accuracy : report.accuracy_ci)},
-                {"balanced accuracy",
-                 Text(report.balanced_accuracy,
-                      intervals != nullptr ? intervals->balanced_accuracy : std::nullopt)},
-                {"macro F1", Text(report.macro_f1)},
-                {"Cohen's kappa", Text(report.kappa)},
-                {"Matthews correlation", Text(report.correlation)},
-                {"cross-entropy", Text(report.loss)}});
+  return HtmlTable({{"figure", intervals != nullptr ? "value (95%, by drawing patients)"
+                                                    : "value (95%, Wilson)"},
+                    {"accuracy", Text(report.accuracy, intervals != nullptr ? intervals->accuracy
+                                                                            : report.accuracy_ci)},
+                    {"balanced accuracy",
+                     Text(report.balanced_accuracy,
+                          intervals != nullptr ? intervals->balanced_accuracy : std::nullopt)},
+                    {"macro F1", Text(report.macro_f1)},
+                    {"Cohen's kappa", Text(report.kappa)},
+                    {"Matthews correlation", Text(report.correlation)},
+                    {"cross-entropy", Text(report.loss)}});
 }
 
 std::string ByClass(const Report& report, const PatientIntervals* intervals,
@@ -78,7 +59,7 @@ std::string ByClass(const Report& report, const PatientIntervals* intervals,
                     Text(one.average_precision, interval.average_precision),
                     Text(one.calibration_error)});
   }
-  return Table(rows);
+  return HtmlTable(rows);
 }
 
 std::string OperatingPoints(const Evaluation& evaluation, const std::vector<std::string>& classes) {
@@ -93,7 +74,7 @@ std::string OperatingPoints(const Evaluation& evaluation, const std::vector<std:
                       Text(point->sensitivity), Text(point->specificity), Text(point->precision)});
     }
   }
-  return Table(rows);
+  return HtmlTable(rows);
 }
 
 std::string Confusion(const Evaluation& evaluation, const std::vector<std::string>& classes) {
@@ -105,7 +86,7 @@ std::string Confusion(const Evaluation& evaluation, const std::vector<std::strin
       rows.back().push_back(std::to_string(evaluation.confusion(c, other)));
     }
   }
-  return Table(rows);
+  return HtmlTable(rows);
 }
 
 std::string Pairs(const Evaluation& evaluation, const PatientIntervals* intervals,
@@ -120,7 +101,7 @@ std::string Pairs(const Evaluation& evaluation, const PatientIntervals* interval
                                                      : std::nullopt)});
     }
   }
-  return Table(rows);
+  return HtmlTable(rows);
 }
 
 std::string ByGroup(const Breakdown& breakdown) {
@@ -132,20 +113,18 @@ std::string ByGroup(const Breakdown& breakdown) {
                     group.patients ? std::to_string(*group.patients) : "-",
                     Text(group.accuracy, group.accuracy_ci), Text(group.balanced_accuracy)});
   }
-  return fmt::format("<h2>By {}</h2>\n{}", EscapeMarkup(breakdown.by), Table(rows));
+  return fmt::format("<h2>By {}</h2>\n{}", EscapeMarkup(breakdown.by), HtmlTable(rows));
 }
 
-constexpr char kEnd[] = "</body></html>\n";
+// The line that every report bears.
+constexpr char kNote[] =
+    "<p class=\"note\">Research use only: these figures describe these images and validate "
+    "nothing clinically. In public sets of COVID-19 a class often comes from one source alone, "
+    "and a network may tell the sources apart and not the lungs: compare classes within one "
+    "source.</p>\n";
 
-std::string Head(const std::string& title, const std::string& subject) {
-  return fmt::format(
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0}</title>"
-      "<style>{1}</style></head><body>\n<h1>{0}</h1>\n<p>{2}</p>\n"
-      "<p class=\"note\">Research use only: these figures describe these images and validate "
-      "nothing clinically. In public sets of COVID-19 a class often comes from one source alone, "
-      "and a network may tell the sources apart and not the lungs: compare classes within one "
-      "source.</p>\n",
-      EscapeMarkup(title), kStyle, EscapeMarkup(subject));
+std::string Head(const std::string& subject) {
+  return fmt::format("<p>{}</p>\n{}", EscapeMarkup(subject), kNote);
 }
 
 // What a class's curve is made of.
@@ -192,7 +171,7 @@ std::string ByRound(const HtmlRun& run) {
                     std::to_string(report.examples), Text(report.loss), Text(report.accuracy),
                     Text(report.balanced_accuracy)});
   }
-  return Table(rows);
+  return HtmlTable(rows);
 }
 
 std::string BySite(const HtmlRun::Model& model, const std::vector<std::string>& classes) {
@@ -207,7 +186,7 @@ std::string BySite(const HtmlRun::Model& model, const std::vector<std::string>& 
       rows.back().push_back(Text(one.recall, one.recall_ci));
     }
   }
-  return Table(rows);
+  return HtmlTable(rows);
 }
 
 }  // namespace
@@ -263,7 +242,7 @@ std::string ToHtml(const HtmlReport& report) {
   const Evaluation evaluation = Count(report.scores);
   const Report figures = Summarise(evaluation);
   const PatientIntervals intervals = IntervalsByPatient(report.scores);
-  std::string html = Head(report.title, report.subject);
+  std::string html = Head(report.subject);
   html += fmt::format(
       "<p>{} images of {} patients; an image without a patient's id counts as a patient of its "
       "own.</p>\n",
@@ -274,19 +253,20 @@ std::string ToHtml(const HtmlReport& report) {
     html += "<h2>Shortcuts</h2>\n<p>" + EscapeMarkup(report.shortcuts) + "</p>\n";
   }
   for (const Breakdown& breakdown : report.breakdowns) html += ByGroup(breakdown);
-  return html + kEnd;
+  return HtmlPage(report.title, html);
 }
 
 std::string ToHtml(const HtmlRun& run) {
-  std::string html = Head(run.title, run.subject);
-  if (run.models.empty()) return html + "<p>No model was scored yet.</p>\n" + kEnd;
+  std::string html = Head(run.subject);
+  if (run.models.empty()) return HtmlPage(run.title, html + "<p>No model was scored yet.</p>\n");
   html +=
       "<h2>Course</h2>\n<div class=\"plots\">" + ToSvg(CoursePlot(run)) + "</div>\n" + ByRound(run);
   const HtmlRun::Model& last = run.models.back();
   html += fmt::format("<h2>The model of round {}, by site</h2>\n", last.round) +
           BySite(last, run.classes);
   html += fmt::format("<h1>The model of round {}, all sites</h1>\n", last.round);
-  return html + MainPart(last.pooled, Summarise(last.pooled), nullptr, run.classes) + kEnd;
+  html += MainPart(last.pooled, Summarise(last.pooled), nullptr, run.classes);
+  return HtmlPage(run.title, html);
 }
 
 }  // namespace consilium

@@ -3,6 +3,8 @@
 #include <bit>
 #include <cmath>
 
+#include "common/model/part.h"
+
 namespace consilium {
 
 bool AllFinite(std::span<const float> values) {
@@ -16,13 +18,15 @@ bool AllFinite(std::span<const float> values) {
 }
 
 double NormOfChange(const Layout& layout, std::span<const float> before,
-                    std::span<const float> after) {
+                    std::span<const float> after, std::span<const std::size_t> places) {
   double sum = 0;
   for (std::size_t t = 0; t < layout.tensors().size(); ++t) {
-    if (layout.tensors()[t].role != TensorRole::kParameter) continue;
-    const std::size_t end = layout.offset(t) + layout.tensors()[t].NumElements();
-    for (std::size_t i = layout.offset(t); i < end; ++i) {
-      const double change = static_cast<double>(after[i]) - static_cast<double>(before[i]);
+    const TensorSpec& tensor = layout.tensors()[t];
+    const std::size_t place = places.empty() ? layout.offset(t) : places[t];
+    if (tensor.role != TensorRole::kParameter || place == kNowhere) continue;
+    const std::span<const float> old = before.subspan(layout.offset(t), tensor.NumElements());
+    for (std::size_t i = 0; i < old.size(); ++i) {
+      const double change = static_cast<double>(after[place + i]) - static_cast<double>(old[i]);
       sum += change * change;
     }
   }

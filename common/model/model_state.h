@@ -32,8 +32,9 @@ struct ModelState {
 bool AllFinite(std::span<const float> values);
 
 // The L2 norm of what `after` changes in the parameters of `before`; buffers and counters are not
-// counted. In float64, which the sum over finite floats cannot exceed.
+// counted. In float64, which the sum over finite floats cannot exceed. `places` says where each
+// tensor begins in `after` (see part.h; what is nowhere there is unchanged); empty: as in `before`.
 double NormOfChange(const Layout& layout, std::span<const float> before,
-                    std::span<const float> after);
+                    std::span<const float> after, std::span<const std::size_t> places = {});
 
 }  // namespace consilium

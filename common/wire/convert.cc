@@ -39,6 +39,16 @@ StatusOr<ModelSpec> FromProto(const v1::ModelSpec& message) {
   return spec;
 }
 
+std::vector<Stage> StagesOf(const v1::RunPlan& plan) {
+  std::vector<Stage> stages;
+  for (const v1::Stage& message : plan.training().stages()) {
+    stages.push_back({.tensors = {message.tensors().begin(), message.tensors().end()},
+                      .rate = message.has_rate() ? message.rate() : 1,
+                      .frozen = message.frozen()});
+  }
+  return stages;
+}
+
 v1::Evaluation ToProto(const Evaluation& evaluation) {
   v1::Evaluation message;
   message.set_classes(static_cast<std::uint32_t>(evaluation.classes()));

@@ -41,10 +41,12 @@ StatusOr<double> CheckUpdate(std::span<const std::byte> file, std::span<const st
         expected.base_digest);
   }
   CSL_RETURN_IF_ERROR(CheckSpec(base.info.spec, header.info.spec));
-  CSL_RETURN_IF_ERROR(CheckSameLayout(*base.layout, *header.layout));
+  const TensorMask frozen =
+      FrozenTensors(*base.layout, expected.stages, expected.round, expected.rounds);
+  CSL_RETURN_IF_ERROR(CheckSameLayout(*PartOf(*base.layout, Inverse(frozen)), *header.layout));
   CSL_RETURN_IF_ERROR(CheckFinite(header, file));
-  const double norm =
-      NormOfChange(*base.layout, ModelValues(base, base_file), ModelValues(header, file));
+  const double norm = NormOfChange(*base.layout, ModelValues(base, base_file),
+                                   ModelValues(header, file), PlacesWithout(*base.layout, frozen));
   if (max_norm > 0 && !(norm <= max_norm)) {
     return InvalidArgument("its norm is {:.4g}, the plan allows {:.4g} (admission.max_norm)", norm,
                            max_norm);

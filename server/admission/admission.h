@@ -8,6 +8,7 @@
 
 #include "common/base/status.h"
 #include "common/model/model_file.h"
+#include "common/model/stage.h"
 
 namespace consilium {
 
@@ -15,13 +16,15 @@ namespace consilium {
 struct ExpectedUpdate {
   std::string run;
   int round = 0;
-  std::string base_digest;  // of the global model it was trained from
+  std::string base_digest;         // of the global model it was trained from
+  std::vector<Stage> stages = {};  // of the plan, which has so many rounds
+  int rounds = 1;
 };
 
 // Gives the update's norm: the L2 norm of what it changes in the base model's parameters (buffers
 // and counters are not counted). INVALID_ARGUMENT, naming what differs first, unless the file is an
-// update of that round with the base model's network and tensors, every value finite, and the norm
-// at most `max_norm` (0: any).
+// update of that round with the base model's network and those of its tensors that are not frozen,
+// every value finite, and the norm at most `max_norm` (0: any).
 StatusOr<double> CheckUpdate(std::span<const std::byte> file, std::span<const std::byte> base,
                              const ExpectedUpdate& expected, double max_norm);
 

@@ -4,6 +4,8 @@
 #include <thread>
 #include <vector>
 
+#include "common/model/part.h"
+#include "server/aggregate/control_variate.h"
 #include "server/aggregate/server_optimizer.h"
 
 namespace consilium {
@@ -11,7 +13,7 @@ namespace {
 
 void MakePart(const RoundInputs& inputs, std::size_t begin, std::span<float> model,
               std::span<float> moments) {
-  WeightedMean(inputs.layout, inputs.base, inputs.updates, begin, model);
+  WeightedMean(inputs.layout, inputs.base, inputs.updates, begin, model, inputs.places);
   const std::size_t per_element = MomentsPerElement(inputs.optimizer.kind);
   if (per_element == 0) return;
   if (inputs.moments.empty()) {
@@ -24,10 +26,18 @@ void MakePart(const RoundInputs& inputs, std::size_t begin, std::span<float> mod
     const TensorSpec& tensor = inputs.layout.tensors()[t];
     const std::size_t first = std::max(begin, inputs.layout.offset(t));
     const std::size_t last = std::min(end, inputs.layout.offset(t) + tensor.NumElements());
-    if (first >= last || tensor.role != TensorRole::kParameter) continue;
-    StepServer(inputs.optimizer, inputs.base.subspan(first, last - first),
-               moments.subspan((first - begin) * per_element, (last - first) * per_element),
-               model.subspan(first - begin, last - first));
+    const std::size_t place = inputs.places.empty() ? inputs.layout.offset(t) : inputs.places[t];
+    if (first >= last || tensor.role != TensorRole::kParameter || place == kNowhere) continue;
+    const auto base_here = inputs.base.subspan(first, last - first);
+    const auto moments_here =
+        moments.subspan((first - begin) * per_element, (last - first) * per_element);
+    if (inputs.optimizer.kind == ServerOptimizerKind::kControlVariate) {
+      StepControlVariate(base_here, inputs.updates, inputs.participation,
+                         place + (first - inputs.layout.offset(t)), moments_here);
+    } else {
+      StepServer(inputs.optimizer, base_here, moments_here,
+                 model.subspan(first - begin, last - first));
+    }
   }
 }
 

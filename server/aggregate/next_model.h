@@ -17,7 +17,9 @@ struct RoundInputs {
   std::span<const float> base;
   std::span<const WeightedUpdate> updates;
   const ServerOptimizer& optimizer;
-  std::span<const float> moments;  // of the round before; empty: the optimiser begins
+  std::span<const float> moments;       // of the round before; empty: the optimiser begins
+  double participation = 1;             // the share of the round's sites that the updates are of
+  std::span<const std::size_t> places;  // of the tensors in the updates; see weighted_mean.h
 };
 
 // Writes the next model's elements from `begin` on, and the moments behind them, interleaved,

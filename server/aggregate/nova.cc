@@ -1,15 +1,8 @@
 #include "server/aggregate/nova.h"
 
-#include <cmath>
 #include <cstddef>
 
 namespace consilium {
-
-double LocalProgress(std::uint64_t steps, double momentum) {
-  const auto tau = static_cast<double>(steps);
-  if (momentum == 0) return tau;
-  return (tau - momentum * (1 - std::pow(momentum, tau)) / (1 - momentum)) / (1 - momentum);
-}
 
 std::vector<double> NovaStretches(const std::vector<double>& weights,
                                   const std::vector<double>& progress) {

@@ -102,44 +102,48 @@ Status Make(const RoundInputs& inputs, Output& output) {
 
 }  // namespace
 
-StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const std::string& run, int round,
-                                     const RoundBase& base,
-                                     const std::vector<Contribution>& contributions,
-                                     const ServerOptimizer& optimizer) {
-  CSL_ASSIGN_OR_RETURN(const MappedModel model, MapModel(blobs, base.digest));
+StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverage& round,
+                                     const std::vector<Contribution>& contributions) {
+  CSL_ASSIGN_OR_RETURN(const MappedModel model, MapModel(blobs, round.base_digest));
   const Layout& layout = *model.header.layout;
-  std::vector<Blob> read = {{base.digest, model.file->bytes()}};
+  TensorMask frozen = round.frozen;
+  frozen.resize(layout.tensors().size());
+  const auto trained = PartOf(layout, Inverse(frozen));
+  std::vector<Blob> read = {{round.base_digest, model.file->bytes()}};
   std::vector<MappedModel> models;
   std::vector<WeightedUpdate> updates;
   for (const Contribution& contribution : contributions) {
     CSL_ASSIGN_OR_RETURN(models.emplace_back(), MapModel(blobs, contribution.digest));
     const MappedModel& update = models.back();
-    CSL_RETURN_IF_ERROR(CheckSameLayout(layout, *update.header.layout));
-    updates.push_back(
-        {update.values(), static_cast<double>(contribution.examples), contribution.stretch});
+    CSL_RETURN_IF_ERROR(CheckSameLayout(*trained, *update.header.layout));
+    updates.push_back({update.values(), contribution.terms});
     read.emplace_back(contribution.digest, update.file->bytes());
   }
   std::shared_ptr<const MappedFile> moments;
   std::span<const float> moment_values;
-  if (!base.moments_digest.empty()) {
-    CSL_ASSIGN_OR_RETURN(moments, blobs.Map(base.moments_digest));
-    const std::size_t wanted = layout.size() * MomentsPerElement(optimizer.kind);
+  const std::size_t per_element = MomentsPerElement(round.optimizer.kind);
+  if (!round.moments_digest.empty()) {
+    CSL_ASSIGN_OR_RETURN(moments, blobs.Map(round.moments_digest));
+    const std::size_t wanted = layout.size() * per_element;
     if (moments->bytes().size() != wanted * sizeof(float)) {
-      return DataLoss("blob {} is not the moments of this model", base.moments_digest);
+      return DataLoss("blob {} is not the moments of this model", round.moments_digest);
     }
     moment_values = {reinterpret_cast<const float*>(moments->bytes().data()), wanted};
-    read.emplace_back(base.moments_digest, moments->bytes());
+    read.emplace_back(round.moments_digest, moments->bytes());
   }
   CSL_RETURN_IF_ERROR(CheckDigests(read));
 
   ModelInfo info = model.header.info;
-  info.provenance = {.run = run,
-                     .round = round,
+  info.provenance = {.run = round.run,
+                     .round = round.round,
                      .training_sites = static_cast<int>(contributions.size()),
-                     .parent_digest = base.digest};
-  CSL_ASSIGN_OR_RETURN(Output output, Output::Begin(blobs, EncodeModelHeader(info, layout),
-                                                    MomentsPerElement(optimizer.kind) > 0));
-  CSL_RETURN_IF_ERROR(Make({layout, model.values(), updates, optimizer, moment_values}, output));
+                     .parent_digest = round.base_digest};
+  CSL_ASSIGN_OR_RETURN(Output output,
+                       Output::Begin(blobs, EncodeModelHeader(info, layout), per_element > 0));
+  const std::vector<std::size_t> places = PlacesWithout(layout, frozen);
+  CSL_RETURN_IF_ERROR(Make({layout, model.values(), updates, round.optimizer, moment_values,
+                            round.participation, places},
+                           output));
   return std::move(output).Finish();
 }
 

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "common/base/status.h"
+#include "common/model/part.h"
+#include "server/aggregate/weighted_mean.h"
 #include "server/state/run_state.h"
 #include "server/store/blob_store.h"
 
@@ -14,8 +16,7 @@ namespace consilium {
 // An accepted update.
 struct Contribution {
   std::string digest;
-  std::uint64_t examples = 0;
-  double stretch = 1;  // of its change, see weighted_mean.h
+  UpdateTerms terms;
 };
 
 struct AveragedModel {
@@ -24,22 +25,25 @@ struct AveragedModel {
   std::string moments_digest;  // of the blob that the next round's optimiser goes on with, or empty
 };
 
-// The global model that a round begins with.
-struct RoundBase {
-  std::string digest;
+// What a round begins with, and how its updates become a model.
+struct RoundToAverage {
+  std::string run;
+  int round = 0;
+  std::string base_digest;     // of the global model that the updates were made from
   std::string moments_digest;  // empty: the optimiser begins
+  double participation = 1;    // the share of the round's sites that delivered
+  ServerOptimizer optimizer = {};
+  TensorMask frozen = {};  // tensors that are in no update; empty: none
 };
 
 // Averages the contributions, in the order given, over the base model's layout on all cores, lets
-// the optimiser step its parameters, and keeps the result as the model of (run, round). The
+// the optimiser step its parameters, and keeps the result as the model of that round. The
 // moments are a blob of little-endian float32 and nothing else: MomentsPerElement for each element
 // of the layout, interleaved (m, or m and v); what BeginMoments gave where it is no parameter.
 // Memory: 24 MiB at most beside the mapped files. The same inputs give the same bits, so a
 // coordinator that died on the way does it again. NOT_FOUND or DATA_LOSS where a blob is missing or
 // was damaged on disk; INVALID_ARGUMENT where a step has left the finite numbers.
-StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const std::string& run, int round,
-                                     const RoundBase& base,
-                                     const std::vector<Contribution>& contributions,
-                                     const ServerOptimizer& optimizer = {});
+StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverage& round,
+                                     const std::vector<Contribution>& contributions);
 
 }  // namespace consilium

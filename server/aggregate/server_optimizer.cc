@@ -51,6 +51,7 @@ std::size_t MomentsPerElement(ServerOptimizerKind kind) {
     case ServerOptimizerKind::kAverage:
       return 0;
     case ServerOptimizerKind::kMomentum:
+    case ServerOptimizerKind::kControlVariate:
       return 1;
     default:
       return 2;

@@ -27,8 +27,9 @@ std::size_t MomentsPerElement(ServerOptimizerKind kind);
 // Puts into `moments`, interleaved element by element, what it begins the first round with.
 void BeginMoments(const ServerOptimizer& optimizer, std::span<float> moments);
 
-// Takes the step. `model` holds the average, in float32, and gets x'; `moments` is carried on. Each
-// is computed in float64 and rounded once, so the same inputs give the same bits.
+// Takes the step of one of those above. `model` holds the average, in float32, and gets x';
+// `moments` is carried on. Each is computed in float64 and rounded once, so the same inputs give
+// the same bits.
 void StepServer(const ServerOptimizer& optimizer, std::span<const float> base,
                 std::span<float> moments, std::span<float> model);
 

@@ -3,20 +3,23 @@
 #include <algorithm>
 #include <array>
 
+#include "common/model/part.h"
+
 namespace consilium {
 namespace {
 
 // 32 KiB of sums and 16 KiB of each update's values: together in the L2 cache.
 constexpr std::size_t kBlock = 4096;
 
-// `base`: what stretched changes are measured from; empty: nothing is stretched.
+// `begin`: where these elements are in the updates. `base`: the same elements, which stretched
+// changes are measured from; empty: nothing is stretched.
 void MeanOfBlock(std::span<const float> base, std::span<const WeightedUpdate> updates, double total,
                  std::size_t begin, std::span<float> out) {
   std::array<double, kBlock> sums{};
   for (const WeightedUpdate& update : updates) {
     const float* values = update.values.data() + begin;
-    const double weight = update.weight;
-    const double stretch = update.stretch;
+    const double weight = update.terms.weight;
+    const double stretch = update.terms.stretch;
     if (stretch == 1 || base.empty()) {
       for (std::size_t i = 0; i < out.size(); ++i) {
         sums[i] += weight * static_cast<double>(values[i]);
@@ -24,7 +27,7 @@ void MeanOfBlock(std::span<const float> base, std::span<const WeightedUpdate> up
       continue;
     }
     for (std::size_t i = 0; i < out.size(); ++i) {
-      const double x = base[begin + i];
+      const double x = base[i];
       sums[i] += weight * (x + stretch * (values[i] - x));
     }
   }
@@ -34,10 +37,11 @@ void MeanOfBlock(std::span<const float> base, std::span<const WeightedUpdate> up
 void Mean(std::span<const float> base, std::span<const WeightedUpdate> updates, std::size_t begin,
           std::span<float> out) {
   double total = 0;
-  for (const WeightedUpdate& update : updates) total += update.weight;
+  for (const WeightedUpdate& update : updates) total += update.terms.weight;
   for (std::size_t done = 0; done < out.size(); done += kBlock) {
     const std::size_t count = std::min(kBlock, out.size() - done);
-    MeanOfBlock(base, updates, total, begin + done, out.subspan(done, count));
+    MeanOfBlock(base.empty() ? base : base.subspan(done, count), updates, total, begin + done,
+                out.subspan(done, count));
   }
 }
 
@@ -53,27 +57,27 @@ void Largest(std::span<const WeightedUpdate> updates, std::size_t begin, std::sp
 }  // namespace
 
 void WeightedMean(const Layout& layout, std::span<const float> base,
-                  std::span<const WeightedUpdate> updates, std::size_t begin,
-                  std::span<float> out) {
+                  std::span<const WeightedUpdate> updates, std::size_t begin, std::span<float> out,
+                  std::span<const std::size_t> places) {
   const std::size_t end = begin + out.size();
   for (std::size_t t = 0; t < layout.tensors().size(); ++t) {
     const std::size_t first = std::max(begin, layout.offset(t));
     const std::size_t last = std::min(end, layout.offset(t) + layout.tensors()[t].NumElements());
     if (first >= last) continue;
     const std::span<float> part = out.subspan(first - begin, last - first);
-    switch (layout.tensors()[t].role) {
-      case TensorRole::kParameter:
-        Mean(base, updates, first, part);
-        break;
-      case TensorRole::kBuffer:
-        Mean(/*base=*/{}, updates, first, part);
-        break;
-      case TensorRole::kCounter:
-        Largest(updates, first, part);
-        break;
-      case TensorRole::kLocal:
-        std::copy_n(base.begin() + static_cast<std::ptrdiff_t>(first), part.size(), part.begin());
-        break;
+    const std::span<const float> base_part = base.subspan(first, part.size());
+    const std::size_t place = places.empty() ? layout.offset(t) : places[t];
+    const TensorRole role = layout.tensors()[t].role;
+    if (role == TensorRole::kLocal || place == kNowhere) {
+      std::ranges::copy(base_part, part.begin());
+      continue;
+    }
+    const std::size_t there = place + (first - layout.offset(t));
+    if (role == TensorRole::kCounter) {
+      Largest(updates, there, part);
+    } else {
+      Mean(role == TensorRole::kParameter ? base_part : std::span<const float>(), updates, there,
+           part);
     }
   }
 }

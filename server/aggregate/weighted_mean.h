@@ -10,11 +10,17 @@
 
 namespace consilium {
 
-// One site's update: values in the layout's order, and its weight, the number of training examples.
-struct WeightedUpdate {
-  std::span<const float> values;
+// How one site's update counts: its weight is the number of training examples.
+struct UpdateTerms {
   double weight = 0;
   double stretch = 1;  // of what it changes in the base model's parameters; see nova.h
+  double reach = 1;    // how far a gradient of 1 would have moved it; see control_variate.h
+};
+
+// The update itself: values in the layout's order, or in that of a part of it.
+struct WeightedUpdate {
+  std::span<const float> values;
+  UpdateTerms terms;
 };
 
 // Writes into `out` the elements [begin, begin + out.size()) of the new global model.
@@ -22,10 +28,12 @@ struct WeightedUpdate {
 // Parameters and buffers: the weighted mean, of parameters with each update's change from the base
 // model stretched, accumulated in float64 in the order of `updates` and
 // rounded to float32 once, so the bits depend on that order alone; callers sort by site. Counters:
-// the largest. Local tensors: the base model's, which no update changes. All spans hold
-// layout.size() values; weights are finite and above 0; there is at least one update. Calls for
-// different ranges may run at the same time.
+// the largest. Local tensors: the base model's, which no update changes; and so what `places`
+// leaves out: where each tensor begins in the updates' values (common/model/part.h; empty: as in
+// the layout). `base` holds layout.size() values; weights are finite and above 0; there is at least
+// one update. Calls for different ranges may run at the same time.
 void WeightedMean(const Layout& layout, std::span<const float> base,
-                  std::span<const WeightedUpdate> updates, std::size_t begin, std::span<float> out);
+                  std::span<const WeightedUpdate> updates, std::size_t begin, std::span<float> out,
+                  std::span<const std::size_t> places = {});
 
 }  // namespace consilium

@@ -73,8 +73,10 @@ std::string TaskOutcome(const v1::TaskSummary& task, std::int64_t now_ms) {
     return task.reason().empty() ? task.status() : task.status() + ": " + task.reason();
   }
   if (task.kind() != "train") return task.status();
-  return fmt::format("{} examples, loss {:.4f}, {:.1f} s", task.train_examples(), task.train_loss(),
-                     task.train_seconds());
+  constexpr double kMegabyte = 1e6;
+  return fmt::format("{} examples, loss {:.4f}, {:.1f} s, {:.1f} MB", task.train_examples(),
+                     task.train_loss(), task.train_seconds(),
+                     static_cast<double>(task.update_bytes()) / kMegabyte);
 }
 
 }  // namespace
@@ -194,6 +196,7 @@ StatusOr<Json> RunToJson(const v1::GetRunResponse& run) {
                              {"status", task.status()},
                              {"reason", task.reason()},
                              {"update_digest", task.update_digest()},
+                             {"update_bytes", task.update_bytes()},
                              {"train_examples", task.train_examples()},
                              {"train_loss", task.train_loss()},
                              {"train_seconds", task.train_seconds()},

@@ -227,10 +227,16 @@ StatusOr<std::optional<Assignment>> Coordinator::FindTask(const std::string& sit
                         .run_id = chosen->id,
                         .plan = chosen->plan,
                         .model = {},
+                        .control_variate = {},
+                        .class_counts = {},
                         .deadline = chosen->deadline,
                         .round_deadline = chosen->config.round_deadline,
                         .cohort_sites = SitesAsked(*chosen)};
   if (!chosen->models.empty()) assignment.model = chosen->models.back();
+  if (open->kind == TaskKind::kTrain) {
+    assignment.control_variate = ControlVariateOf(*chosen);
+    assignment.class_counts = SummedClassCounts(*chosen, open->round);
+  }
   return assignment;
 }
 
@@ -331,10 +337,11 @@ std::pair<const RunState*, const TaskState*> Coordinator::Locate(const std::stri
   return {nullptr, nullptr};
 }
 
-bool Coordinator::IsGlobalModel(const std::string& digest) const {
+bool Coordinator::IsForSites(const std::string& digest) const {
   MutexLock lock(mu_);
-  return std::any_of(runs_.begin(), runs_.end(),
-                     [&](const RunState& run) { return HasModel(run, digest); });
+  return std::any_of(runs_.begin(), runs_.end(), [&](const RunState& run) {
+    return HasModel(run, digest) || (!digest.empty() && ControlVariateOf(run) == digest);
+  });
 }
 
 }  // namespace consilium

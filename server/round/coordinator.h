@@ -36,8 +36,10 @@ namespace consilium {
 struct Assignment {
   TaskState task;
   std::string run_id;
-  std::string plan;                   // serialised
-  std::optional<ModelVersion> model;  // none for kInitialise
+  std::string plan;                         // serialised
+  std::optional<ModelVersion> model;        // none for kInitialise
+  std::string control_variate;              // the digest of a kTrain task's; empty: none
+  std::vector<std::uint64_t> class_counts;  // of a kTrain task: see SummedClassCounts
   TimePoint deadline;
   std::chrono::seconds round_deadline{0};  // the plan's
   std::size_t cohort_sites = 0;            // that the round asks
@@ -109,8 +111,8 @@ class Coordinator {
   // is at most that of a model of its run (for an initial model: kMaxModelBytes).
   Status CheckUpload(const std::string& site, const std::string& task_id,
                      std::uint64_t bytes) const;
-  // Whether the blob is a global model, which every site may have.
-  bool IsGlobalModel(const std::string& digest) const;
+  // Whether every site may have the blob: a global model, or the control variate of a run's newest.
+  bool IsForSites(const std::string& digest) const;
 
   // Does what time and finished rounds ask for: ends tasks that are stuck, closes rounds past their
   // deadline, averages, ends waits, removes what nobody needs any more. Called often by one thread,
@@ -188,6 +190,8 @@ class Coordinator {
   void AnswerWaiters() ABSL_LOCKS_EXCLUDED(mu_);
   void PassTime() ABSL_LOCKS_EXCLUDED(mu_);
   Status EndStuckTasks(RunState& run, const RunContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  StatusOr<AveragedModel> Average(const RunState& run,
+                                  const std::vector<Contribution>& contributions) const;
   void AverageRounds() ABSL_LOCKS_EXCLUDED(mu_);
 
   Store& store_;

@@ -40,6 +40,21 @@ Status CheckSteps(const TaskResult& result, const LocalWork& local) {
                          wanted);
 }
 
+// They weigh the other sites' classes: no more than there are examples.
+Status CheckClassCounts(const TaskResult& result, const RunConfig& config) {
+  if (result.class_counts.empty()) return OkStatus();
+  std::uint64_t left = result.train_examples;
+  for (const std::uint64_t count : result.class_counts) {
+    if (count > left) return InvalidArgument("class counts of more than its training examples");
+    left -= count;
+  }
+  if (config.sums_class_counts && result.class_counts.size() == config.model.classes.size()) {
+    return OkStatus();
+  }
+  return InvalidArgument("{} class counts, want {}", result.class_counts.size(),
+                         config.sums_class_counts ? config.model.classes.size() : 0);
+}
+
 std::string TaskIdOf(const TaskReport& report) {
   return std::visit([](const auto& event) { return event.task_id; }, report);
 }
@@ -139,15 +154,20 @@ Status Coordinator::Admit(const RunState& run, const TaskState& task, TaskResult
   if (result.train_examples == 0 || result.train_examples > most) {
     return InvalidArgument("{} training examples, want 1 to {}", result.train_examples, most);
   }
-  if (run.config.normalise) CSL_RETURN_IF_ERROR(CheckSteps(result, run.config.local));
+  CSL_RETURN_IF_ERROR(CheckClassCounts(result, run.config));
+  if (run.config.normalise || run.config.optimizer.kind == ServerOptimizerKind::kControlVariate) {
+    CSL_RETURN_IF_ERROR(CheckSteps(result, run.config.local));
+  }
   const ModelVersion* base = ModelOfRound(run, task.round - 1);
   if (base == nullptr) return Internal("{} has no model of round {}", run.id, task.round - 1);
   CSL_ASSIGN_OR_RETURN(const auto base_file, blobs_.Map(base->digest));
-  CSL_ASSIGN_OR_RETURN(
-      result.update_norm,
-      CheckUpdate(file->bytes(), base_file->bytes(),
-                  {.run = run.id, .round = task.round, .base_digest = base->digest},
-                  run.config.max_norm));
+  CSL_ASSIGN_OR_RETURN(result.update_norm, CheckUpdate(file->bytes(), base_file->bytes(),
+                                                       {.run = run.id,
+                                                        .round = task.round,
+                                                        .base_digest = base->digest,
+                                                        .stages = run.config.stages,
+                                                        .rounds = run.config.rounds},
+                                                       run.config.max_norm));
   return OkStatus();
 }
 

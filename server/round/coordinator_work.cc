@@ -4,8 +4,10 @@
 
 #include <algorithm>
 
-#include "server/aggregate/nova.h"
+#include "common/model/stage.h"
+#include "server/aggregate/mapped_model.h"
 #include "server/aggregate/round_average.h"
+#include "server/aggregate/update_terms.h"
 #include "server/round/coordinator.h"
 #include "server/round/late_update.h"
 
@@ -19,28 +21,25 @@ constexpr std::chrono::hours kTimeToSubmit{24};
 constexpr std::chrono::seconds kSweepInterval{5};
 constexpr std::chrono::seconds kPauseWhereFull{2};
 
-// Lets each contribution's change count by the step, not by how many steps it took.
-void Normalise(const std::vector<const TaskState*>& tasks, double momentum,
-               std::vector<Contribution>& contributions) {
-  std::vector<double> weights;
-  std::vector<double> progress;
-  for (const TaskState* task : tasks) {
-    weights.push_back(static_cast<double>(task->result.train_examples));
-    progress.push_back(LocalProgress(task->result.steps, momentum));
+// The share of the round's sites whose updates it averages.
+double ParticipationIn(const RunState& run) {
+  std::set<std::string> asked;
+  for (const TaskState& task : run.tasks) {
+    if (task.round == run.round && task.kind == TaskKind::kTrain) asked.insert(task.site);
   }
-  const std::vector<double> stretches = NovaStretches(weights, progress);
-  for (std::size_t i = 0; i < stretches.size(); ++i) contributions[i].stretch = stretches[i];
+  return static_cast<double>(DeliveredTasks(run).size()) / static_cast<double>(asked.size());
 }
 
 // What a finished round averages.
 std::vector<Contribution> ContributionsOf(const RunState& run) {
-  std::vector<const TaskState*> tasks;
   std::vector<Contribution> contributions;
+  std::vector<LocalEffort> efforts;
   for (const auto& [site, task] : DeliveredTasks(run)) {
-    tasks.push_back(task);
-    contributions.push_back({task->result.blob_digest, task->result.train_examples});
+    contributions.push_back({task->result.blob_digest, {}});
+    efforts.push_back({task->result.train_examples, task->result.steps});
   }
-  if (run.config.normalise) Normalise(tasks, run.config.local.momentum, contributions);
+  const std::vector<UpdateTerms> terms = TermsOf(run.config, run.round, efforts);
+  for (std::size_t i = 0; i < terms.size(); ++i) contributions[i].terms = terms[i];
   return contributions;
 }
 
@@ -147,6 +146,23 @@ Status Coordinator::EndStuckTasks(RunState& run, const RunContext& context) {
   return OkStatus();
 }
 
+StatusOr<AveragedModel> Coordinator::Average(const RunState& run,
+                                             const std::vector<Contribution>& contributions) const {
+  const ModelVersion& base = run.models.back();
+  RoundToAverage round{.run = run.id,
+                       .round = run.round,
+                       .base_digest = base.digest,
+                       .moments_digest = base.moments_digest,
+                       .participation = ParticipationIn(run),
+                       .optimizer = run.config.optimizer};
+  if (!run.config.stages.empty()) {
+    CSL_ASSIGN_OR_RETURN(const MappedModel model, MapModel(blobs_, base.digest));
+    round.frozen =
+        FrozenTensors(*model.header.layout, run.config.stages, run.round, run.config.rounds);
+  }
+  return AverageRound(blobs_, round, contributions);
+}
+
 void Coordinator::AverageRounds() {
   std::vector<RunState> finished;
   {
@@ -158,8 +174,7 @@ void Coordinator::AverageRounds() {
   for (const RunState& run : finished) {
     const auto contributions = ContributionsOf(run);
     const ModelVersion& base = run.models.back();
-    const auto model = AverageRound(blobs_, run.id, run.round, {base.digest, base.moments_digest},
-                                    contributions, run.config.optimizer);
+    const auto model = Average(run, contributions);
     Status status = model.status();
     // A full disk: the updates are safe, and so is the round until there is room.
     if (!absl::IsResourceExhausted(status)) {

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <map>
 
-#include "server/aggregate/nova.h"
+#include "common/schedule/local_work.h"
 
 namespace consilium {
 namespace {

@@ -35,6 +35,7 @@ void FillTask(const TaskState& task, v1::TaskSummary* message) {
   message->set_status(std::string(TaskStatusName(task.status)));
   message->set_reason(task.reason);
   message->set_update_digest(task.result.blob_digest);
+  message->set_update_bytes(task.result.blob_bytes);
   message->set_train_examples(task.result.train_examples);
   message->set_train_loss(task.result.train_loss);
   message->set_train_seconds(task.result.train_seconds);

@@ -229,7 +229,7 @@ Status BlobService::CheckUpload(const Identity& caller, const v1::BlobRef& blob,
 }
 
 Status BlobService::CheckDownload(const Identity& caller, const std::string& digest) const {
-  if (!coordinator_.IsGlobalModel(digest)) return NotFound("no model has the digest '{}'", digest);
+  if (!coordinator_.IsForSites(digest)) return NotFound("no model has the digest '{}'", digest);
   if (caller.role != Role::kInference) return OkStatus();
   CSL_ASSIGN_OR_RETURN(const auto releases, store_.ListReleases());
   const bool is_released = std::ranges::any_of(releases, [&](const ReleaseRecord& release) {

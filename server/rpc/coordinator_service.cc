@@ -34,6 +34,9 @@ Status FillTask(const Assignment& assignment, const ModelSigner& signer, v1::Tas
   message->set_deadline_unix_ms(ToUnixMillis(assignment.deadline));
   message->set_progress_interval_ms(
       static_cast<std::uint32_t>(ProgressInterval(assignment.round_deadline).count()));
+  message->set_control_variate(assignment.control_variate);
+  message->mutable_class_counts()->Add(assignment.class_counts.begin(),
+                                       assignment.class_counts.end());
   message->set_cohort_sites(static_cast<std::uint32_t>(assignment.cohort_sites));
   if (assignment.model) {
     *message->mutable_model() = ToProto(assignment.run_id, *assignment.model);
@@ -95,6 +98,7 @@ StatusOr<TaskReport> ReadReport(const v1::ReportTaskRequest& request) {
                          .train_loss = result.train_loss(),
                          .train_seconds = result.train_seconds()}};
   CSL_ASSIGN_OR_RETURN(success.result.evaluation, FromProto(result.evaluation()));
+  success.result.class_counts = {result.class_counts().begin(), result.class_counts().end()};
   return success;
 }
 

@@ -1,5 +1,6 @@
 #include "server/state/run_state.h"
 
+#include <algorithm>
 #include <array>
 
 namespace consilium {
@@ -25,6 +26,29 @@ std::string_view TaskStatusName(TaskStatus status) {
   static constexpr std::array<std::string_view, 5> kNames = {"open", "done", "failed", "refused",
                                                              "missed"};
   return kNames[static_cast<std::size_t>(status)];
+}
+
+std::vector<std::uint64_t> SummedClassCounts(const RunState& run, int round) {
+  std::vector<std::uint64_t> sums;
+  if (!run.config.sums_class_counts) return sums;
+  for (const TaskState& task : run.tasks) {
+    if (task.round != round - 1 || task.kind != TaskKind::kTrain ||
+        task.status != TaskStatus::kDone) {
+      continue;
+    }
+    const auto& counts = task.result.class_counts;
+    sums.resize(std::max(sums.size(), counts.size()));
+    for (std::size_t c = 0; c < counts.size(); ++c) sums[c] += counts[c];
+  }
+  return sums;
+}
+
+std::string ControlVariateOf(const RunState& run) {
+  if (run.config.optimizer.kind != ServerOptimizerKind::kControlVariate || IsFinal(run.status) ||
+      run.models.empty()) {
+    return "";
+  }
+  return run.models.back().moments_digest;
 }
 
 std::map<std::string, const TaskState*> DeliveredTasks(const RunState& run) {

@@ -13,6 +13,8 @@
 #include "common/base/clock.h"
 #include "common/metrics/evaluation.h"
 #include "common/model/model_info.h"
+#include "common/model/stage.h"
+#include "common/schedule/local_work.h"
 
 namespace consilium {
 
@@ -54,6 +56,7 @@ struct TaskResult {
   double train_seconds = 0;
   double update_norm = 0;  // L2, of what the update changes in the global model's parameters
   Evaluation evaluation;   // of the global model that the task came with
+  std::vector<std::uint64_t> class_counts;  // of the training examples, where the plan asks
 
   bool operator==(const TaskResult&) const = default;
 };
@@ -93,7 +96,14 @@ struct Miss {
 enum class LateUpdates : std::uint8_t { kDrop, kNextRound };
 
 // What becomes of a round's average; see server/aggregate/server_optimizer.h.
-enum class ServerOptimizerKind : std::uint8_t { kAverage, kMomentum, kAdagrad, kAdam, kYogi };
+enum class ServerOptimizerKind : std::uint8_t {
+  kAverage,
+  kMomentum,
+  kAdagrad,
+  kAdam,
+  kYogi,
+  kControlVariate,  // the average; its one moment is SCAFFOLD's c, see control_variate.h there
+};
 struct ServerOptimizer {
   ServerOptimizerKind kind = ServerOptimizerKind::kAverage;
   double learning_rate = 1;
@@ -110,6 +120,9 @@ struct LocalWork {
   int steps = 0;  // if above 0, this many batches instead of epochs
   int batch_size = 0;
   double momentum = 0;
+  double learning_rate = 0;
+  Schedule schedule = Schedule::kConstant;
+  double warmup = 0;
 
   bool operator==(const LocalWork&) const = default;
 };
@@ -130,6 +143,8 @@ struct RunConfig {
   ServerOptimizer optimizer;
   bool normalise = false;  // FedNova: updates are averaged a step, see server/aggregate/nova.h
   LocalWork local;
+  std::vector<Stage> stages;       // of the network; see common/model/stage.h
+  bool sums_class_counts = false;  // the sites weigh classes by what all have
 
   bool operator==(const RunConfig&) const = default;
 };
@@ -153,6 +168,14 @@ struct RunState {
 
   bool operator==(const RunState&) const = default;
 };
+
+// Training examples by class, of all sites that delivered in the round before this one; empty where
+// the plan does not ask for them or none has told.
+std::vector<std::uint64_t> SummedClassCounts(const RunState& run, int round);
+
+// The blob that the run's sites train with beside its newest model (SCAFFOLD's c, as the
+// optimiser's moments lie in the store); empty: none.
+std::string ControlVariateOf(const RunState& run);
 
 // The current round's tasks that have delivered, by site, whichever attempt it was.
 std::map<std::string, const TaskState*> DeliveredTasks(const RunState& run);

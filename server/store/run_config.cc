@@ -15,7 +15,7 @@ StatusOr<ServerOptimizerKind> KindOf(const std::string& strategy) {
   static const std::map<std::string_view, ServerOptimizerKind> kinds = {
       {"", kAverage},        {"fedavg", kAverage},   {"fedprox", kAverage},
       {"fednova", kAverage}, {"fedavgm", kMomentum}, {"fedadagrad", kAdagrad},
-      {"fedadam", kAdam},    {"fedyogi", kYogi}};
+      {"fedadam", kAdam},    {"fedyogi", kYogi},     {"scaffold", kControlVariate}};
   const auto found = kinds.find(strategy);
   if (found == kinds.end()) return DataLoss("no strategy is called '{}'", strategy);
   return found->second;
@@ -24,7 +24,10 @@ StatusOr<ServerOptimizerKind> KindOf(const std::string& strategy) {
 StatusOr<ServerOptimizer> ToServerOptimizer(const v1::Strategy& strategy) {
   ServerOptimizer optimizer;
   CSL_ASSIGN_OR_RETURN(optimizer.kind, KindOf(strategy.name()));
-  if (optimizer.kind == ServerOptimizerKind::kAverage) return optimizer;
+  if (optimizer.kind == ServerOptimizerKind::kAverage ||
+      optimizer.kind == ServerOptimizerKind::kControlVariate) {
+    return optimizer;
+  }
   optimizer.learning_rate = strategy.server_learning_rate();
   optimizer.beta1 = strategy.server_momentum();
   optimizer.beta2 = strategy.server_beta2();
@@ -54,7 +57,12 @@ StatusOr<RunConfig> ParseRunConfig(const std::string& plan) {
                    .local = {.epochs = static_cast<int>(message.training().local_epochs()),
                              .steps = static_cast<int>(message.training().local_steps()),
                              .batch_size = static_cast<int>(message.training().batch_size()),
-                             .momentum = message.training().momentum()}};
+                             .momentum = message.training().momentum(),
+                             .learning_rate = message.training().learning_rate(),
+                             .schedule = ScheduleOf(message.training().schedule()),
+                             .warmup = message.training().warmup()},
+                   .stages = StagesOf(message),
+                   .sums_class_counts = message.training().class_counts() == "federated"};
   CSL_ASSIGN_OR_RETURN(config.model, FromProto(message.model()));
   CSL_ASSIGN_OR_RETURN(config.optimizer, ToServerOptimizer(message.strategy()));
   return config;

@@ -6,7 +6,7 @@ namespace consilium {
 
 // From an empty database to today's, one step a version; how many were taken is in user_version. A
 // step that was released is never changed. Times are milliseconds since 1970. Portable SQL.
-inline constexpr std::array<const char*, 5> kSchemaSteps = {
+inline constexpr std::array<const char*, 6> kSchemaSteps = {
     R"sql(
 CREATE TABLE sites (
   name TEXT PRIMARY KEY,
@@ -105,6 +105,9 @@ CREATE TABLE releases (
     R"sql(
 ALTER TABLE models ADD COLUMN moments_digest TEXT NOT NULL DEFAULT '';
 ALTER TABLE tasks ADD COLUMN steps INTEGER NOT NULL DEFAULT 0;
+)sql",
+    R"sql(
+ALTER TABLE tasks ADD COLUMN class_counts TEXT NOT NULL DEFAULT '';
 )sql"};
 
 }  // namespace consilium

@@ -1,5 +1,8 @@
 #include "server/store/store.h"
 
+#include <iterator>
+#include <sstream>
+
 #include "common/wire/convert.h"
 #include "server/store/run_config.h"
 #include "server/store/schema.h"
@@ -13,7 +16,7 @@ constexpr char kRunColumns[] =
     "ORDER BY rowid";
 constexpr char kTaskColumns[] =
     "SELECT id, site, round, kind, status, reason, blob_digest, blob_bytes, train_examples, "
-    "train_loss, train_seconds, update_norm, evaluation, steps FROM tasks "
+    "train_loss, train_seconds, update_norm, evaluation, steps, class_counts FROM tasks "
     "WHERE run = ? AND round BETWEEN ? AND ? ORDER BY rowid";
 
 StatusOr<RunState> ReadRunRow(const Statement& row) {
@@ -36,6 +39,14 @@ StatusOr<RunState> ReadRunRow(const Statement& row) {
   return run;
 }
 
+// Numbers with blanks between them.
+StatusOr<std::vector<std::uint64_t>> ReadCounts(const std::string& text, const std::string& task) {
+  std::istringstream words(text);
+  std::vector<std::uint64_t> counts{std::istream_iterator<std::uint64_t>(words), {}};
+  if (words.eof()) return counts;
+  return DataLoss("database: task {} has damaged class counts", task);
+}
+
 StatusOr<TaskState> ReadTaskRow(const Statement& row) {
   TaskState task{.id = row.Text(0),
                  .site = row.Text(1),
@@ -48,7 +59,8 @@ StatusOr<TaskState> ReadTaskRow(const Statement& row) {
                             .train_loss = row.Real(9),
                             .train_seconds = row.Real(10),
                             .update_norm = row.Real(11),
-                            .evaluation = {}}};
+                            .evaluation = {},
+                            .class_counts = {}}};
   CSL_ASSIGN_OR_RETURN(task.kind,
                        ToEnum(row.Int(3), TaskKind::kEvaluate, "the kind of task " + task.id));
   CSL_ASSIGN_OR_RETURN(task.status,
@@ -58,6 +70,7 @@ StatusOr<TaskState> ReadTaskRow(const Statement& row) {
     return DataLoss("database: task {} has a damaged evaluation", task.id);
   }
   CSL_ASSIGN_OR_RETURN(task.result.evaluation, FromProto(evaluation));
+  CSL_ASSIGN_OR_RETURN(task.result.class_counts, ReadCounts(row.Text(14), task.id));
   return task;
 }
 
@@ -143,13 +156,15 @@ Status Store::SaveTask(const std::string& run_id, const TaskState& task) {
   return db_
       .Prepare(
           "INSERT INTO tasks (id, run, site, round, kind, status, reason, blob_digest, "
-          "blob_bytes, train_examples, train_loss, train_seconds, update_norm, evaluation, steps) "
-          "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+          "blob_bytes, train_examples, train_loss, train_seconds, update_norm, evaluation, steps, "
+          "class_counts) "
+          "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
           "ON CONFLICT (id) DO UPDATE SET status = excluded.status, reason = excluded.reason, "
           "blob_digest = excluded.blob_digest, blob_bytes = excluded.blob_bytes, "
           "train_examples = excluded.train_examples, train_loss = excluded.train_loss, "
           "train_seconds = excluded.train_seconds, update_norm = excluded.update_norm, "
-          "evaluation = excluded.evaluation, steps = excluded.steps")
+          "evaluation = excluded.evaluation, steps = excluded.steps, "
+          "class_counts = excluded.class_counts")
       .Bind(task.id)
       .Bind(run_id)
       .Bind(task.site)
@@ -165,6 +180,7 @@ Status Store::SaveTask(const std::string& run_id, const TaskState& task) {
       .Bind(task.result.update_norm)
       .Bind(ToProto(task.result.evaluation).SerializeAsString())
       .Bind(ToSigned(task.result.steps))
+      .Bind(fmt::format("{}", fmt::join(task.result.class_counts, " ")))
       .Run();
 }
 

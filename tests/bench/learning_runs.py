@@ -32,6 +32,7 @@ RECIPES = {
     "adamw": {"optimizer": "adamw", "learning_rate": 1e-3, "weight_decay": 0.05},
     "mixup": {"mixup_alpha": 0.2},
     "cutout": {"augmentation": {**TRAINING["augmentation"], "cutout": 0.3}},
+    "ema": {"ema_decay": 0.99},
 }
 
 
@@ -41,6 +42,8 @@ class Run:
     plan: dict
     sites: dict   # name: the CSV it trains on
     scored: dict  # name: a CSV that the last model is scored on
+    initial: str = ""  # the run whose last model it begins with
+    keeps_model: bool = False
 
 
 def plan(architecture, classes, epochs, size, seed=1, federated=False, strategy=None, local_tensors=None,
@@ -67,7 +70,7 @@ class Laboratory:
         self.folder = pathlib.Path(folder)
         self.device, self.jobs, self.threads = device, jobs, threads
         self.lock = threading.Lock()
-        for part in ("runs", "data"):
+        for part in ("runs", "data", "models"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
 
     def manifest(self, name, rows):
@@ -92,6 +95,10 @@ class Laboratory:
                 sites, "--by", by, *shape, "--seed", seed + 100 * attempt, check=attempt == 19)
         return {path.stem: path for path in sorted(folder.glob("*.csv"))}
 
+    def model(self, name):
+        """The last model of a run that keeps it."""
+        return self.folder / "models" / f"{name}.safetensors"
+
     def figures(self, name):
         """What a run that was done came to."""
         return json.loads((self.folder / "runs" / f"{name}.json").read_text())
@@ -113,6 +120,10 @@ class Laboratory:
         plan_file.write_text(json.dumps(one.plan))  # JSON is YAML
         options = [f"--{kind}={name}={path}" for kind, files in (("site", one.sites), ("score", one.scored))
                    for name, path in files.items()]
+        if one.initial:
+            options += ["--init", str(self.model(one.initial))]
+        if one.keeps_model:
+            options += ["--model", str(self.model(one.name))]
         done = subprocess.run(
             [str(SIMULATOR), "--plan", str(plan_file), *options, "--device", self.device, "--threads",
              str(self.threads), "--json", str(self.folder / "runs" / f"{one.name}.json")],
@@ -194,13 +205,19 @@ STRATEGIES = {
     "fedavg+restricted": {"restrict_softmax": True},
     "fedprox": {"strategy": {"name": "fedprox", "proximal_mu": 0.1}},
     "fednova": {"strategy": {"name": "fednova"}, "optimizer": "sgd",
-                "learning_rate": TRAINING["learning_rate"], "weight_decay": TRAINING["weight_decay"]},
+                "learning_rate": TRAINING["learning_rate"], "weight_decay": TRAINING["weight_decay"],
+                "ema_decay": 0},
+    "scaffold": {"strategy": {"name": "scaffold"}, "optimizer": "sgd",
+                 "learning_rate": TRAINING["learning_rate"], "weight_decay": TRAINING["weight_decay"],
+                 "ema_decay": 0},
     "fedavgm": {"strategy": {"name": "fedavgm", "server_learning_rate": 0.3, "server_momentum": 0.7}},
     "fedadam": {"strategy": {"name": "fedadam", "server_learning_rate": 0.003}},
     "fedbn": {"local_tensors": ["norm"]},
     "own head": {"local_tensors": ["fc"]},
     "fedavg, group norm": {"architecture": "resnet18_gn"},
 }
+# With one seed; the others, and central and local training, with each.
+SEEN_ONCE = ("fedavg+restricted", "fednova", "fedavgm", "own head", "fedavg, group norm")
 
 
 def site_data(laboratory):
@@ -234,7 +251,39 @@ def real_site_runs(laboratory, epochs, size, seeds, recipe):
             runs.append(one(f"local {site}", {site: train[site]}, seed))
             runs.append(one(f"without {site}", {s: train[s] for s in SITES if s != site}, seed))
         for name, options in STRATEGIES.items():
-            runs.append(one(name, train, seed, **options))
+            if name not in SEEN_ONCE or seed == min(seeds):
+                runs.append(one(name, train, seed, **options))
+    return runs
+
+
+BEGINNINGS = ("scratch", "pretrained", "pretrained, stages")
+
+
+def pretraining_runs(laboratory, epochs, size, seeds):
+    """A hospital with sixty images, from scratch and after a task of synthetic chests, of which its
+    network keeps all or, at first, the lower stages."""
+    rows = []
+    for site in range(4):
+        folder = laboratory.folder / "data" / f"synth-{site}"
+        if not folder.exists():
+            run("consilium-client", "data", "synth", "-o", folder, "--site", site, "--images", 150)
+        with open(folder / "manifest.csv", newline="") as lines:
+            rows += [{**row, "path": folder / row["path"]} for row in csv.DictReader(lines)]
+    synthetic = laboratory.manifest("pretraining-synthetic", rows)
+    nih = rows_of("sites/nih/train.csv")
+    small = laboratory.manifest("pretraining-small", take(nih, "normal", 30) + take(nih, "pneumonia", 30))
+    scored = {"nih": site_data(laboratory)[1]["nih"]}
+    stages = [{"tensors": ["conv1", "bn1", "layer1", "layer2"], "rate": 0.1, "frozen": 0.3}]
+    classes = CLASSES["three"]
+    runs = [Run("pretraining", plan("resnet18", classes, epochs, size, federated=True),
+                {"all": synthetic}, {}, keeps_model=True)]
+    for seed in seeds:
+        for name in BEGINNINGS:
+            training = {"stages": stages} if name.endswith("stages") else {}
+            fields = plan("resnet18", classes, 2 * epochs, size, seed=seed, federated=True, **training)
+            fields["training"]["batch_size"] = 16
+            initial = "" if name == "scratch" else "pretraining"
+            runs.append(Run(f"small-{name}-{seed}", fields, {"small": small}, scored, initial=initial))
     return runs
 
 

@@ -17,7 +17,10 @@
 
 #include "client/nn/network.h"
 #include "client/session/local.h"
+#include "client/session/plan_options.h"
 #include "client/session/trainee.h"
+#include "client/train/class_weights.h"
+#include "client/train/control_variate.h"
 #include "common/base/file.h"
 #include "common/base/memory.h"
 #include "common/config/plan.h"
@@ -25,8 +28,8 @@
 #include "common/metrics/report_text.h"
 #include "common/model/local_part.h"
 #include "server/aggregate/next_model.h"
-#include "server/aggregate/nova.h"
 #include "server/aggregate/server_optimizer.h"
+#include "server/aggregate/update_terms.h"
 #include "server/store/run_config.h"
 
 namespace consilium {
@@ -39,8 +42,10 @@ struct Settings {
   std::map<std::string, std::string> sites;   // training images
   std::map<std::string, std::string> scored;  // images that the last model is scored on
   int every = 0;                              // and in between, each time after so many rounds
+  int copies = 0;                             // see ScoreOptions
   std::string json;
   std::string model;
+  std::string initial;
   v1::SiteConfig common = DefaultSite();
 };
 
@@ -54,6 +59,7 @@ struct Site {
   std::string name;
   Trainee trainee;
   std::optional<ModelState> local;  // what it keeps of its own network
+  std::vector<float> control;       // its control variate (SCAFFOLD)
 };
 
 // The global model as the site has it.
@@ -72,23 +78,16 @@ struct Coordinator {
 
 struct Update {
   ModelState state;
-  double examples = 0;
-  std::uint64_t steps = 0;
+  LocalEffort effort;
 };
 
-void Aggregate(const std::vector<Update>& updates, Coordinator& coordinator) {
-  std::vector<double> weights;
-  std::vector<double> progress;
-  for (const Update& update : updates) {
-    weights.push_back(update.examples);
-    progress.push_back(LocalProgress(update.steps, coordinator.config.local.momentum));
-  }
-  const std::vector<double> stretches = coordinator.config.normalise
-                                            ? NovaStretches(weights, progress)
-                                            : std::vector<double>(updates.size(), 1.0);
+void Aggregate(int round, const std::vector<Update>& updates, Coordinator& coordinator) {
+  std::vector<LocalEffort> efforts;
+  for (const Update& update : updates) efforts.push_back(update.effort);
+  const std::vector<UpdateTerms> terms = TermsOf(coordinator.config, round, efforts);
   std::vector<WeightedUpdate> weighted;
   for (std::size_t i = 0; i < updates.size(); ++i) {
-    weighted.push_back({updates[i].state.values, weights[i], stretches[i]});
+    weighted.push_back({updates[i].state.values, terms[i]});
   }
   ModelState next(coordinator.global.layout);
   std::vector<float> moments(next.values.size() *
@@ -100,6 +99,18 @@ void Aggregate(const std::vector<Update>& updates, Coordinator& coordinator) {
   coordinator.moments = std::move(moments);
 }
 
+// What the coordinator tells in the rounds after the first.
+std::vector<std::uint64_t> SumOfTold(const RunConfig& config,
+                                     const std::vector<std::unique_ptr<Site>>& sites) {
+  if (!config.sums_class_counts) return {};
+  std::vector<std::uint64_t> sums(config.model.classes.size());
+  for (const auto& site : sites) {
+    const auto told = CountsToTell(site->trainee.train_images().class_counts());
+    for (std::size_t c = 0; c < sums.size(); ++c) sums[c] += told[c];
+  }
+  return sums;
+}
+
 // Each on the network that the site of that name has, if there is one.
 StatusOr<Json> ScoreAll(const Settings& settings, const std::vector<std::unique_ptr<Site>>& sites,
                         const Model& global) {
@@ -109,8 +120,9 @@ StatusOr<Json> ScoreAll(const Settings& settings, const std::vector<std::unique_
     for (const auto& site : sites) {
       if (site->name == name) model.state = AsOf(*site, global.state);
     }
-    CSL_ASSIGN_OR_RETURN(const ScoredImages scored,
-                         ScoreModel(model, SiteOf(settings, csv), "all", {}));
+    CSL_ASSIGN_OR_RETURN(
+        const ScoredImages scored,
+        ScoreModel(model, SiteOf(settings, csv), {.split = "all", .copies = settings.copies}, {}));
     const Scores& scores = scored.scores;
     Json one = ReportToJson(scores, model.info.spec.classes);
     one["labels"] = scores.labels;
@@ -136,10 +148,16 @@ Status Simulate(const Settings& settings) {
     described[name] = site->trainee.train_images().class_counts();
   }
   CSL_ASSIGN_OR_RETURN(Network network, sites.front()->trainee.Initialise(plan));
+  if (!settings.initial.empty()) {
+    CSL_ASSIGN_OR_RETURN(const Model initial, ReadModel(settings.initial));
+    CSL_RETURN_IF_ERROR(network.Load(initial.state));
+  }
   Coordinator coordinator{config, network.State(), {}};
   const ModelInfo info{network.spec(), {}};
   CSL_RETURN_IF_ERROR(network.MoveTo(ResolveDevice(settings.common.device())));
 
+  const bool is_scaffold = config.optimizer.kind == ServerOptimizerKind::kControlVariate;
+  std::vector<std::uint64_t> told;  // class counts, once a round was done
   Json rounds = Json::array();
   std::uint64_t images = 0;
   double train_seconds = 0;
@@ -148,17 +166,26 @@ Status Simulate(const Settings& settings) {
     std::vector<Update> updates;
     Json losses = Json::object();
     for (const auto& site : sites) {
-      CSL_RETURN_IF_ERROR(network.Load(AsOf(*site, coordinator.global)));
-      CSL_ASSIGN_OR_RETURN(const TrainReport report, site->trainee.Train(plan, round, network, {}));
+      const ModelState own = AsOf(*site, coordinator.global);
+      CSL_RETURN_IF_ERROR(network.Load(own));
+      RoundExtras extras{.told_class_counts = told};
+      if (is_scaffold) extras.gradient_shift = GradientShift(coordinator.moments, site->control);
+      CSL_ASSIGN_OR_RETURN(const TrainReport report,
+                           site->trainee.Train(plan, round, network, {}, extras));
       ModelState trained = network.State();
+      if (is_scaffold) {
+        site->control = NextControlVariate(own, trained, coordinator.moments, site->control,
+                                           ReachOf(plan, round, report.steps))
+                            .values;
+      }
       if (HasLocalPart(*trained.layout)) site->local = LocalPart(trained);
-      updates.push_back({std::move(trained),
-                         static_cast<double>(site->trainee.train_images().size()), report.steps});
+      updates.push_back({std::move(trained), {site->trainee.train_images().size(), report.steps}});
       losses[site->name] = report.loss;
       images += report.examples;
       train_seconds += report.seconds;
     }
-    Aggregate(updates, coordinator);
+    Aggregate(round, updates, coordinator);
+    told = SumOfTold(config, sites);
     Json record = {{"round", round}, {"train_loss", losses}};
     if (settings.every > 0 && round % settings.every == 0) {
       CSL_ASSIGN_OR_RETURN(record["scores"], ScoreAll(settings, sites, {info, coordinator.global}));
@@ -211,10 +238,12 @@ int main(int argc, char** argv) {
   app.add_option_function<std::vector<std::string>>("--score", Into(settings.scored),
                                                     "NAME=CSV, for each");
   app.add_option("--every", settings.every, "Score after each so many rounds, too");
+  app.add_option("--copies", settings.copies, "Average over so many copies of each image");
   app.add_option("--root", root, "What the CSVs' paths are relative to");
   app.add_option("--device", device);
   app.add_option("--threads", threads);
   app.add_option("--json", settings.json)->required();
+  app.add_option("--init", settings.initial, "The model to begin with (default: the plan's seed)");
   app.add_option("--model", settings.model, "Where the last model goes");
   CLI11_PARSE(app, argc, argv);
   settings.common.mutable_data()->set_root(root);

@@ -49,7 +49,7 @@ TEST(FedAvg, OneLocalStepOnEqualDataIsTheCentralStep) {
     pooled.labels.insert(pooled.labels.end(), batch.labels.begin(), batch.labels.end());
   }
   std::vector<WeightedUpdate> weighted;
-  for (const auto& values : updates) weighted.push_back({values, 8});
+  for (const auto& values : updates) weighted.push_back({values, {8}});
   std::vector<float> averaged(start.values.size());
   WeightedMean(*network.layout(), start.values, weighted, 0, averaged);
 
@@ -81,8 +81,8 @@ TEST_F(RoundOnDisk, EqualsTheWeightedMeanThatPythonComputesToTheLastBit) {
   if (!testing::PythonHas("numpy")) GTEST_SKIP() << "python3-numpy is not installed";
   const std::string base = Put("base", 9);
   const std::vector<Contribution> contributions = {
-      {Put("a", 1), 335}, {Put("b", 2), 658}, {Put("c", 3), 30}};
-  ASSERT_OK_AND_ASSIGN(const auto averaged, AverageRound(blobs_, "r", 1, {base, ""}, contributions));
+      {Put("a", 1), {335}}, {Put("b", 2), {658}}, {Put("c", 3), {30}}};
+  ASSERT_OK_AND_ASSIGN(const auto averaged, AverageRound(blobs_, {"r", 1, base}, contributions));
   const auto file = *blobs_.Map(averaged.digest);
   std::ofstream(folder_ / "averaged", std::ios::binary)
       .write(reinterpret_cast<const char*>(file->bytes().data()),

@@ -39,15 +39,16 @@ TEST(Wire, FieldsOfFreeSizeThatLeaveAHospitalAreKnown) {
       }
     }
   }
-  EXPECT_THAT(fields,
-              ::testing::UnorderedElementsAre(
-                  "UploadRequest.data", "BlobRef.digest", "UploadRequest.Header.task_id",
-                  "StatUploadRequest.task_id", "DownloadRequest.digest", "ListModelsRequest.run_id",
-                  "NextTaskRequest.software", "TaskProgress.task_id", "ReportTaskRequest.task_id",
-                  "TaskResult.blob_digest", "TaskFailure.reason", "Evaluation.confusion",
-                  "Evaluation.histogram", "JoinRequest.token", "JoinRequest.request_pem",
-                  "GetManifestRequest.run_id", "GetReleaseRequest.channel", "SignedHead.hash",
-                  "SignedHead.signature", "SignedHead.certificate_pem"));
+  EXPECT_THAT(
+      fields,
+      ::testing::UnorderedElementsAre(
+          "UploadRequest.data", "BlobRef.digest", "UploadRequest.Header.task_id",
+          "StatUploadRequest.task_id", "DownloadRequest.digest", "ListModelsRequest.run_id",
+          "NextTaskRequest.software", "TaskProgress.task_id", "ReportTaskRequest.task_id",
+          "TaskResult.blob_digest", "TaskFailure.reason", "TaskResult.class_counts",
+          "Evaluation.confusion", "Evaluation.histogram", "JoinRequest.token",
+          "JoinRequest.request_pem", "GetManifestRequest.run_id", "GetReleaseRequest.channel",
+          "SignedHead.hash", "SignedHead.signature", "SignedHead.certificate_pem"));
 }
 
 }  // namespace

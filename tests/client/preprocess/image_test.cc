@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "client/preprocess/image_format.h"
 #include "common/base/file.h"
 #include "tests/testing/image_files.h"
 #include "tests/testing/status_matchers.h"
@@ -188,6 +189,23 @@ TEST(ToNetworkInput, FlipHappensOnlyWhenAsked) {
   }
   EXPECT_GT(flipped, 3);
   EXPECT_LT(flipped, 17);
+}
+
+// A file of a few bytes that claims a picture of gigabytes is refused by what it says of itself.
+TEST_F(ImageTest, SidesAreCheckedBeforeMemoryIsTaken) {
+  WriteImage(folder_ / "a.png", Ramp(48, 32, CV_8UC1, 0, 4));
+  ASSERT_OK_AND_ASSIGN(std::string png, ReadFile(folder_ / "a.png"));
+  EXPECT_EQ(SidesOf(AsBytes(png)).width, 48U);
+  EXPECT_EQ(SidesOf(AsBytes(png)).height, 32U);
+  png[16 + 1] = 1;  // the width is 48 + 65536
+  ASSERT_THAT(WriteFileAtomically(folder_ / "bomb.png", png), IsOk());
+  EXPECT_THAT(ReadImage(folder_ / "bomb.png"),
+              StatusIs(kInvalid, HasSubstr("65584 x 32 pixels")));
+  WriteImage(folder_ / "a.jpg", Ramp(48, 32, CV_8UC1, 0, 4));
+  ASSERT_OK_AND_ASSIGN(const std::string jpeg, ReadFile(folder_ / "a.jpg"));
+  EXPECT_EQ(SidesOf(AsBytes(jpeg)).width, 48U);
+  EXPECT_EQ(SidesOf(AsBytes(jpeg)).height, 32U);
+  EXPECT_EQ(SidesOf(AsBytes("no picture")).width, 0U);
 }
 
 }  // namespace

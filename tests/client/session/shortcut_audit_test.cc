@@ -61,7 +61,7 @@ class ShortcutAuditTest : public ::testing::Test {
     site.mutable_data()->set_path((folder_ / "images").string());
     CSL_RETURN_IF_ERROR(TrainLocally(plan, site, {}, folder_ / "m", {}, {}, [](const auto&) {}));
     CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(folder_ / "m"));
-    CSL_ASSIGN_OR_RETURN(const ScoredImages all, ScoreModel(model, site, "all", {}));
+    CSL_ASSIGN_OR_RETURN(const ScoredImages all, ScoreModel(model, site, {.split = "all"}, {}));
     return AuditShortcuts(model, all, folder_ / "masks", site, {});
   }
   static double Accuracy(const Scores& scores) { return *Summarise(Count(scores)).accuracy; }

@@ -21,6 +21,7 @@ class TaskStoreTest : public ::testing::Test {
     key_.add_class_counts(3);
     state_.network = {0.5F, -1, 3};
     state_.optimizer = {1, 2, 3};
+    state_.average = {4, 5};
     state_.random = {7, 8};
     state_.epochs = 1;
     state_.batches = 2;
@@ -44,6 +45,7 @@ TEST_F(TaskStoreTest, CheckpointComesBackWhole) {
   EXPECT_EQ(found->state.network, state_.network);
   EXPECT_EQ(found->evaluation, evaluation_);
   EXPECT_EQ(found->state.optimizer, state_.optimizer);
+  EXPECT_EQ(found->state.average, state_.average);
   EXPECT_EQ(found->state.random, state_.random);
   EXPECT_EQ(found->state.epochs, 1U);
   EXPECT_EQ(found->state.batches, 2U);

@@ -209,6 +209,141 @@ TEST_F(TrainerTest, ProximalTermOutlivesACheckpoint) {
   EXPECT_EQ(network.State().values, whole.State().values);
 }
 
+// The shift comes after the clipping, and is not part of what is clipped.
+TEST_F(TrainerTest, GradientsAreShifted) {
+  const double rate = 0.1;
+  const auto train = [&](std::vector<float> shift) {
+    Network network = Fresh();
+    FixedBatches source = Batches(1);
+    EXPECT_THAT(Train(network, source,
+                      {.learning_rate = rate,
+                       .momentum = 0,
+                       .clip_norm = 0.01,
+                       .gradient_shift = std::move(shift)},
+                      {}),
+                IsOk());
+    return network.State().values;
+  };
+  const std::vector<float> plain = train({});
+  std::vector<float> shift(plain.size());
+  for (std::size_t i = 0; i < shift.size(); ++i) shift[i] = static_cast<float>(i % 7) - 3;
+  const std::vector<float> shifted = train(shift);
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    ASSERT_NEAR(shifted[i] - plain[i], -rate * shift[i], 1e-5) << i;
+  }
+  Network network = Fresh();
+  FixedBatches source = Batches(1);
+  EXPECT_THAT(Train(network, source, {.gradient_shift = {1, 2}}, {}),
+              StatusIs(testing::kInvalid, HasSubstr("2 numbers")));
+}
+
+// What is frozen keeps its weights, its statistics and its counter; what has half the rate steps
+// half as far.
+TEST_F(TrainerTest, StagesAreFrozenOrSlower) {
+  const auto train = [&](std::vector<double> rates) {
+    Network network = Fresh("resnet18");
+    FixedBatches source = Batches(1, 4);
+    EXPECT_THAT(Train(network, source, {.momentum = 0, .tensor_rates = std::move(rates)}, {}),
+                IsOk());
+    return network.State();
+  };
+  const ModelState before = Fresh("resnet18").State();
+  const Layout& layout = *before.layout;
+  std::vector<double> rates(layout.tensors().size(), 1);
+  for (std::size_t t = 0; t < rates.size(); ++t) {
+    const std::string& name = layout.tensors()[t].name;
+    if (name.starts_with("conv1.") || name.starts_with("bn1.")) rates[t] = 0;
+  }
+  const ModelState frozen = train(rates);
+  for (std::size_t t = 0; t < rates.size(); ++t) {
+    EXPECT_EQ(std::ranges::equal(frozen.tensor(t), before.tensor(t)), rates[t] == 0)
+        << layout.tensors()[t].name;
+  }
+  const auto step_of = [&](const ModelState& after) {
+    const std::size_t head = rates.size() - 1;  // fc.bias
+    return after.tensor(head)[0] - before.tensor(head)[0];
+  };
+  const float whole = step_of(train({}));
+  rates.assign(rates.size(), 1);
+  rates.back() = 0.5;
+  EXPECT_NEAR(step_of(train(rates)), whole / 2, 1e-6);
+  Network network = Fresh("resnet18");
+  FixedBatches source = Batches(1, 4);
+  EXPECT_THAT(Train(network, source, {.tensor_rates = {1}}, {}),
+              StatusIs(testing::kInvalid, HasSubstr("1 tensors")));
+}
+
+TEST_F(TrainerTest, FrozenLayersLearnAgainAfterwards) {
+  Network network = Fresh("resnet18");
+  const ModelState before = network.State();
+  std::vector<double> rates(before.layout->tensors().size(), 1);
+  rates[0] = 0;
+  FixedBatches source = Batches(1, 4);
+  ASSERT_THAT(Train(network, source, {.tensor_rates = rates}, {}), IsOk());
+  EXPECT_TRUE(std::ranges::equal(network.State().tensor(0), before.tensor(0)));
+  ASSERT_THAT(Train(network, source, {}, {}), IsOk());
+  EXPECT_FALSE(std::ranges::equal(network.State().tensor(0), before.tensor(0)));
+}
+
+// By hand: decays of 2/11 and 3/12, which the plan's own bounds.
+TEST_F(TrainerTest, GivesTheMeanOfItsWeights) {
+  const auto train = [&](int steps, double decay) {
+    Network network = Fresh();
+    FixedBatches source = Batches(2);
+    EXPECT_THAT(Train(network, source, {.steps = steps, .ema_decay = decay}, {}), IsOk());
+    return network.State().values;
+  };
+  const std::vector<float> start = Fresh().State().values;
+  const std::vector<float> one = train(1, 0);
+  const std::vector<float> two = train(2, 0);
+  const std::vector<float> mean = train(2, 0.22);
+  for (std::size_t i = 0; i < start.size(); ++i) {
+    const double after_one = 2.0 / 11 * start[i] + 9.0 / 11 * one[i];
+    ASSERT_NEAR(mean[i], 0.22 * after_one + 0.78 * two[i], 1e-6) << i;
+  }
+}
+
+// bfloat16 has 8 bits: about as good a step, and not the same one.
+TEST_F(TrainerTest, MixedPrecisionStepsNearlyAsFloat32Does) {
+  const auto train = [&](bool mixed) {
+    Network network = Fresh();
+    network.UseMixedPrecision(mixed);
+    FixedBatches source = Batches(2);
+    EXPECT_THAT(Train(network, source, {.steps = 2}, {}), IsOk());
+    return network.State().values;
+  };
+  const std::vector<float> start = Fresh().State().values;
+  const std::vector<float> exact = train(false);
+  const std::vector<float> mixed = train(true);
+  EXPECT_NE(exact, mixed);
+  EXPECT_LT(Distance(exact, mixed), 0.2 * Distance(start, exact));
+}
+
+// A network without batch norm: the step is the whole batch's, classes weighed and all.
+TEST_F(TrainerTest, PartsOfABatchAddUpToItsStep) {
+  const auto train = [&](int micro_batch, int images) {
+    Network network = Fresh("vgg16");
+    FixedBatches source = Batches(1, images);
+    const auto report = Train(network, source,
+                              {.learning_rate = 0.1,
+                               .momentum = 0,
+                               .label_smoothing = 0.1,
+                               .class_weights = {0.5, 1, 3},
+                               .micro_batch = micro_batch},
+                              {});
+    EXPECT_THAT(report, IsOk());
+    return std::pair(network.State().values, report->loss);
+  };
+  spec_.dropout = 0;
+  for (const int images : {8, 7}) {  // the last part may be smaller
+    const auto [whole, loss] = train(0, images);
+    const auto [parts, loss_of_parts] = train(2, images);
+    EXPECT_NEAR(loss, loss_of_parts, 1e-5);
+    EXPECT_LT(Distance(whole, parts), 1e-4);
+    EXPECT_GT(Distance(whole, Fresh("vgg16").State().values), 1e-2);
+  }
+}
+
 TEST_F(TrainerTest, MixupMixesImagesAndTheirLosses) {
   Batch batch = RandomBatch(spec_, 2, 1);
   batch.labels = {0, 1};
@@ -238,6 +373,7 @@ TEST_F(TrainerTest, GoesOnFromACheckpointBitForBit) {
                                .optimizer = optimizer,
                                .schedule = Schedule::kCosine,
                                .clip_norm = 5,
+                               .ema_decay = 0.9,
                                .seed = 5};
     std::vector<TrainState> states;
     Network whole = Fresh();
@@ -387,24 +523,6 @@ TEST(Optimizer, LambMovesWeightsThatAreZero) {
   EXPECT_TRUE(torch::allclose(parameter, torch::full({3}, -0.1)));
 }
 
-TEST(RateFactor, WarmsUpThenFollowsTheCosine) {
-  EXPECT_DOUBLE_EQ(RateFactor(Schedule::kConstant, 0, 0.7), 1);
-  EXPECT_DOUBLE_EQ(RateFactor(Schedule::kCosine, 0, 0), 1);
-  EXPECT_DOUBLE_EQ(RateFactor(Schedule::kCosine, 0, 0.5), 0.5);
-  EXPECT_NEAR(RateFactor(Schedule::kCosine, 0, 1), 0, 1e-12);
-  EXPECT_DOUBLE_EQ(RateFactor(Schedule::kCosine, 0.2, 0.1), 0.5);
-  EXPECT_DOUBLE_EQ(RateFactor(Schedule::kCosine, 0.2, 0.2), 1);
-  EXPECT_DOUBLE_EQ(RateFactor(Schedule::kConstant, 1, 0.25), 0.25);
-}
-
-TEST(RateFactor, OneCycleRisesAndFallsByHalfACosine) {
-  EXPECT_NEAR(RateFactor(Schedule::kOneCycle, 0.3, 0), 1.0 / 25, 1e-12);
-  EXPECT_NEAR(RateFactor(Schedule::kOneCycle, 0.3, 0.15), (1 + 1.0 / 25) / 2, 1e-12);
-  EXPECT_NEAR(RateFactor(Schedule::kOneCycle, 0.3, 0.3), 1, 1e-12);
-  EXPECT_NEAR(RateFactor(Schedule::kOneCycle, 0.3, 0.65), (1 + 4e-6) / 2, 1e-12);
-  EXPECT_NEAR(RateFactor(Schedule::kOneCycle, 0.3, 1), 4e-6, 1e-12);
-}
-
 TEST(ClassWeights, InverseFrequency) {
   // n / (K n_c) up to the common scale: 274 covid, 8 normal, 53 pneumonia.
   ASSERT_OK_AND_ASSIGN(const auto weights, ClassWeights("inverse", {274, 8, 53}));
@@ -429,6 +547,15 @@ TEST(ClassWeights, AbsentClassWeighsNothingAndUnknownMethodIsRefused) {
   EXPECT_EQ(weights[0], 0);
   EXPECT_NEAR((weights[1] * 10 + weights[2] * 30) / 40, 1, 1e-6);
   EXPECT_THAT(ClassWeights("magic", {1}), StatusIs(testing::kInvalid));
+}
+
+TEST(ClassWeights, SmallCountsAreNotTold) {
+  EXPECT_EQ(CountsToTell({0, 4, 5, 300}), (std::vector<std::uint64_t>{0, 0, 5, 300}));
+}
+
+TEST(ClassWeights, AreOfWhatAllHaveWhereThatIsKnown) {
+  EXPECT_EQ(CountsToWeighBy({3, 10, 0}, {0, 400, 60}), (std::vector<std::uint64_t>{3, 400, 60}));
+  EXPECT_EQ(CountsToWeighBy({3, 10, 0}, {}), (std::vector<std::uint64_t>{3, 10, 0}));
 }
 
 }  // namespace

@@ -26,6 +26,21 @@ class PlanTest : public ::testing::Test {
   testing::TempFolder folder_;
 };
 
+TEST_F(PlanTest, StagesAreAListOfTheirOwnFields) {
+  ASSERT_OK_AND_ASSIGN(
+      const v1::RunPlan plan,
+      Read("training:\n  stages:\n    - {tensors: [conv1, bn1], rate: 0.1, frozen: 0.5}\n"
+           "    - {tensors: [layer1]}\n"));
+  ASSERT_EQ(plan.training().stages_size(), 2);
+  EXPECT_EQ(plan.training().stages(0).tensors(1), "bn1");
+  EXPECT_EQ(plan.training().stages(0).rate(), 0.1);
+  EXPECT_EQ(plan.training().stages(0).frozen(), 0.5);
+  EXPECT_FALSE(plan.training().stages(1).has_rate());
+  EXPECT_THAT(Read("training: {stages: [{tensors: [fc], freeze: 1}]}"),
+              StatusIs(kInvalid, HasSubstr("unknown field 'freeze'")));
+  EXPECT_THAT(Read("training: {stages: [fc]}"), StatusIs(kInvalid, HasSubstr("lines")));
+}
+
 TEST_F(PlanTest, EmptyFileIsTheDefaults) {
   ASSERT_OK_AND_ASSIGN(const v1::RunPlan plan, Read(""));
   EXPECT_EQ(plan.SerializeAsString(), DefaultPlan().SerializeAsString());
@@ -84,6 +99,21 @@ TEST_F(PlanTest, ValuesOutOfRangeNameTheField) {
            {"training: {focal_gamma: -1}", "focal_gamma"},
            {"training: {sampler: lottery}", "sampler"},
            {"training: {sampler: class_balanced}", "class_weights none"},
+           {"training: {ema_decay: 1}", "ema_decay"},
+           {"training: {batch_size: 16, micro_batch_size: 5}", "divisor of batch_size"},
+           {"training: {micro_batch_size: 1}", "micro_batch_size"},
+           {"training: {class_counts: everybody}", "class_counts"},
+           {"training: {class_counts: federated, class_weights: none}", "class_counts"},
+           {"training: {stages: [{frozen: 1}]}", "to name tensors"},
+           {"training: {stages: [{tensors: [fc], frozen: 1.5}]}", "stages.frozen"},
+           {"training: {stages: [{tensors: [fc], rate: 0}]}", "stages.rate"},
+           {"{late_updates: next_round, training: {stages: [{tensors: [fc], frozen: 1}]}}",
+            "late_updates drop"},
+           {"{strategy: {name: scaffold}, training: {optimizer: lamb}}", "scaffold"},
+           {"{strategy: {name: scaffold}, late_updates: next_round}", "late_updates drop"},
+           {"{strategy: {name: scaffold}, training: {stages: [{tensors: [fc], rate: 2}]}}",
+            "no training.stages"},
+           {"{strategy: {name: fednova}, training: {ema_decay: 0.9}}", "ema_decay"},
            {"strategy: {name: fedmagic}", "strategy.name"},
            {"strategy: {name: fedprox}", "proximal_mu"},
            {"strategy: {proximal_mu: 0.1}", "fedprox"},
@@ -140,6 +170,8 @@ TEST(SiteConfig, WrongDeviceIsRefused) {
   const testing::TempFolder folder;
   ASSERT_THAT(WriteFileAtomically(folder / "site.yaml", "device: abacus"), IsOk());
   EXPECT_THAT(ReadSite(folder / "site.yaml"), StatusIs(kInvalid, HasSubstr("abacus")));
+  ASSERT_THAT(WriteFileAtomically(folder / "site.yaml", "precision: rough"), IsOk());
+  EXPECT_THAT(ReadSite(folder / "site.yaml"), StatusIs(kInvalid, HasSubstr("rough")));
 }
 
 }  // namespace

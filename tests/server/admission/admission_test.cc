@@ -21,11 +21,14 @@ class AdmissionTest : public ::testing::Test {
   StatusOr<double> Check(double max_norm = 0) {
     const std::string bytes = testing::EncodeFile(info_, state_);
     const std::string base = testing::EncodeFile({testing::SmallSpec(), {}}, base_);
-    return CheckUpdate(AsBytes(bytes), AsBytes(base),
-                       {.run = "run-1", .round = 2, .base_digest = kBase}, max_norm);
+    return CheckUpdate(
+        AsBytes(bytes), AsBytes(base),
+        {.run = "run-1", .round = 2, .base_digest = kBase, .stages = stages_, .rounds = 4},
+        max_norm);
   }
 
   const std::string kBase = std::string(64, 'b');
+  std::vector<Stage> stages_;
   ModelState base_ = testing::RandomState(testing::SmallLayout(), 9);
   ModelInfo info_ = {.spec = testing::SmallSpec(),
                      .provenance = {.run = "run-1", .round = 2, .parent_digest = kBase}};
@@ -72,6 +75,16 @@ TEST_F(AdmissionTest, AnotherNetworkIsRefused) {
   info_.spec = testing::SmallSpec();
   info_.spec.mean = 0.4;
   EXPECT_THAT(Check(), StatusIs(kInvalid, HasSubstr("mean 0.4")));
+}
+
+TEST_F(AdmissionTest, UpdateHasNoneOfTheTensorsThatAreFrozen) {
+  stages_ = {{.tensors = {"bn"}, .frozen = 0.5}};
+  EXPECT_THAT(Check(), StatusIs(kInvalid, HasSubstr("bn.running_mean")));
+  const ModelState whole = state_;
+  state_ = PartOf(whole, {true, false, false, true});
+  EXPECT_THAT(Check(), IsOk());
+  stages_[0].frozen = 0.25;  // for the first of the four rounds
+  EXPECT_THAT(Check(), StatusIs(kInvalid, HasSubstr("bn.running_mean")));
 }
 
 TEST_F(AdmissionTest, AnotherLayoutIsRefusedByTensor) {

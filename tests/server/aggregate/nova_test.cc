@@ -11,21 +11,6 @@ namespace {
 using ::testing::DoubleNear;
 using ::testing::ElementsAre;
 
-// Momentum by hand: each step moves by the sum of all gradients so far, the older ones decayed.
-TEST(Nova, ProgressIsTheSumOfTheGradientsWeights) {
-  for (const double momentum : {0.0, 0.5, 0.9}) {
-    for (const std::uint64_t steps : {1, 2, 7, 100}) {
-      double velocity = 0;
-      double moved = 0;
-      for (std::uint64_t step = 0; step < steps; ++step) {
-        velocity = momentum * velocity + 1;  // a gradient of 1, always
-        moved += velocity;
-      }
-      EXPECT_NEAR(LocalProgress(steps, momentum), moved, 1e-9 * moved);
-    }
-  }
-}
-
 TEST(Nova, SitesThatStepAsOftenAreAveragedAsEver) {
   EXPECT_THAT(NovaStretches({3, 1}, {8, 8}), ElementsAre(1, 1));
   EXPECT_THAT(NovaStretches({1, 1}, {10, 2}),
@@ -50,7 +35,7 @@ TEST(Nova, DoesNotLeanTowardsWhoStepsMore) {
       }
       std::vector<WeightedUpdate> updates;
       for (std::size_t k = 0; k < 2; ++k) {
-        updates.push_back({local[k], weights[k], stretches[k]});
+        updates.push_back({local[k], {weights[k], stretches[k]}});
       }
       const std::vector<float> base = model;
       WeightedMean(*layout, base, updates, 0, model);

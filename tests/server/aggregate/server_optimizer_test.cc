@@ -132,24 +132,23 @@ TEST_F(OptimizedRoundsTest, CarryTheMomentsFromRoundToRound) {
   const ModelState start = testing::RandomState(layout_, 1);
   for (const Kind kind : {Kind::kMomentum, Kind::kAdam}) {
     const ServerOptimizer optimizer = Optimizer(kind, 0.5);
-    RoundBase base{Put(start), ""};
+    RoundToAverage todo{.run = "r", .base_digest = Put(start), .optimizer = optimizer};
     std::vector<float> model = start.values;
     std::vector<float> moments = Begin(optimizer, layout_->size());
     const std::size_t per_element = MomentsPerElement(kind);
     for (int round = 1; round <= 3; ++round) {
+      todo.round = round;
       const ModelState a = testing::RandomState(layout_, 10 + static_cast<std::uint64_t>(round));
       const ModelState b = testing::RandomState(layout_, 20 + static_cast<std::uint64_t>(round));
-      const std::vector<Contribution> contributions = {{Put(a), 3}, {Put(b), 1}};
-      ASSERT_OK_AND_ASSIGN(const AveragedModel made,
-                           AverageRound(blobs_, "r", round, base, contributions, optimizer));
+      const std::vector<Contribution> contributions = {{Put(a), {3}}, {Put(b), {1}}};
+      ASSERT_OK_AND_ASSIGN(const AveragedModel made, AverageRound(blobs_, todo, contributions));
       // Made again, as after a crash: the same bits.
-      ASSERT_OK_AND_ASSIGN(const AveragedModel again,
-                           AverageRound(blobs_, "r", round, base, contributions, optimizer));
+      ASSERT_OK_AND_ASSIGN(const AveragedModel again, AverageRound(blobs_, todo, contributions));
       EXPECT_EQ(again.digest, made.digest);
       EXPECT_EQ(again.moments_digest, made.moments_digest);
 
       const std::vector<float> before = model;
-      const std::vector<WeightedUpdate> updates = {{a.values, 3}, {b.values, 1}};
+      const std::vector<WeightedUpdate> updates = {{a.values, {3}}, {b.values, {1}}};
       WeightedMean(*layout_, before, updates, 0, model);
       const std::size_t first = layout_->offset(1);
       const std::size_t count = layout_->tensors()[1].NumElements();
@@ -157,23 +156,27 @@ TEST_F(OptimizedRoundsTest, CarryTheMomentsFromRoundToRound) {
                  std::span(moments).subspan(first * per_element, count * per_element),
                  std::span(model).subspan(first, count));
       ASSERT_EQ(ValuesOf(made.digest), model) << round;
-      base = {made.digest, made.moments_digest};
+      todo.base_digest = made.digest;
+      todo.moments_digest = made.moments_digest;
     }
-    EXPECT_THAT(
-        AverageRound(blobs_, "r", 4, {base.digest, base.digest}, {{Put(start), 1}}, optimizer),
-        StatusIs(absl::StatusCode::kDataLoss));
-    std::filesystem::remove(folder_ / ("blobs/" + base.moments_digest));
-    EXPECT_THAT(AverageRound(blobs_, "r", 4, base, {{Put(start), 1}}, optimizer),
+    const std::string moments_digest = std::exchange(todo.moments_digest, todo.base_digest);
+    EXPECT_THAT(AverageRound(blobs_, todo, {{Put(start), {1}}}),
+                StatusIs(absl::StatusCode::kDataLoss));
+    todo.moments_digest = moments_digest;
+    std::filesystem::remove(folder_ / ("blobs/" + moments_digest));
+    EXPECT_THAT(AverageRound(blobs_, todo, {{Put(start), {1}}}),
                 StatusIs(absl::StatusCode::kNotFound));
   }
 }
 
 TEST_F(OptimizedRoundsTest, StepOutOfTheFiniteNumbersIsAnError) {
   ModelState start = testing::RandomState(layout_, 1);
-  const RoundBase base{Put(start), ""};
-  const ServerOptimizer optimizer = Optimizer(Kind::kMomentum, 1000);
+  const RoundToAverage todo{.run = "r",
+                            .round = 1,
+                            .base_digest = Put(start),
+                            .optimizer = Optimizer(Kind::kMomentum, 1000)};
   for (float& value : start.values) value = 3e38F;
-  EXPECT_THAT(AverageRound(blobs_, "r", 1, base, {{Put(start), 1}}, optimizer),
+  EXPECT_THAT(AverageRound(blobs_, todo, {{Put(start), {1}}}),
               StatusIs(testing::kInvalid, ::testing::HasSubstr("server_learning_rate")));
 }
 

@@ -61,7 +61,7 @@ TEST_F(WeightedMeanTest, EqualsTheEquationToTheLastBit) {
 TEST_F(WeightedMeanTest, StretchedChangesCountForMoreWhereverTheRangeBegins) {
   const std::vector<double> stretches = {0.5, 1, 3};
   std::vector<WeightedUpdate> updates = Updates();
-  for (std::size_t k = 0; k < updates.size(); ++k) updates[k].stretch = stretches[k];
+  for (std::size_t k = 0; k < updates.size(); ++k) updates[k].terms.stretch = stretches[k];
   std::vector<float> plain(layout_->size());
   WeightedMean(*layout_, base_.values, Updates(), 0, plain);
   for (const std::size_t begin : {std::size_t{0}, std::size_t{4'999}}) {
@@ -80,6 +80,30 @@ TEST_F(WeightedMeanTest, StretchedChangesCountForMoreWhereverTheRangeBegins) {
         total += weights_[k];
       }
       ASSERT_EQ(out[i - begin], static_cast<float>(sum / total)) << i;
+    }
+  }
+}
+
+// What is frozen is in no update, wherever the range begins.
+TEST_F(WeightedMeanTest, TensorsThatNoUpdateHasStay) {
+  TensorMask frozen(layout_->tensors().size(), false);
+  frozen[0] = true;
+  frozen[2] = true;
+  std::vector<ModelState> parts;
+  for (const ModelState& model : models_) parts.push_back(PartOf(model, Inverse(frozen)));
+  std::vector<WeightedUpdate> updates = Updates();
+  for (std::size_t k = 0; k < updates.size(); ++k) updates[k].values = parts[k].values;
+  const std::vector<std::size_t> places = PlacesWithout(*layout_, frozen);
+  std::vector<float> whole(layout_->size());
+  WeightedMean(*layout_, base_.values, Updates(), 0, whole);
+  for (std::size_t begin = 0; begin < layout_->size(); begin += 1009) {
+    std::vector<float> out(std::min<std::size_t>(1009, layout_->size() - begin));
+    WeightedMean(*layout_, base_.values, updates, begin, out, places);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const std::size_t at = begin + i;
+      std::size_t t = layout_->tensors().size() - 1;
+      while (layout_->offset(t) > at) --t;
+      ASSERT_EQ(out[i], frozen[t] ? base_.values[at] : whole[at]) << at;
     }
   }
 }
@@ -128,10 +152,10 @@ TEST_F(WeightedMeanTest, RoundAverageWritesThePlainMeanAsABlob) {
   const std::string base = put(base_);
   std::vector<Contribution> contributions;
   for (std::size_t k = 0; k < models_.size(); ++k) {
-    contributions.push_back({put(models_[k]), static_cast<std::uint64_t>(weights_[k])});
+    contributions.push_back({put(models_[k]), {weights_[k]}});
   }
   ASSERT_OK_AND_ASSIGN(const AveragedModel averaged,
-                       AverageRound(blobs, "run-1", 4, {base, ""}, contributions));
+                       AverageRound(blobs, {"run-1", 4, base}, contributions));
   ASSERT_OK_AND_ASSIGN(const auto file, blobs.Map(averaged.digest));
   EXPECT_EQ(file->bytes().size(), averaged.bytes);
   ASSERT_OK_AND_ASSIGN(const ModelHeader header, ParseModelHeader(file->bytes()));
@@ -140,13 +164,13 @@ TEST_F(WeightedMeanTest, RoundAverageWritesThePlainMeanAsABlob) {
   WeightedMean(*layout_, base_.values, Updates(), 0, want);
   EXPECT_TRUE(std::ranges::equal(ModelValues(header, file->bytes()), want));
   // Once more: the same bits, so the same digest.
-  EXPECT_EQ(AverageRound(blobs, "run-1", 4, {base, ""}, contributions)->digest, averaged.digest);
+  EXPECT_EQ(AverageRound(blobs, {"run-1", 4, base}, contributions)->digest, averaged.digest);
 }
 
 TEST_F(WeightedMeanTest, DamagedBlobIsAnError) {
   const testing::TempFolder folder;
   ASSERT_OK_AND_ASSIGN(const BlobStore blobs, BlobStore::Open(folder.path()));
-  EXPECT_THAT(AverageRound(blobs, "run-1", 1, {std::string(64, 'a'), ""}, {}),
+  EXPECT_THAT(AverageRound(blobs, {"run-1", 1, std::string(64, 'a')}, {}),
               testing::StatusIs(absl::StatusCode::kNotFound));
   auto writer = *blobs.Create();
   std::string bytes = testing::EncodeFile({.spec = testing::SmallSpec()}, base_);
@@ -154,7 +178,7 @@ TEST_F(WeightedMeanTest, DamagedBlobIsAnError) {
   const std::string digest = *std::move(writer).Finish();
   bytes.back() ^= 1;
   ASSERT_THAT(WriteFileAtomically(folder / ("blobs/" + digest), bytes), IsOk());
-  EXPECT_THAT(AverageRound(blobs, "run-1", 1, {digest, ""}, {{digest, 1}}),
+  EXPECT_THAT(AverageRound(blobs, {"run-1", 1, digest}, {{digest, {1}}}),
               testing::StatusIs(absl::StatusCode::kDataLoss));
 }
 

@@ -140,6 +140,58 @@ TEST_F(CoordinatorTest, SiteThatStopsAdvancingIsNotWaitedFor) {
   EXPECT_EQ(coordinator_->FindRun(stuck.run_id)->round, 3);
 }
 
+TEST_F(CoordinatorTest, SumsOfClassCountsComeWithTheNextRound) {
+  for (const std::string site : {"site-a", "site-b"}) Enrol(site);
+  v1::RunPlan plan = SmallPlan();
+  plan.mutable_quorum()->set_count(2);
+  plan.mutable_training()->set_class_counts("federated");
+  Submit(plan);
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  const auto deliver = [&](const std::string& site, std::vector<std::uint64_t> counts) {
+    const Assignment assignment = **Wait(site);
+    return Deliver(site, assignment, StateOf(site, assignment.task),
+                   {.train_examples = 10, .class_counts = std::move(counts)});
+  };
+  EXPECT_THAT((*Wait("site-a"))->class_counts, ::testing::IsEmpty());
+  ASSERT_THAT(deliver("site-a", {6, 0, 4}), IsOk());
+  ASSERT_THAT(deliver("site-b", {0, 5, 5}), IsOk());
+  coordinator_->Work();
+  EXPECT_THAT((*Wait("site-a"))->class_counts, ElementsAre(6, 5, 9));
+  EXPECT_THAT(deliver("site-a", {6, 0, 5}), StatusIs(testing::kInvalid, HasSubstr("more than")));
+  EXPECT_THAT(deliver("site-b", {1, 2}), StatusIs(testing::kInvalid, HasSubstr("want 3")));
+}
+
+TEST_F(CoordinatorTest, ControlVariateOfTheNewestModelIsForSites) {
+  Enrol("site-a");
+  v1::RunPlan plan = SmallPlan();
+  plan.mutable_strategy()->set_name("scaffold");
+  Submit(plan);
+  const auto train = [&] {
+    const Assignment assignment = **Wait("site-a");
+    ASSERT_THAT(Deliver("site-a", assignment, StateOf("site-a", assignment.task),
+                        {.train_examples = 10, .steps = 1}),
+                IsOk());
+    coordinator_->Work();
+  };
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  EXPECT_EQ((*Wait("site-a"))->control_variate, "");  // all 0
+  train();
+  const std::string first = (*Wait("site-a"))->control_variate;
+  EXPECT_TRUE(coordinator_->IsForSites(first));
+  ASSERT_OK_AND_ASSIGN(const auto blob, blobs_->Map(first));
+  EXPECT_EQ(blob->bytes().size(), testing::SmallLayout()->size() * sizeof(float));
+  train();
+  const std::string second = (*Wait("site-a"))->control_variate;
+  EXPECT_NE(second, first);
+  EXPECT_FALSE(coordinator_->IsForSites(first));
+  EXPECT_FALSE(coordinator_->IsForSites(""));
+  // The steps say how far a gradient reached.
+  const Assignment assignment = **Wait("site-a");
+  EXPECT_THAT(Deliver("site-a", assignment, StateOf("site-a", assignment.task),
+                      {.train_examples = 10, .steps = 7}),
+              StatusIs(testing::kInvalid, HasSubstr("7 steps")));
+}
+
 TEST_F(CoordinatorTest, ProgressOfAnotherSitesTaskIsOfNoTask) {
   for (const std::string site : {"site-a", "site-b"}) Enrol(site);
   const Assignment task = WhatIsLate(SmallPlan());

@@ -40,6 +40,28 @@ TEST(RunConfig, EachStrategyHasItsOwnStep) {
   }
 }
 
+TEST(RunConfig, TakesOverStagesAndWhatReachIsMadeOf) {
+  v1::RunPlan plan = PlanOf("scaffold");
+  plan.mutable_training()->set_learning_rate(0.25);
+  plan.mutable_training()->set_schedule("one_cycle");
+  plan.mutable_training()->set_warmup(0.125);
+  plan.mutable_training()->set_class_counts("federated");
+  v1::Stage& slow = *plan.mutable_training()->add_stages();
+  slow.add_tensors("conv1");
+  slow.set_rate(0.5);
+  v1::Stage& frozen = *plan.mutable_training()->add_stages();
+  frozen.add_tensors("fc");
+  frozen.set_frozen(0.75);
+  ASSERT_OK_AND_ASSIGN(const RunConfig config, ParseRunConfig(plan.SerializeAsString()));
+  EXPECT_EQ(config.optimizer, ServerOptimizer{.kind = ServerOptimizerKind::kControlVariate});
+  EXPECT_EQ(config.local.learning_rate, 0.25);
+  EXPECT_EQ(config.local.schedule, Schedule::kOneCycle);
+  EXPECT_EQ(config.local.warmup, 0.125);
+  EXPECT_TRUE(config.sums_class_counts);
+  EXPECT_EQ(config.stages, (std::vector<Stage>{{.tensors = {"conv1"}, .rate = 0.5},
+                                               {.tensors = {"fc"}, .rate = 1, .frozen = 0.75}}));
+}
+
 TEST(RunConfig, StrategyThatNobodyKnowsIsNotTakenForAnother) {
   EXPECT_THAT(ParseRunConfig(PlanOf("fedmagic").SerializeAsString()),
               StatusIs(absl::StatusCode::kDataLoss));

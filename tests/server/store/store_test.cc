@@ -43,7 +43,8 @@ RunState SomeRun() {
                            .steps = 21,
                            .train_loss = 0.5,
                            .train_seconds = 1.5,
-                           .evaluation = SomeEvaluation()}},
+                           .evaluation = SomeEvaluation(),
+                           .class_counts = {3, 0, 332}}},
                {.id = "t2", .site = "b", .round = 3, .status = TaskStatus::kOpen}};
   run.models = {{0, "m0", 10}, {1, "m1", 11}, {2, "m2", 12, "moments2"}};
   return run;

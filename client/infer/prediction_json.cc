@@ -1,0 +1,38 @@
+#include "client/infer/prediction_json.h"
+
+#include <nlohmann/json.hpp>
+
+namespace consilium {
+
+bool Abstains(const Prediction& prediction) {
+  return prediction.judgement && prediction.judgement->is_unlike;
+}
+
+std::vector<std::string> CalledClasses(const Prediction& prediction,
+                                       const std::vector<std::string>& classes) {
+  std::vector<std::string> called;
+  if (!prediction.judgement || Abstains(prediction)) return called;
+  for (std::size_t c = 0; c < classes.size(); ++c) {
+    if (prediction.judgement->called[c]) called.push_back(classes[c]);
+  }
+  return called;
+}
+
+nlohmann::ordered_json ToJson(const Prediction& prediction,
+                              const std::vector<std::string>& classes) {
+  nlohmann::ordered_json json = {
+      {"prediction", classes[static_cast<std::size_t>(prediction.predicted)]}};
+  for (std::size_t c = 0; c < classes.size(); ++c) {
+    json["probabilities"][classes[c]] = prediction.probabilities[c];
+    if (!prediction.spread.empty()) json["spread"][classes[c]] = prediction.spread[c];
+  }
+  if (prediction.judgement) {
+    json["abstains"] = Abstains(prediction);
+    json["called"] = CalledClasses(prediction, classes);
+    json["distance"] = prediction.judgement->distance;
+    json["energy"] = prediction.judgement->energy;
+  }
+  return json;
+}
+
+}  // namespace consilium

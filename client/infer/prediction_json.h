@@ -1,0 +1,22 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "client/infer/predictor.h"
+
+namespace consilium {
+
+// A prediction for programs, without its path: prediction, probabilities and spread by class and,
+// where there is a calibration, abstains, called, distance and energy.
+nlohmann::ordered_json ToJson(const Prediction& prediction,
+                              const std::vector<std::string>& classes);
+
+// The classes that are called; none where the model abstains or there is no calibration.
+std::vector<std::string> CalledClasses(const Prediction& prediction,
+                                       const std::vector<std::string>& classes);
+// Whether the picture is unlike what the model knows.
+bool Abstains(const Prediction& prediction);
+
+}  // namespace consilium

@@ -1,0 +1,303 @@
+"use strict";
+// The reading desk. Pictures stay in this page; the program gets each for the time of a call.
+
+const MANY_RETRIES = 20;
+const state = { token: "", messages: {}, model: null, readings: [], shown: null };
+const $ = (id) => document.getElementById(id);
+
+function text(key, values = {}) {
+  let message = state.messages[key] ?? key;
+  for (const [name, value] of Object.entries(values)) message = message.replace(`{${name}}`, value);
+  return message;
+}
+const percent = (share) => `${(100 * share).toFixed(1)}%`;
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function element(name, content, attributes = {}) {
+  const made = document.createElement(name);
+  if (content !== undefined) made.textContent = content;
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+// A call of the interface; tried again where the desk is busy.
+async function call(path, body, onBusy) {
+  for (let attempt = 0; ; attempt += 1) {
+    const response = await fetch(path, {
+      method: body === undefined ? "GET" : "POST",
+      headers: { Authorization: `Bearer ${state.token}` },
+      body,
+    });
+    if (response.ok) return response;
+    const error = new Error((await response.json().catch(() => ({}))).error ?? response.statusText);
+    error.code = response.status;
+    if (response.status !== 429 || attempt === MANY_RETRIES) throw error;
+    if (onBusy) onBusy();
+    await pause(1000);
+  }
+}
+
+function say(key, values) {
+  $("status").textContent = text(key, values);
+}
+
+async function enter(token) {
+  state.token = token;
+  try {
+    state.model = (await (await call("/v1/models")).json()).models[0];
+  } catch (error) {
+    if (error.code !== 401) throw error;
+    $("sign-in").hidden = false;
+    if (token) say("wrongToken");
+    $("token").focus();
+    return;
+  }
+  sessionStorage.setItem("token", token);
+  $("sign-in").hidden = true;
+  $("desk").hidden = false;
+  $("status").textContent = "";
+  showCard();
+  for (const name of state.model.explanations) $("method").append(element("option", name));
+  for (const name of state.model.classes) $("explained").append(element("option", name));
+}
+
+function showCard() {
+  const { model } = state;
+  const rows = [
+    ["architecture", model.architecture],
+    ["classes", model.classes.join(", ")],
+    ["inputSize", text("squares", { size: model.input_size }).replace("{size}", model.input_size)],
+  ];
+  if (model.run) rows.push(["run", text("runText", { run: model.run, round: model.round, sites: model.training_sites })]);
+  rows.push(["calibration", model.calibration
+    ? text("calibrationText", {
+      temperature: model.calibration.temperature.toFixed(2),
+      images: model.calibration.validation_images,
+      known: model.calibration.known_pictures,
+    })
+    : text("uncalibrated")]);
+  rows.push(["digest", model.digest]);
+  for (const [key, value] of rows) $("card-list").append(element("dt", text(key)), element("dd", value));
+  $("card-limits").textContent = model.limits;
+  $("list-head").append(element("th", text("file"), { scope: "col" }), element("th", text("answer"), { scope: "col" }));
+  for (const name of model.classes) $("list-head").append(element("th", name, { scope: "col" }));
+}
+
+// What the worklist is ordered by: the first class's probability, which is what is looked for.
+const urgency = (reading) => reading.prediction.probabilities[state.model.classes[0]];
+
+async function read(files) {
+  const failures = [];
+  let last = null;
+  for (const file of files) {
+    say("working", { name: file.name });
+    try {
+      const busy = () => say("busy", { name: file.name });
+      const prediction = await (await call("/v1/predict", file, busy)).json();
+      const shown = await call("/v1/show", file, busy);
+      state.readings.push({
+        name: file.name,
+        file,
+        prediction,
+        width: shown.headers.get("X-Picture-Width"),
+        height: shown.headers.get("X-Picture-Height"),
+        picture: await createImageBitmap(await shown.blob()),
+      });
+      last = state.readings[state.readings.length - 1];
+      showList();
+    } catch (error) {
+      failures.push(text("failed", { name: file.name, error: error.message }));
+    }
+  }
+  $("files").value = "";
+  say("done", { count: files.length - failures.length });
+  for (const failure of failures) $("status").append(element("br"), failure);
+  if (last) await open(last);
+}
+
+function showList() {
+  const rows = [...state.readings].sort((a, b) => urgency(b) - urgency(a)).map((reading) => {
+    const row = element("tr", undefined, { "aria-current": reading === state.shown });
+    const button = element("button", reading.name, { type: "button" });
+    button.addEventListener("click", () => open(reading));
+    const first = element("td");
+    first.append(button);
+    row.append(first, element("td", reading.prediction.abstains ? text("unknown") : reading.prediction.prediction));
+    for (const name of state.model.classes) row.append(element("td", percent(reading.prediction.probabilities[name])));
+    return row;
+  });
+  $("list-rows").replaceChildren(...rows);
+  $("list").hidden = rows.length === 0;
+}
+
+async function open(reading) {
+  state.shown = reading;
+  showList();
+  $("reading").hidden = false;
+  $("reading-title").textContent = text("reading", reading);
+  showPrediction(reading.prediction);
+  resetView();
+  $("explained").value = reading.prediction.prediction;
+  await Promise.all([showMap(), showSimilar(reading)]);
+}
+
+function showPrediction(prediction) {
+  const { calibration } = state.model;
+  $("verdict").textContent = prediction.abstains ? text("abstains") : text("says", { class: prediction.prediction });
+  $("verdict").classList.toggle("abstains", Boolean(prediction.abstains));
+  $("classes").replaceChildren(...state.model.classes.map((name) => {
+    const threshold = calibration?.thresholds[name];
+    const called = prediction.called?.includes(name);
+    const row = element("tr");
+    row.append(
+      element("th", name, { scope: "row" }),
+      element("td", percent(prediction.probabilities[name])),
+      element("td", prediction.spread ? percent(prediction.spread[name]) : text("unknown")),
+      element("td", !calibration ? text("unknown") : threshold === null ? text("never") : percent(threshold)),
+      element("td", !calibration ? text("unknown") : text(called ? "yes" : "no")),
+    );
+    return row;
+  }));
+  $("operating").textContent = calibration
+    ? text("operating", { specificity: percent(calibration.specificity), images: calibration.validation_images })
+    : text("uncalibrated");
+}
+
+async function showSimilar(reading) {
+  const similar = reading.prediction.similar ?? [];
+  const items = await Promise.all(similar.map(async (one) => {
+    const caption = text("similarCase", { label: one.label, distance: one.distance.toFixed(2) });
+    const item = element("li");
+    try {
+      const blob = await (await call(`/v1/known/${one.number}`)).blob();
+      const image = element("img", undefined, { alt: caption });
+      image.src = URL.createObjectURL(blob);
+      image.addEventListener("load", () => URL.revokeObjectURL(image.src));
+      item.append(image);
+    } catch (error) {
+      item.append(element("p", error.message));
+    }
+    item.append(element("span", caption));
+    return item;
+  }));
+  if (reading !== state.shown) return;
+  $("similar-list").replaceChildren(...items);
+  $("similar").hidden = items.length === 0;
+}
+
+async function showMap() {
+  const reading = state.shown;
+  const canvas = $("map");
+  canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+  try {
+    const query = new URLSearchParams({ class: $("explained").value, method: $("method").value });
+    const response = await call(`/v1/explain?${query}`, reading.file, () => say("busy", { name: reading.name }));
+    const map = await createImageBitmap(await response.blob());
+    if (reading !== state.shown) return;
+    canvas.width = map.width;
+    canvas.height = map.height;
+    canvas.getContext("2d").drawImage(map, 0, 0);
+  } catch (error) {
+    say("failed", { name: reading.name, error: error.message });
+  }
+}
+
+// Window and level, as a table of 256 greys.
+function draw() {
+  const { picture } = state.shown;
+  const canvas = $("picture");
+  canvas.width = picture.width;
+  canvas.height = picture.height;
+  const context = canvas.getContext("2d");
+  context.drawImage(picture, 0, 0);
+  const level = Number($("level").value);
+  const width = Number($("window").value);
+  const invert = $("invert").checked;
+  const greys = new Uint8ClampedArray(256);
+  for (let grey = 0; grey < 256; grey += 1) {
+    const shown = ((grey - level) / width + 0.5) * 255;
+    greys[grey] = invert ? 255 - shown : shown;
+  }
+  const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
+  for (let i = 0; i < pixels.data.length; i += 4) {
+    const grey = greys[pixels.data[i]];
+    pixels.data[i] = grey;
+    pixels.data[i + 1] = grey;
+    pixels.data[i + 2] = grey;
+  }
+  context.putImageData(pixels, 0, 0);
+}
+
+const view = { x: 0, y: 0 };
+
+function place() {
+  const zoom = Number($("zoom").value) / 100;
+  const side = $("stage").clientWidth;
+  view.x = Math.min(0, Math.max(side - side * zoom, view.x));
+  view.y = Math.min(0, Math.max(side - side * zoom, view.y));
+  for (const id of ["picture", "map"]) $(id).style.transform = `translate(${view.x}px, ${view.y}px) scale(${zoom})`;
+  $("map").style.opacity = Number($("overlay").value) / 100;
+}
+
+function resetView() {
+  $("level").value = 127.5;
+  $("window").value = 255;
+  $("zoom").value = 100;
+  $("overlay").value = 50;
+  $("invert").checked = false;
+  view.x = 0;
+  view.y = 0;
+  draw();
+  place();
+}
+
+function move(x, y) {
+  view.x += x;
+  view.y += y;
+  place();
+}
+
+function listen() {
+  $("sign-in").addEventListener("submit", (event) => {
+    event.preventDefault();
+    enter($("token").value.trim());
+  });
+  $("files").addEventListener("change", () => read([...$("files").files]));
+  for (const id of ["level", "window", "invert"]) $(id).addEventListener("input", draw);
+  for (const id of ["zoom", "overlay"]) $(id).addEventListener("input", place);
+  for (const id of ["method", "explained"]) $(id).addEventListener("change", showMap);
+  $("reset").addEventListener("click", resetView);
+  for (const type of ["dragover", "dragleave", "drop"]) {
+    document.addEventListener(type, (event) => {
+      event.preventDefault();
+      $("drop").classList.toggle("over", type === "dragover");
+      if (type === "drop" && !$("desk").hidden) read([...event.dataTransfer.files]);
+    });
+  }
+  const stage = $("stage");
+  stage.addEventListener("pointerdown", (event) => stage.setPointerCapture(event.pointerId));
+  stage.addEventListener("pointermove", (event) => {
+    if (stage.hasPointerCapture(event.pointerId)) move(event.movementX, event.movementY);
+  });
+  stage.addEventListener("keydown", (event) => {
+    const steps = { ArrowLeft: [24, 0], ArrowRight: [-24, 0], ArrowUp: [0, 24], ArrowDown: [0, -24] };
+    const zooms = { "+": 20, "-": -20 };
+    if (event.key in steps) move(...steps[event.key]);
+    else if (event.key in zooms) {
+      $("zoom").value = Number($("zoom").value) + zooms[event.key];
+      place();
+    } else return;
+    event.preventDefault();
+  });
+}
+
+async function begin() {
+  state.messages = await (await fetch("/messages.en.json")).json();
+  for (const place of document.querySelectorAll("[data-text]")) place.textContent = text(place.dataset.text);
+  listen();
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  history.replaceState(null, "", location.pathname);  // it is not to be seen, nor to be copied with the address
+  await enter(given ?? sessionStorage.getItem("token") ?? "");
+}
+
+begin().catch((error) => { $("status").textContent = error.message; });

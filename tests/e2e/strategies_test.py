@@ -1,0 +1,89 @@
+"""Plans that need more of both sides than an average: through real processes, the model is that of a
+federation in one process, bit for bit."""
+
+import pathlib
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from tests.e2e.support import CohortTest, small_plan  # noqa: E402
+from tests.testing.federation import BIN, Federation, run  # noqa: E402
+from tests.testing.model_reader import read_model  # noqa: E402
+
+SIMULATOR = BIN.parent / "bench/simulated_federation"
+SITES = ("north", "south")
+
+
+class StrategiesTest(CohortTest):
+    def run_plan(self, federation, plan):
+        """The run as it is shown, and the model's values as the two ways made them."""
+        initial = plan.with_suffix(".initial.safetensors")
+        run("consilium-client", "model", "init", "--plan", plan, "-o", initial)
+        shown = federation.wait(federation.submit(plan, "--init", initial))
+        self.assertEqual(shown["status"], "COMPLETED", shown["reason"])
+        real = plan.with_suffix(".real.safetensors")
+        federation.ctl("model", "pull", shown["run"], "-o", real)
+        simulated = plan.with_suffix(".simulated.safetensors")
+        sites = [f"--site={site}={self.cohorts[i]}" for i, site in enumerate(SITES)]
+        subprocess.run([SIMULATOR, "--plan", plan, *sites, "--threads", "1", "--json",
+                        federation.folder / "simulated.json", "--model", simulated],
+                       check=True, capture_output=True)
+        return shown, read_model(real)[0], read_model(simulated)[0], read_model(initial)[0]
+
+    def assert_same(self, real, simulated):
+        self.assertEqual(real.keys(), simulated.keys())
+        for name, values in real.items():
+            self.assertEqual(values.tobytes(), simulated[name].tobytes(), name)
+
+    def test_real_federation_is_the_simulated_one(self):
+        with Federation() as federation:
+            for i, site in enumerate(SITES):
+                federation.join(site, self.cohorts[i], threads=1)
+                federation.start(site)
+
+            with self.subTest("control variates go both ways"):
+                training = {"batch_size": 8, "learning_rate": 0.02, "schedule": "cosine"}
+                plan = small_plan(federation.folder / "scaffold.yaml", rounds=3, seed=5,
+                                  training=training, strategy={"name": "scaffold"})
+                shown, real, simulated, _ = self.run_plan(federation, plan)
+                self.assert_same(real, simulated)
+                for site in SITES:
+                    kept = sorted((federation.home(site) / "control").iterdir())
+                    self.assertEqual(len(kept), 2)  # after each of the last two rounds
+
+            with self.subTest("frozen tensors stay, and are not sent"):
+                training = {
+                    "batch_size": 8, "learning_rate": 0.02, "micro_batch_size": 4, "ema_decay": 0.5,
+                    "class_weights": "effective", "class_counts": "federated",
+                    "stages": [{"tensors": ["conv1", "bn1", "layer1", "layer2"], "rate": 0.1, "frozen": 0.5},
+                               {"tensors": ["layer3"], "frozen": 1}]}
+                plan = small_plan(federation.folder / "stages.yaml", seed=6, training=training,
+                                  model={"architecture": "resnet18", "input_size": 32})
+                shown, real, simulated, initial = self.run_plan(federation, plan)
+                self.assert_same(real, simulated)
+                sent = {task["round"]: task["update_bytes"] for task in shown["tasks"]
+                        if task["kind"] == "train"}
+                whole = shown["models"][0]["bytes"]
+
+                def size_of(*stages):
+                    return sum(values.nbytes for name, values in initial.items()
+                               if name.startswith(stages))
+                self.assertAlmostEqual(whole - sent[1], size_of("conv1", "bn1", "layer1", "layer2", "layer3"),
+                                       delta=20_000)  # beside their names
+                self.assertAlmostEqual(whole - sent[2], size_of("layer3"), delta=20_000)
+                for name, values in real.items():
+                    same = values.tobytes() == initial[name].tobytes()
+                    self.assertEqual(same, name.startswith("layer3"), name)
+
+    def test_stage_that_the_network_lacks_is_an_error(self):
+        plan = small_plan(self.folder / "wrong.yaml",
+                          training={"batch_size": 8, "stages": [{"tensors": ["layer9"], "frozen": 1}]})
+        done = run("consilium-client", "train", "--plan", plan, "--data", self.cohorts[0], "-o",
+                   self.folder / "model.safetensors", check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("no tensor called 'layer9'", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
