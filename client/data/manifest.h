@@ -27,6 +27,8 @@ struct Example {
   std::string view;
   std::string sex;
   std::string age;  // in years
+
+  bool operator==(const Example&) const = default;
 };
 
 using Manifest = std::vector<Example>;

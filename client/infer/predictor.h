@@ -84,7 +84,9 @@ class Predictor {
   Predictor(Network network, const PredictOptions& options, std::optional<Calibration> calibration)
       : network_(std::move(network)), draws_(options.draws), calibration_(std::move(calibration)) {}
 
+  // `images`: the squares of these files, or why they could not be read.
   Status PredictSome(std::span<const std::filesystem::path> paths,
+                     std::vector<StatusOr<Image>> images,
                      const std::function<void(const StatusOr<Prediction>&)>& on_image);
   // Predictions without paths, one a picture, all of them input_size x input_size.
   StatusOr<std::vector<Prediction>> PredictPictures(const std::vector<Image>& pictures);

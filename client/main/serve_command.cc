@@ -57,6 +57,7 @@ Status ServePage(ServeCommand command, const std::stop_token& stop) {
       const std::unique_ptr<Desk> desk,
       Desk::Create({std::move(usable.model), usable.digest, std::move(calibration)},
                    command.subject.options));
+  if (!command.subject.dir.empty()) options.corrections.emplace(command.subject.dir);
   PrintLimits();
   return Serve(*desk, options, stop, [&](int port) {
     const bool is_v6 = options.host.find(':') != std::string::npos;

@@ -8,6 +8,7 @@
 
 #include "certs/home.h"
 #include "certs/model_manifest.h"
+#include "client/data/corrections.h"
 #include "client/session/control_variates.h"
 #include "client/session/coordinator_link.h"
 #include "client/session/delivery.h"
@@ -72,6 +73,7 @@ class Agent {
         store_(folder / "work"),
         local_(folder),
         control_(folder),
+        corrections_(folder),
         delivery_(link_, trail, root, store_, stop),
         stop_(stop) {}
 
@@ -235,7 +237,8 @@ class Agent {
     stage_ = "checking the global model's manifest";
     CSL_RETURN_IF_ERROR(CheckManifest(task));
     Enter("loading the images", v1::TASK_STAGE_LOADING_IMAGES);
-    CSL_RETURN_IF_ERROR(trainee_.Prepare(task.plan(), WatchTask()));
+    CSL_ASSIGN_OR_RETURN(const std::vector<Correction> corrections, corrections_.List());
+    CSL_RETURN_IF_ERROR(trainee_.Prepare(task.plan(), WatchTask(), AcceptedExamples(corrections)));
     const Status short_enough =
         CheckEpochs(site_.policy(), task.plan(), trainee_.train_images().size());
     if (!short_enough.ok()) return Refuse(short_enough);
@@ -390,6 +393,7 @@ class Agent {
   const TaskStore store_;
   const LocalTensors local_;
   const ControlVariates control_;
+  const CorrectionBook corrections_;
   Delivery delivery_;
   const std::stop_token stop_;
   std::string known_version_;  // of the coordinator

@@ -2,6 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "client/session/plan_options.h"
 #include "client/train/class_weights.h"
 #include "common/cli/cli.h"
@@ -23,9 +26,9 @@ Trainee::Trainee(v1::SiteConfig site, std::filesystem::path cache_folder)
   SetThreads(static_cast<int>(site_.threads()));
 }
 
-Status Trainee::Prepare(const v1::RunPlan& plan, const Watch& watch) {
+Status Trainee::Prepare(const v1::RunPlan& plan, const Watch& watch, const Manifest& more) {
   CSL_ASSIGN_OR_RETURN(const ModelSpec spec, FromProto(plan.model()));
-  if (train_ && SeeTheSame(spec, spec_)) return OkStatus();
+  if (train_ && SeeTheSame(spec, spec_) && more == more_) return OkStatus();
   train_.reset();
   validation_.reset();
   if (site_.data().path().empty()) {
@@ -33,9 +36,14 @@ Status Trainee::Prepare(const v1::RunPlan& plan, const Watch& watch) {
   }
   CSL_ASSIGN_OR_RETURN(const Manifest manifest, ReadSplitManifest(ToDataSource(site_.data())));
   spec_ = spec;
+  more_ = more;
+  Manifest train = Select(manifest, Split::kTrain);
+  std::ranges::copy_if(more, std::back_inserter(train), [&](const Example& one) {
+    return std::ranges::count(spec.classes, one.label) > 0;
+  });
   CSL_ASSIGN_OR_RETURN(validation_,
                        Decode(Select(manifest, Split::kValidation), spec, "validation", watch));
-  CSL_ASSIGN_OR_RETURN(train_, Decode(Select(manifest, Split::kTrain), spec, "training", watch));
+  CSL_ASSIGN_OR_RETURN(train_, Decode(train, spec, "training", watch));
   return OkStatus();
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "client/data/image_set.h"
+#include "client/data/manifest.h"
 #include "client/nn/network.h"
 #include "client/train/trainer.h"
 #include "common/base/status.h"
@@ -46,8 +47,9 @@ class Trainee {
  public:
   Trainee(v1::SiteConfig site, std::filesystem::path cache_folder);
 
-  // Reads and decodes what the plan needs, unless it is held already.
-  Status Prepare(const v1::RunPlan& plan, const Watch& watch);
+  // Reads and decodes what the plan needs, unless it is held already. `more`: training examples
+  // beside those of the site's data; those of other classes than the plan's are left out.
+  Status Prepare(const v1::RunPlan& plan, const Watch& watch, const Manifest& more = {});
   // After Prepare.
   const ImageSet& train_images() const { return *train_; }
   const ImageSet& validation_images() const { return *validation_; }
@@ -72,6 +74,7 @@ class Trainee {
   const v1::SiteConfig site_;
   const std::filesystem::path cache_folder_;
   ModelSpec spec_;  // that the held images were made for
+  Manifest more_;   // that are among them
   std::optional<ImageSet> train_;
   std::optional<ImageSet> validation_;
 };

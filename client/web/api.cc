@@ -62,7 +62,7 @@ StatusOr<std::optional<int>> ClassNamed(const std::vector<std::string>& classes,
 
 }  // namespace
 
-ApiAnswer DescribeModel(const Desk& desk) {
+ApiAnswer DescribeModel(const Desk& desk, bool takes_corrections) {
   const ModelInfo& info = desk.info();
   const Json model = {
       {"digest", desk.digest()},
@@ -75,6 +75,7 @@ ApiAnswer DescribeModel(const Desk& desk) {
       {"training_sites", info.provenance.training_sites},
       {"calibration", desk.calibration() ? ToJson(*desk.calibration()) : Json(nullptr)},
       {"explanations", ExplanationMethods()},
+      {"takes_corrections", takes_corrections},
       {"limits", kLimits}};
   return JsonAnswer({{"models", Json::array({model})}});
 }
@@ -114,6 +115,28 @@ StatusOr<ApiAnswer> ShowKnownPicture(const Desk& desk, const std::string& number
   }
   CSL_ASSIGN_OR_RETURN(ShownPicture shown, desk.ShowKnown(index));
   return ToAnswer(std::move(shown));
+}
+
+StatusOr<ApiAnswer> CorrectPicture(Desk& desk, const std::optional<CorrectionBook>& book,
+                                   const std::string& picture, const std::string& label,
+                                   const std::string& reader, TimePoint now) {
+  if (!book) return absl::UnimplementedError("this desk keeps nothing: serve a hospital's --dir");
+  const auto& classes = desk.info().spec.classes;
+  CSL_ASSIGN_OR_RETURN(const auto which, ClassNamed(classes, label));
+  if (!which) return InvalidArgument("want a label: one of {}", fmt::join(classes, ", "));
+  CSL_ASSIGN_OR_RETURN(const Prediction prediction, desk.Predict(picture));
+  CSL_ASSIGN_OR_RETURN(
+      const Correction noted,
+      book->Note({.label = label,
+                  .reader = reader,
+                  .model_digest = desk.digest(),
+                  .predicted = classes[static_cast<std::size_t>(prediction.predicted)]},
+                 picture, now));
+  return JsonAnswer({{"id", noted.id},
+                     {"label", noted.label},
+                     {"reader", noted.reader},
+                     {"predicted", noted.predicted},
+                     {"state", CorrectionStateName(noted.state)}});
 }
 
 }  // namespace consilium

@@ -34,6 +34,8 @@ int CodeOf(const Status& status) {
       return 404;
     case absl::StatusCode::kResourceExhausted:
       return 429;
+    case absl::StatusCode::kUnimplemented:
+      return 501;
     case absl::StatusCode::kCancelled:
     case absl::StatusCode::kUnavailable:
       return 503;
@@ -169,7 +171,7 @@ class PageServer {
       if (asset.path == "/index.html") server_->Get("/", give);
     }
     server_->Get("/v1/models", Answer([this](const httplib::Request&) -> StatusOr<ApiAnswer> {
-                   return DescribeModel(desk_);
+                   return DescribeModel(desk_, options_.corrections.has_value());
                  }));
     server_->Get(R"(/v1/known/(\d{1,9}))", Answer([this](const httplib::Request& request) {
                    return ShowKnownPicture(desk_, request.matches[1]);
@@ -183,6 +185,11 @@ class PageServer {
     server_->Post("/v1/explain", Answer([this](const httplib::Request& request) {
                     return ExplainPicture(desk_, request.body, request.get_param_value("class"),
                                           request.get_param_value("method"), stop_);
+                  }));
+    server_->Post("/v1/corrections", Answer([this](const httplib::Request& request) {
+                    return CorrectPicture(desk_, options_.corrections, request.body,
+                                          request.get_param_value("label"),
+                                          request.get_param_value("reader"), SystemClock().Now());
                   }));
   }
 

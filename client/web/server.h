@@ -5,9 +5,11 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
 
+#include "client/data/corrections.h"
 #include "client/web/desk.h"
 #include "common/base/status.h"
 
@@ -24,11 +26,14 @@ struct ServeOptions {
   std::string token;
   std::size_t max_picture_bytes = std::size_t{64} << 20;
   int max_calls = 16;  // at a time; others are told to come again (429)
+  // Where readers' corrections go; none: nothing that a call brings is kept.
+  std::optional<CorrectionBook> corrections;
 };
 
 // Serves until stopped; `on_ready` hears the port once calls are answered. Nothing that a call
-// brings is kept. FAILED_PRECONDITION where the address is taken, or is not a loopback one and
-// there is no certificate; INVALID_ARGUMENT for a certificate or key that cannot be read.
+// brings is kept but corrections, where there is a book for them. FAILED_PRECONDITION where the
+// address is taken, or is not a loopback one and there is no certificate; INVALID_ARGUMENT for a
+// certificate or key that cannot be read.
 Status Serve(Desk& desk, const ServeOptions& options, const std::stop_token& stop,
              const std::function<void(int port)>& on_ready);
 

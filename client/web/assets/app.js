@@ -58,7 +58,10 @@ async function enter(token) {
   $("status").textContent = "";
   showCard();
   for (const name of state.model.explanations) $("method").append(element("option", name));
-  for (const name of state.model.classes) $("explained").append(element("option", name));
+  for (const id of ["explained", "label"]) {
+    for (const name of state.model.classes) $(id).append(element("option", name));
+  }
+  $("correct").hidden = !state.model.takes_corrections;
 }
 
 function showCard() {
@@ -138,6 +141,8 @@ async function open(reading) {
   showPrediction(reading.prediction);
   resetView();
   $("explained").value = reading.prediction.prediction;
+  $("label").value = reading.prediction.prediction;
+  $("corrected").textContent = "";
   await Promise.all([showMap(), showSimilar(reading)]);
 }
 
@@ -170,7 +175,7 @@ async function showSimilar(reading) {
     const item = element("li");
     try {
       const blob = await (await call(`/v1/known/${one.number}`)).blob();
-      const image = element("img", undefined, { alt: caption });
+      const image = element("img", undefined, { alt: "" });  // the caption says it
       image.src = URL.createObjectURL(blob);
       image.addEventListener("load", () => URL.revokeObjectURL(image.src));
       item.append(image);
@@ -199,6 +204,16 @@ async function showMap() {
     canvas.getContext("2d").drawImage(map, 0, 0);
   } catch (error) {
     say("failed", { name: reading.name, error: error.message });
+  }
+}
+
+async function correct() {
+  const query = new URLSearchParams({ label: $("label").value, reader: $("reader").value.trim() });
+  try {
+    const noted = await (await call(`/v1/corrections?${query}`, state.shown.file)).json();
+    $("corrected").textContent = text("noted", noted);
+  } catch (error) {
+    $("corrected").textContent = error.message;
   }
 }
 
@@ -261,6 +276,10 @@ function listen() {
   $("sign-in").addEventListener("submit", (event) => {
     event.preventDefault();
     enter($("token").value.trim());
+  });
+  $("correct").addEventListener("submit", (event) => {
+    event.preventDefault();
+    correct();
   });
   $("files").addEventListener("change", () => read([...$("files").files]));
   for (const id of ["level", "window", "invert"]) $(id).addEventListener("input", draw);

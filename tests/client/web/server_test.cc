@@ -171,6 +171,30 @@ TEST_F(PageServerTest, WhatIsNoPictureIsAnsweredWithAnError) {
   EXPECT_EQ(client.Post("/v1/predict", picture, "image/png")->status, 200);  // it goes on
 }
 
+TEST_F(PageServerTest, CorrectionsAreKeptWhereThereIsABook) {
+  Start();
+  const std::string picture = Picture();
+  EXPECT_EQ(
+      Client().Post("/v1/corrections?label=covid&reader=Dr.%20Jung", picture, "image/png")->status,
+      501);
+  server_ = {};
+  options_.corrections.emplace(folder_.path());
+  Start();
+  auto client = Client();
+  const auto noted =
+      client.Post("/v1/corrections?label=covid&reader=Dr.%20Jung", picture, "image/png");
+  ASSERT_EQ(noted->status, 200) << noted->body;
+  EXPECT_EQ(Json::parse(noted->body)["state"], "pending");
+  ASSERT_OK_AND_ASSIGN(const auto list, CorrectionBook(folder_.path()).List());
+  ASSERT_EQ(list.size(), 1U);
+  EXPECT_EQ(list[0].reader, "Dr. Jung");
+  EXPECT_EQ(*ReadFile(list[0].picture), picture);
+  EXPECT_EQ(client.Post("/v1/corrections?label=cold&reader=a", picture, "image/png")->status, 400);
+  EXPECT_EQ(client.Post("/v1/corrections?label=covid", picture, "image/png")->status, 400);
+  EXPECT_EQ(client.Post("/v1/corrections?label=covid&reader=a", "text", "image/png")->status, 400);
+  EXPECT_EQ(CorrectionBook(folder_.path()).List()->size(), 1U);
+}
+
 TEST_F(PageServerTest, TooLargeAPictureIsRefusedByItsLength) {
   Start();
   const auto answer =
@@ -216,8 +240,8 @@ TEST_F(PageServerTest, OtherMachinesWantACertificate) {
   options_.key = folder_ / "absent.key";
   EXPECT_THAT(Serve(*desk_, options_, {}, {}),
               StatusIs(testing::kInvalid, HasSubstr("absent.pem")));
-  options_ = {.token = ""};
-  EXPECT_THAT(Serve(*desk_, options_, {}, {}), StatusIs(testing::kInvalid, HasSubstr("token")));
+  const ServeOptions nobody_knows{.token = ""};
+  EXPECT_THAT(Serve(*desk_, nobody_knows, {}, {}), StatusIs(testing::kInvalid, HasSubstr("token")));
 }
 
 TEST_F(PageServerTest, TakenPortIsSaid) {
