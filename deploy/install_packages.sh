@@ -13,7 +13,7 @@ build=(
   nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc
   libgmock-dev libgtest-dev
 )
-test=(chromium chromium-driver clang-14 dcmtk faketime iproute2 libclang-rt-14-dev nftables openssl sslscan python3 python3-grpcio python3-numpy python3-pil python3-protobuf python3-selenium python3-sklearn python3-torch python3-torchvision)
+test=(chromium chromium-driver clang-14 dcmtk faketime iproute2 libclang-rt-14-dev nftables openssl orthanc sslscan python3 python3-grpcio python3-numpy python3-pil python3-protobuf python3-selenium python3-sklearn python3-torch python3-torchvision)
 
 case "${1:-}" in
   build) wanted=("${build[@]}") ;;

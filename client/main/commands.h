@@ -28,6 +28,7 @@ void AddModelCommands(CLI::App& app, CommandLine& line);  // model init | info |
 void AddPredictionCommands(CLI::App& app, CommandLine& line);  // predict, calibrate
 void AddExplainCommand(CLI::App& app, CommandLine& line);
 void AddServeCommand(CLI::App& app, CommandLine& line);
+void AddPacsCommand(CLI::App& app, CommandLine& line);
 void AddFeedbackCommands(CLI::App& app, CommandLine& line);  // feedback list | accept | reject
 
 // NOT_FOUND where a file that is to be written has no folder: hours of work must not end at one

@@ -33,6 +33,7 @@ int main(int argc, char** argv) {
   consilium::AddPredictionCommands(app, line);
   consilium::AddExplainCommand(app, line);
   consilium::AddServeCommand(app, line);
+  consilium::AddPacsCommand(app, line);
   consilium::AddFeedbackCommands(app, line);
   CLI11_PARSE(app, argc, argv);
   return consilium::ExitCode("consilium-client", line.command);

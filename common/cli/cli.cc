@@ -12,6 +12,11 @@
 #include <thread>
 
 namespace consilium {
+namespace {
+
+pthread_t waiting_thread;  // for signals
+
+}  // namespace
 
 int ExitCode(std::string_view program, const std::function<Status()>& command) {
   const auto ended = CatchAsStatus("unexpected", command);
@@ -33,13 +38,21 @@ std::stop_token StopOnSignals() {
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::thread([signals] {
+  std::thread waiter([signals] {
     int signal = 0;
     sigwait(&signals, &signal);
     source.request_stop();
     sigwait(&signals, &signal);
     std::_Exit(128 + signal);
-  }).detach();
+  });
+  // A library may have made threads before main (OpenBLAS does), which do not block these signals:
+  // what comes to one of them goes on to the one that waits.
+  waiting_thread = waiter.native_handle();
+  waiter.detach();
+  struct sigaction forward {};
+  forward.sa_handler = [](int signal) { pthread_kill(waiting_thread, signal); };
+  forward.sa_flags = SA_RESTART;
+  for (const int signal : {SIGINT, SIGTERM}) sigaction(signal, &forward, nullptr);
   return source.get_token();
 }
 

@@ -41,7 +41,7 @@ class FeedbackTest(CohortTest):
                 noted = json.loads(answer.read())
             finally:
                 server.terminate()
-                server.wait(60)
+                self.assertEqual(server.wait(60), 0)
 
             listed = json.loads(run("consilium-client", "feedback", "list", "--dir", north, "--json").stdout)
             self.assertEqual([(one["id"], one["state"], one["reader"]) for one in listed],

@@ -1,0 +1,104 @@
+#include "client/intake/program.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstring>
+
+#include "common/base/file.h"
+
+namespace consilium {
+namespace {
+
+// Beside this one, or in bin of its build tree.
+std::string PathOf(const std::string& name) {
+  std::error_code ignored;
+  const auto folder = std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
+  const auto beside = folder / name;
+  return std::filesystem::exists(beside, ignored) ? beside : folder.parent_path() / "bin" / name;
+}
+
+// Without any of our files but the three standard ones; `out` is its standard output, or ours.
+StatusOr<pid_t> Spawn(const std::string& name, const std::vector<std::string>& words, int out) {
+  std::string path = PathOf(name);
+  std::vector<std::string> owned(words.begin(), words.end());
+  std::vector<char*> arguments = {path.data()};
+  for (std::string& word : owned) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  posix_spawn_file_actions_t files;
+  ::posix_spawn_file_actions_init(&files);
+  if (out >= 0) ::posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
+  ::posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
+  posix_spawnattr_t how;
+  ::posix_spawnattr_init(&how);
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  ::posix_spawnattr_setsigmask(&how, &signals);
+  ::posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK);
+  pid_t pid = 0;
+  const int error = ::posix_spawn(&pid, path.c_str(), &files, &how, arguments.data(), ::environ);
+  ::posix_spawnattr_destroy(&how);
+  ::posix_spawn_file_actions_destroy(&files);
+  if (error == 0) return pid;
+  return Unavailable("{} does not start: {}", path, std::strerror(error));
+}
+
+int WaitFor(pid_t pid) {
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+std::string ReadAll(int fd) {
+  std::string text;
+  std::array<char, 4096> buffer{};
+  while (true) {
+    const ssize_t count = ::read(fd, buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return text;
+    text.append(buffer.data(), static_cast<std::size_t>(count));
+  }
+}
+
+}  // namespace
+
+StatusOr<Program> Program::Start(const std::string& name,
+                                 const std::vector<std::string>& arguments) {
+  CSL_ASSIGN_OR_RETURN(const pid_t pid, Spawn(name, arguments, -1));
+  return Program(pid);
+}
+
+Program::~Program() {
+  if (pid_ == 0) return;
+  ::kill(pid_, SIGTERM);
+  WaitFor(pid_);
+}
+
+bool Program::HasEnded() {
+  if (pid_ != 0 && ::waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = 0;
+  return pid_ == 0;
+}
+
+StatusOr<std::string> RunProgram(const std::string& name,
+                                 const std::vector<std::string>& arguments) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return Unavailable("no pipe to {}", name);
+  const FileDescriptor reading(ends[0]);
+  StatusOr<pid_t> pid = Unavailable("not started");
+  {
+    const FileDescriptor writing(ends[1]);
+    pid = Spawn(name, arguments, writing.get());
+  }
+  CSL_RETURN_IF_ERROR(pid.status());
+  std::string text = ReadAll(reading.get());
+  const int code = WaitFor(*pid);
+  if (code == 0) return text;
+  return Internal("{} {} ended with {}", name, arguments.empty() ? "" : arguments[0], code);
+}
+
+}  // namespace consilium

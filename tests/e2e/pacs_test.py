@@ -1,0 +1,243 @@
+"""A hospital's PACS: a real Orthanc and DCMTK's own tools send images, and get reports back."""
+
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+from PIL import Image
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from tests.e2e.support import CohortTest, small_plan  # noqa: E402
+from tests.testing.federation import BIN, run, wait_until  # noqa: E402
+
+STUDY = "1.2.826.0.1.3680043.8.498.1"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def dicom(folder, picture, number):
+    """A picture as a DICOM file, by DCMTK's own tool; its instance's UID, which names it."""
+    uid = f"{STUDY}.{number}"
+    jpeg = folder / f"{number}.jpg"
+    Image.open(picture).convert("L").save(jpeg)
+    subprocess.run(["img2dcm", "--no-checks", "-k", "PatientID=P-17", "-k", "PatientName=Doe^Jane", "-k",
+                    f"StudyInstanceUID={STUDY}", "-k", f"SeriesInstanceUID={STUDY}.0", "-k", f"SOPInstanceUID={uid}",
+                    jpeg, folder / f"{uid}.dcm"], check=True, capture_output=True)
+    return uid, folder / f"{uid}.dcm"
+
+
+def harmed(path):
+    """A DICOM file whose pixels are no picture."""
+    data = path.read_bytes()
+    at = data.index(b"\xff\xd8\xff")
+    copy = path.with_name("harmed.dcm")
+    copy.write_bytes(data[:at] + bytes(len(data) - at - 16) + data[-16:])
+    return copy
+
+
+class Orthanc:
+    """A PACS, until the end of the block."""
+
+    def __init__(self, folder, port, consilium_port):
+        self.http = free_port()
+        config = {"StorageDirectory": str(folder / "db"), "IndexDirectory": str(folder / "db"), "HttpPort": self.http,
+                  "DicomPort": port, "DicomAet": "ORTHANC", "RemoteAccessAllowed": False, "AuthenticationEnabled": False,
+                  "DicomModalities": {"consilium": ["CONSILIUM", "127.0.0.1", consilium_port]},
+                  "DicomAlwaysAllowStore": True, "DicomCheckModalityHost": False}
+        folder.mkdir()
+        (folder / "orthanc.json").write_text(json.dumps(config))
+        self.process = subprocess.Popen([shutil.which("Orthanc") or "/usr/sbin/Orthanc", folder / "orthanc.json"],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(self.answers, timeout=60, what="Orthanc")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(60)
+
+    def call(self, path, body=None):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", body, timeout=60) as answer:
+            return json.loads(answer.read() or "null")
+
+    def answers(self):
+        try:
+            return self.call("/system") is not None
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+
+@unittest.skipUnless(shutil.which("storescu"), "no DCMTK tools here")
+class PacsTest(CohortTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        plan = small_plan(cls.folder / "plan.yaml", rounds=3)
+        cls.model = cls.folder / "model.safetensors"
+        cls.calibration = cls.folder / "calibration"
+        run("consilium-client", "train", "--plan", plan, "--data", cls.cohorts[0], "-o", cls.model)
+        run("consilium-client", "calibrate", "--model", cls.model, "--data", cls.cohorts[0], "-o", cls.calibration)
+        cls.pictures = [path for path in sorted(cls.cohorts[0].rglob("*.png")) if "masks" not in path.parts]
+
+    def start(self, results_port=None):
+        self.out = self.folder / self.id()
+        self.port = free_port()
+        options = ["--results-to", f"ORTHANC@127.0.0.1:{results_port}"] if results_port else []
+        self.log = open(self.folder / f"{self.id()}.log", "w")
+        self.addCleanup(self.log.close)
+        self.process = subprocess.Popen(
+            [BIN / "consilium-client", "pacs", "--model", self.model, "--calibration", self.calibration, "-o", self.out,
+             "--port", str(self.port), "--sender", "ORTHANC", "--sender", "MODALITY", "--threads", "1", *options],
+            stderr=self.log)
+        self.addCleanup(self.stop)
+        wait_until(lambda: self.echo("MODALITY") == 0, timeout=60, what="the receiver")
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.assertEqual(self.process.wait(60), 0)
+
+    def echo(self, title, called="CONSILIUM"):
+        return subprocess.run(["echoscu", "-aet", title, "-aec", called, "127.0.0.1", str(self.port)],
+                              capture_output=True).returncode
+
+    def store(self, *files, title="MODALITY", port=None):
+        return subprocess.run(["storescu", "-xy", "-aet", title, "-aec", "CONSILIUM", "127.0.0.1",
+                               str(port or self.port), *files], capture_output=True).returncode
+
+    def result(self, name):
+        path = self.out / "results" / name
+        wait_until(path.exists, timeout=60, what=name)
+        return path
+
+    def test_image_is_read_on_arrival(self):
+        self.start()
+        uid, image = dicom(self.folder, self.pictures[0], 1)
+        self.assertEqual(self.store(image), 0)
+        fhir = json.loads(self.result(f"{uid}.fhir.json").read_text())
+        told = json.loads(self.result(f"{uid}.json").read_text())
+        predicted = json.loads(run("consilium-client", "predict", "--model", self.model, "--calibration",
+                                   self.calibration, "--threads", 1, "--json", image).stdout)
+        self.assertEqual(told["probabilities"], predicted["probabilities"])
+
+        report = subprocess.run(["dsrdump", "+Pl", self.out / "results" / f"{uid}.sr.dcm"], capture_output=True, text=True,
+                                check=True).stdout
+        self.assertIn("Enhanced SR Document", report)
+        self.assertIn("UNVERIFIED", report)
+        self.assertIn("Doe^Jane", report)
+        for name, probability in told["probabilities"].items():
+            self.assertRegex(report, rf'Probability of {name}(, called)?"\)="{probability:.4f}"')
+        self.assertIn("not a medical device", report)
+        capture = subprocess.run(["dcmdump", self.out / "results" / f"{uid}.sc.dcm"], capture_output=True, text=True,
+                                 check=True).stdout
+        self.assertIn(f"[{STUDY}]", capture)
+        self.assertIn("[P-17]", capture)
+        self.assertIn("=SecondaryCaptureImageStorage", capture)
+        Image.open(self.out / "results" / f"{uid}.overlay.png").verify()
+
+        resources = {entry["resource"]["resourceType"]: entry["resource"] for entry in fhir["entry"]}
+        self.assertEqual(set(resources), {"Device", "Observation", "DiagnosticReport"})
+        diagnostic = resources["DiagnosticReport"]
+        self.assertEqual(diagnostic["status"], "preliminary")
+        self.assertEqual(diagnostic["subject"]["identifier"]["value"], "P-17")
+        self.assertEqual(diagnostic["imagingStudy"][0]["identifier"]["value"], f"urn:oid:{STUDY}")
+        urls = {entry["fullUrl"] for entry in fhir["entry"]}
+        self.assertTrue({result["reference"] for result in diagnostic["result"]} <= urls)
+        wait_until(lambda: not list((self.out / "incoming").iterdir()), timeout=30, what="the image goes")
+        for path in (self.out / "results").iterdir():
+            self.assertEqual(path.stat().st_mode & 0o777, 0o600, path)
+
+    def test_strangers_and_wrong_titles_are_refused(self):
+        self.start()
+        self.assertNotEqual(self.echo("STRANGER"), 0)
+        self.assertNotEqual(self.echo("MODALITY", called="OTHER"), 0)
+        _, image = dicom(self.folder, self.pictures[1], 2)
+        self.assertNotEqual(self.store(image, title="STRANGER"), 0)
+        self.assertEqual(list((self.out / "incoming").iterdir()), [])
+
+    def test_what_cannot_be_read_is_put_aside(self):
+        self.start()
+        uid, image = dicom(self.folder, self.pictures[2], 3)
+        self.assertEqual(self.store(harmed(image)), 0)
+        reason = self.out / "failed" / f"{uid}.txt"
+        wait_until(reason.exists, timeout=60, what="the reason")
+        self.assertTrue(reason.read_text().strip())
+        good, image = dicom(self.folder, self.pictures[3], 4)
+        self.assertEqual(self.store(image), 0)
+        self.result(f"{good}.fhir.json")
+
+    def test_associations_that_break_off_leave_nothing(self):
+        self.start()
+        for nonsense in (b"", b"\x01\x00\x00\x00\x00\xff", b"GET / HTTP/1.1\r\n\r\n", bytes(4096), b"\xff" * 100_000):
+            with socket.create_connection(("127.0.0.1", self.port), timeout=10) as peer:
+                try:
+                    peer.sendall(nonsense)
+                except OSError:
+                    pass  # it has heard enough
+        uid, image = dicom(self.folder, self.pictures[4], 5)
+        for allowed in (1_000, 3_000, 6_000):  # in the middle of the image
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                sender = subprocess.Popen(
+                    ["storescu", "-xy", "-aet", "MODALITY", "-aec", "CONSILIUM", "127.0.0.1",
+                     str(server.getsockname()[1]), image], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                self.relay(server, allowed)
+                self.assertNotEqual(sender.wait(60), 0)
+        wait_until(lambda: not list((self.out / "incoming").iterdir()), timeout=60, what="nothing is left")
+        self.assertFalse((self.out / "results" / f"{uid}.json").exists())
+        self.assertEqual(self.store(image), 0)
+        self.result(f"{uid}.fhir.json")
+
+    def relay(self, server, allowed):
+        """Carries so many bytes from the sender to the receiver, and what comes back, and hangs up."""
+        theirs, _ = server.accept()
+        with theirs, socket.create_connection(("127.0.0.1", self.port)) as ours:
+            theirs.settimeout(0.05)
+            ours.settimeout(0.05)
+            while allowed > 0:
+                for come, go in ((theirs, ours), (ours, theirs)):
+                    try:
+                        data = come.recv(min(512, allowed) if come is theirs else 4096)
+                    except TimeoutError:
+                        continue
+                    go.sendall(data)
+                    if come is theirs:
+                        allowed -= max(1, len(data))
+
+    @unittest.skipUnless(shutil.which("Orthanc") or os.path.exists("/usr/sbin/Orthanc"), "no Orthanc here")
+    def test_orthanc_sends_an_image_and_gets_its_report(self):
+        port = free_port()
+        self.start(results_port=port)
+        uid, image = dicom(self.folder, self.pictures[5], 6)
+        # The PACS is away at first: results wait for it.
+        self.assertEqual(self.store(image), 0)
+        self.result(f"{uid}.unsent")
+        time.sleep(1)
+        with Orthanc(self.folder / "orthanc", port, self.port) as orthanc:
+            wait_until(lambda: len(orthanc.call("/instances")) == 2, timeout=60, what="the report and the overlay")
+            second, image = dicom(self.folder, self.pictures[6], 7)
+            instance = orthanc.call("/instances", image.read_bytes())["ID"]
+            orthanc.call("/modalities/consilium/store", instance.encode())
+            self.result(f"{second}.fhir.json")
+            wait_until(lambda: len(orthanc.call("/instances")) == 5, timeout=60, what="the second report")
+            studies = orthanc.call("/studies")
+            self.assertEqual(len(studies), 1)  # all of them in the image's study
+            modalities = {orthanc.call(f"/series/{series}")["MainDicomTags"].get("Modality")
+                          for series in orthanc.call("/series")}
+            self.assertTrue({"SR", "OT"} <= modalities, modalities)
+
+
+if __name__ == "__main__":
+    unittest.main()
