@@ -24,6 +24,11 @@ std::string Count(std::uint64_t count, bool names) {
   return std::to_string(count);
 }
 
+// A total, which would tell a single count that is hidden, to the nearest ten.
+std::string Rounded(std::uint64_t total, bool names) {
+  return names ? std::to_string(total) : fmt::format("about {}", (total + 5) / 10 * 10);
+}
+
 std::string Counts(const DataReport& report, bool names) {
   std::set<std::string> labels;
   for (const auto& [split, by_label] : report.counts) {
@@ -46,7 +51,7 @@ std::string Counts(const DataReport& report, bool names) {
 }
 
 // How many images the largest class has for each of the smallest.
-std::string Imbalance(const DataReport& report) {
+std::string Imbalance(const DataReport& report, bool names) {
   std::map<std::string, std::uint64_t> totals;
   for (const auto& [split, by_label] : report.counts) {
     for (const auto& [label, count] : by_label) totals[label] += count;
@@ -54,6 +59,7 @@ std::string Imbalance(const DataReport& report) {
   if (totals.size() < 2) return "<p>There is one class.</p>\n";
   const auto by_count = [](const auto& a, const auto& b) { return a.second < b.second; };
   const auto [least, most] = std::ranges::minmax_element(totals, by_count);
+  if (least->second < kSmallestGroup && !names) return "";  // the ratio would tell it
   return fmt::format("<p>For each image of {} there are {:.1f} of {}.</p>\n",
                      EscapeMarkup(least->first),
                      static_cast<double>(most->second) / static_cast<double>(least->second),
@@ -126,7 +132,7 @@ std::string Findings(const DataReport& report, bool names) {
                 names) +
          Listed("nearly the same, in one split", LinesOf(report.near_duplicates, false), names) +
          Listed("with what looks like a line of text in the picture", with_text, names) +
-         fmt::format("<li>lateral views: {}</li>\n</ul>\n", report.lateral);
+         fmt::format("<li>lateral views: {}</li>\n</ul>\n", Count(report.lateral, names));
 }
 
 StatusOr<std::string> ContactSheet(const DataReport& report, const Manifest& manifest, bool names) {
@@ -149,10 +155,11 @@ StatusOr<std::string> ToPage(const DataReport& report, const Manifest& manifest,
       "<p class=\"note\">{}</p>\n<p>{} images of {} patients.</p>\n{}{}"
       "<h2>Findings</h2>\n{}<h2>Views, sources, sizes</h2>\n{}{}{}"
       "<h2>Brightness</h2>\n{}<h2>Pictures</h2>\n{}\n",
-      report.IsSound() ? "Sound: all readable, and nothing leaks from one split into another."
+      report.IsSound() ? "Sound: all readable, and no patient or identical picture in two splits."
                        : "Not sound: see the findings.",
-      report.images, report.patients == 0 ? "unnamed" : std::to_string(report.patients),
-      Counts(report, names), Imbalance(report), Findings(report, names),
+      Rounded(report.images, names),
+      report.patients == 0 ? "unnamed" : Rounded(report.patients, names),
+      Counts(report, names), Imbalance(report, names), Findings(report, names),
       Groups("view", report.views, names), Groups("source", report.sources, names),
       Sides(report, names), Brightness(report), sheet);
   return HtmlPage("Data", body);

@@ -48,11 +48,12 @@ class Intake {
         clock_(clock),
         stop_(stop),
         incoming_(options.folder / "incoming"),
+        reading_(options.folder / "reading"),
         results_(options.folder / "results"),
         failed_(options.folder / "failed") {}
 
   Status Run() {
-    for (const fs::path& folder : {incoming_, results_, failed_}) {
+    for (const fs::path& folder : {incoming_, reading_, results_, failed_}) {
       CSL_RETURN_IF_ERROR(MakeFolders(folder));
     }
     std::vector<std::string> arguments = {"receive", "--port", std::to_string(options_.port),
@@ -63,11 +64,12 @@ class Intake {
     arguments.push_back(incoming_.string());
     CSL_ASSIGN_OR_RETURN(Program receiver, Program::Start("consilium-pacs", arguments));
     spdlog::info("'{}' takes images at port {}", options_.ae_title, options_.port);
+    for (const fs::path& left : FilesOf(reading_, kReceived)) {  // by a process before this one
+      CSL_RETURN_IF_ERROR(Settle(left));
+    }
     while (!stop_.stop_requested()) {
-      for (const fs::path& image : FilesOf(incoming_, kReceived)) {
-        if (stop_.stop_requested()) return OkStatus();
-        CSL_RETURN_IF_ERROR(Settle(image));
-      }
+      CSL_RETURN_IF_ERROR(SettleAll());
+      if (stop_.stop_requested()) return OkStatus();
       SendWhatIsLeft();
       if (receiver.HasEnded()) return Unavailable("the receiver ended: see above");
       std::this_thread::sleep_for(kBetweenLooks);
@@ -76,10 +78,23 @@ class Intake {
   }
 
  private:
-  // Reads an image, or puts it aside. An error: there is no room to write.
+  // What has come. An image that comes again while it is read is another one, and read after it.
+  Status SettleAll() {
+    for (const fs::path& image : FilesOf(incoming_, kReceived)) {
+      std::error_code error;
+      fs::rename(image, reading_ / image.filename(), error);
+      if (error) return ErrnoStatus(error.value(), "cannot take", image);
+      CSL_RETURN_IF_ERROR(Settle(reading_ / image.filename()));
+      if (stop_.stop_requested()) return OkStatus();
+    }
+    return OkStatus();
+  }
+
+  // Reads an image, or puts it aside where that is its own fault.
   Status Settle(const fs::path& image) {
     const Status read = ReadOne(image);
-    if (absl::IsResourceExhausted(read) || absl::IsCancelled(read)) return read;
+    if (absl::IsCancelled(read)) return OkStatus();  // the next process does it
+    if (!read.ok() && !absl::IsInvalidArgument(read) && !absl::IsNotFound(read)) return read;
     std::error_code error;
     if (read.ok()) {
       spdlog::info("{}: read", image.stem().string());
@@ -121,6 +136,7 @@ class Intake {
   Status WriteFhir(const Prediction& prediction, const std::string& facts, const std::string& uid) {
     const Json image = Json::parse(facts, nullptr, /*allow_exceptions=*/false);
     if (!image.is_object()) return Internal("consilium-pacs report said nothing of the image");
+    if (image.contains("error")) return InvalidArgument("{}", image.value("error", ""));
     const std::string fhir = ToFhir(prediction, predictor_.spec().classes,
                                     {.patient_id = image.value("patient", ""),
                                      .study_uid = image.value("study", ""),
@@ -139,10 +155,10 @@ class Intake {
           RunProgram("consilium-pacs", {"send", "--to", options_.results_to, "--title",
                                         options_.ae_title, (results_ / (uid + ".sr.dcm")).string(),
                                         (results_ / (uid + ".sc.dcm")).string()});
-      if (!sent.ok()) {
+      if (!sent.ok()) {  // others may be taken
         spdlog::warn("{}: not sent yet", uid);
         send_after_ = clock_.Now() + kBetweenSendings;
-        return;
+        continue;
       }
       std::error_code error;
       fs::remove(mark, error);
@@ -155,6 +171,7 @@ class Intake {
   const Clock& clock_;
   const std::stop_token stop_;
   const fs::path incoming_;
+  const fs::path reading_;
   const fs::path results_;
   const fs::path failed_;
   TimePoint send_after_;

@@ -16,7 +16,7 @@
 namespace consilium {
 
 struct IntakeOptions {
-  std::filesystem::path folder;  // incoming/, results/ and failed/ are made in it
+  std::filesystem::path folder;  // incoming/, reading/, results/ and failed/ are made in it
   std::uint16_t port = 11112;
   std::string ae_title = "CONSILIUM";
   std::vector<std::string> senders;  // AE titles
@@ -30,7 +30,7 @@ struct IntakeOptions {
 // UID.json, UID.overlay.png, UID.sr.dcm and UID.sc.dcm (see client/pacs/report.h) and
 // UID.fhir.json; sends the two DICOM objects on. What cannot be read lies in failed/, with a
 // UID.txt that says why. Results that cannot be sent are tried again until they are, also by the
-// next process. Until stopped. UNAVAILABLE where the receiver ends, which says why on stderr.
+// next process, which begins with the image that this one was at. Until stopped. UNAVAILABLE where the receiver ends, which says why on stderr.
 Status TakeIn(Predictor& predictor, const IntakeOptions& options, const Clock& clock,
               const std::stop_token& stop);
 

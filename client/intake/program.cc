@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstring>
+#include <thread>
 
 #include "common/base/file.h"
 
@@ -74,8 +76,15 @@ StatusOr<Program> Program::Start(const std::string& name,
 }
 
 Program::~Program() {
+  constexpr std::chrono::seconds kGrace{5};
   if (pid_ == 0) return;
   ::kill(pid_, SIGTERM);
+  const auto until = std::chrono::steady_clock::now() + kGrace;
+  while (!HasEnded() && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  if (pid_ == 0) return;
+  ::kill(pid_, SIGKILL);  // it keeps nothing that was not answered yet
   WaitFor(pid_);
 }
 

@@ -4,8 +4,10 @@
 #include <dcmtk/oflog/oflog.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -31,6 +33,12 @@ void LimitFiles() {
   ::setrlimit(RLIMIT_FSIZE, &limit);
   std::signal(SIGXFSZ, SIG_IGN);  // writing fails instead
   ::umask(077);                   // patients' pictures
+}
+
+// Whoever started this may be killed: a receiver that nobody reads from would keep the port.
+void EndWithParent() {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() == 1) std::_Exit(EXIT_FAILURE);
 }
 
 StatusOr<ImageReport> ReadImageReport(const std::string& file) {
@@ -61,8 +69,13 @@ struct ReportCommand {
 
 Status Report(const ReportCommand& command) {
   CSL_ASSIGN_OR_RETURN(const ImageReport report, ReadImageReport(command.prediction));
-  CSL_ASSIGN_OR_RETURN(const ReportedImage image,
-                       WriteReport(command.source, report, command.overlay, command.folder));
+  const auto written = WriteReport(command.source, report, command.overlay, command.folder);
+  if (absl::IsInvalidArgument(written.status())) {  // the image's fault: who asks puts it aside
+    const Json json = {{"error", std::string(written.status().message())}};
+    fmt::print("{}\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
+    return OkStatus();
+  }
+  CSL_ASSIGN_OR_RETURN(const ReportedImage image, written);
   const Json json = {{"patient", image.patient_id},
                      {"study", image.study_uid},
                      {"sop_class", image.sop_class_uid},
@@ -78,6 +91,7 @@ int main(int argc, char** argv) {
   using namespace consilium;
   WriteNoCore();
   LimitFiles();
+  EndWithParent();
   const std::stop_token stop = StopOnSignals();
   spdlog::set_default_logger(spdlog::stderr_color_mt("pacs"));
   OFLog::configure(OFLogger::OFF_LOG_LEVEL);  // it would print what peers send

@@ -45,8 +45,8 @@ OFCondition AddText(DSRDocumentTree& tree, DSRTypes::E_RelationshipType relation
 // A probability, and the image that it was inferred from below it.
 OFCondition AddFinding(DSRDocumentTree& tree, const ImageFinding& finding, std::size_t number,
                        const ReportedImage& image) {
-  if (tree.addContentItem(DSRTypes::RT_contains, DSRTypes::VT_Num, DSRTypes::AM_afterCurrent) ==
-      0) {
+  const auto where = number == 0 ? DSRTypes::AM_belowCurrent : DSRTypes::AM_afterCurrent;
+  if (tree.addContentItem(DSRTypes::RT_contains, DSRTypes::VT_Num, where) == 0) {
     return SR_EC_CannotAddContentItem;
   }
   const std::string code = fmt::format("P{}", number + 1);
@@ -86,6 +86,11 @@ OFCondition FillTree(DSRDocumentTree& tree, const ImageReport& report, const Rep
                  "This image is unlike those that the model knows.", DSRTypes::AM_afterCurrent));
     return done;
   }
+  if (tree.addContentItem(DSRTypes::RT_contains, DSRTypes::VT_Container,
+                          DSRTypes::AM_afterCurrent) == 0) {
+    return SR_EC_CannotAddContentItem;
+  }
+  then(tree.getCurrentContentItem().setConceptName(CODE_DCM_ImagingMeasurements));
   for (std::size_t i = 0; i < report.findings.size(); ++i) {
     then(AddFinding(tree, report.findings[i], i, image));
   }
@@ -97,6 +102,11 @@ Status WriteStructuredReport(DcmDataset& source, const ImageReport& report,
   DSRDocument document(DSRTypes::DT_EnhancedSR);
   CSL_RETURN_IF_ERROR(Wanted(document.readPatientData(source), "the source's patient"));
   CSL_RETURN_IF_ERROR(Wanted(document.readStudyData(source), "the source's study"));
+  OFString character_set;
+  if (source.findAndGetOFStringArray(DCM_SpecificCharacterSet, character_set).good() &&
+      !character_set.empty()) {
+    document.setSpecificCharacterSet(character_set);
+  }
   document.createNewSeries();
   document.setSeriesDescription("Consilium, research use only");
   document.setManufacturer("Consilium");

@@ -16,7 +16,9 @@ class CountingScu final : public DcmStorageSCU {
 
  protected:
   void notifySOPInstanceSent(const TransferEntry& entry) override {
-    if (entry.RequestSent && entry.ResponseStatusCode == STATUS_Success) ++taken_;
+    // A warning, 0xBxxx, is said of what was stored (PS3.7, annex C).
+    const Uint16 status = entry.ResponseStatusCode;
+    if (entry.RequestSent && (status == STATUS_Success || (status & 0xf000) == 0xb000)) ++taken_;
   }
 
  private:

@@ -1,5 +1,6 @@
 #include "client/preprocess/image_format.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 
@@ -53,7 +54,9 @@ bool WalkJpeg(std::string_view file, Sides& sides) {
     if (file.size() - at < 4) return false;
     const bool is_frame = type <= 0xcf && type != 0xc4 && type != 0xc8 && type != 0xcc;
     if (is_frame && file.size() - at >= 9) {
-      sides = {.width = BigEndian(file, at + 7, 2), .height = BigEndian(file, at + 5, 2)};
+      // Of several, which no picture has, the largest: a decoder may take any.
+      sides = {.width = std::max(sides.width, BigEndian(file, at + 7, 2)),
+               .height = std::max(sides.height, BigEndian(file, at + 5, 2))};
     }
     at += 2 + BigEndian(file, at + 2, 2);
     if (at > file.size()) return false;

@@ -237,8 +237,7 @@ class Agent {
     stage_ = "checking the global model's manifest";
     CSL_RETURN_IF_ERROR(CheckManifest(task));
     Enter("loading the images", v1::TASK_STAGE_LOADING_IMAGES);
-    CSL_ASSIGN_OR_RETURN(const std::vector<Correction> corrections, corrections_.List());
-    CSL_RETURN_IF_ERROR(trainee_.Prepare(task.plan(), WatchTask(), AcceptedExamples(corrections)));
+    CSL_RETURN_IF_ERROR(trainee_.Prepare(task.plan(), WatchTask(), Accepted()));
     const Status short_enough =
         CheckEpochs(site_.policy(), task.plan(), trainee_.train_images().size());
     if (!short_enough.ok()) return Refuse(short_enough);
@@ -264,6 +263,15 @@ class Agent {
     }
     CSL_RETURN_IF_ERROR(Train(task, global, left_alone, network, outcome));
     return outcome;
+  }
+
+  // What readers have said of pictures, and somebody has accepted. A book that is damaged holds up no
+  // round.
+  Manifest Accepted() const {
+    const auto corrections = corrections_.List();
+    if (corrections.ok()) return AcceptedExamples(*corrections);
+    spdlog::warn("without corrections: {}", std::string(corrections.status().message()));
+    return {};
   }
 
   // Nothing of a model is read before its coordinator is known to answer for it.

@@ -51,9 +51,13 @@ Status KeptModels::Keep(const std::string& run, int round, ModelInfo info,
   const fs::path file = folder_ / fmt::format("{}{}{}", PrefixOf(run), round, kExtension);
   info.provenance = {.run = run, .round = round};
   CSL_RETURN_IF_ERROR(WriteModel(file, info, state));
-  for (const auto& [kept, path] : FilesOf(folder_, run)) {
+  // This round may be trained again, from what was kept before it.
+  const auto files = FilesOf(folder_, run);
+  const auto here = files.lower_bound(round);
+  const auto needed = here == files.begin() ? here : std::prev(here);
+  for (auto old = files.begin(); old != needed; ++old) {
     std::error_code error;
-    if (kept < round - 1) fs::remove(path, error);
+    fs::remove(old->second, error);
   }
   return OkStatus();
 }

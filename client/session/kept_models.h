@@ -24,7 +24,7 @@ class KeptModels {
   };
   // What was kept after the last round before `round`.
   StatusOr<std::optional<Kept>> Find(const std::string& run, int round) const;
-  // Keeps one after this round; files of rounds before the last one go.
+  // Keeps one after this round; of those before it, the newest stays.
   Status Keep(const std::string& run, int round, ModelInfo info, const ModelState& state) const;
 
  private:

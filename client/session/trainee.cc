@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 
 #include "client/session/plan_options.h"
 #include "client/train/class_weights.h"
+#include "common/base/file.h"
 #include "common/cli/cli.h"
+#include "common/crypto/digest.h"
 #include "common/wire/convert.h"
 
 namespace consilium {
@@ -17,6 +20,41 @@ namespace {
 bool SeeTheSame(const ModelSpec& a, const ModelSpec& b) {
   return a.input_size == b.input_size && a.classes == b.classes &&
          a.window_center == b.window_center && a.window_width == b.window_width;
+}
+
+Manifest OfClasses(const Manifest& examples, const std::vector<std::string>& classes) {
+  Manifest chosen;
+  std::ranges::copy_if(examples, std::back_inserter(chosen), [&](const Example& one) {
+    return std::ranges::count(classes, one.label) > 0;
+  });
+  return chosen;
+}
+
+// Of a file's bytes; empty where it is none, as a frame of one is.
+std::string DigestOf(const std::filesystem::path& path) {
+  const auto file = MappedFile::Open(path);
+  return file.ok() ? Sha256Of(file->bytes()) : "";
+}
+
+// The training examples with those of `more`: in the place of one that is the same file, and
+// without those that are held out for validation or testing.
+Manifest WithMore(const Manifest& manifest, const Manifest& more) {
+  Manifest train = Select(manifest, Split::kTrain);
+  if (more.empty()) return train;
+  std::map<std::string, const Example*> known;
+  for (const Example& example : manifest) known[DigestOf(example.path)] = &example;
+  for (const Example& example : more) {
+    const auto same = known.find(DigestOf(example.path));
+    if (same == known.end() || same->first.empty()) {
+      train.push_back(example);
+    } else if (same->second->split == Split::kTrain) {
+      std::ranges::find(train, same->second->path, &Example::path)->label = example.label;
+    } else {
+      spdlog::warn("{}: not trained on, it is an image to validate with",
+                   example.path.filename().string());
+    }
+  }
+  return train;
 }
 
 }  // namespace
@@ -37,10 +75,7 @@ Status Trainee::Prepare(const v1::RunPlan& plan, const Watch& watch, const Manif
   CSL_ASSIGN_OR_RETURN(const Manifest manifest, ReadSplitManifest(ToDataSource(site_.data())));
   spec_ = spec;
   more_ = more;
-  Manifest train = Select(manifest, Split::kTrain);
-  std::ranges::copy_if(more, std::back_inserter(train), [&](const Example& one) {
-    return std::ranges::count(spec.classes, one.label) > 0;
-  });
+  const Manifest train = WithMore(manifest, OfClasses(more, spec.classes));
   CSL_ASSIGN_OR_RETURN(validation_,
                        Decode(Select(manifest, Split::kValidation), spec, "validation", watch));
   CSL_ASSIGN_OR_RETURN(train_, Decode(train, spec, "training", watch));

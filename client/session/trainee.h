@@ -48,7 +48,8 @@ class Trainee {
   Trainee(v1::SiteConfig site, std::filesystem::path cache_folder);
 
   // Reads and decodes what the plan needs, unless it is held already. `more`: training examples
-  // beside those of the site's data; those of other classes than the plan's are left out.
+  // beside those of the site's data, or in the place of those that are the same files; those of
+  // other classes than the plan's, or that the site validates with, are left out.
   Status Prepare(const v1::RunPlan& plan, const Watch& watch, const Manifest& more = {});
   // After Prepare.
   const ImageSet& train_images() const { return *train_; }

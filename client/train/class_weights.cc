@@ -39,7 +39,16 @@ StatusOr<std::vector<float>> ClassWeights(const std::string& method,
 }
 
 std::vector<std::uint64_t> CountsToTell(std::vector<std::uint64_t> counts) {
-  for (std::uint64_t& count : counts) count = count < kSmallestGroup ? 0 : count;
+  const auto is_small = [](std::uint64_t count) { return count > 0 && count < kSmallestGroup; };
+  const bool hides_one = std::ranges::count_if(counts, is_small) == 1;
+  for (std::uint64_t& count : counts) count = is_small(count) ? 0 : count;
+  // The total is told beside them: a single number that is missing would be the rest.
+  if (!hides_one) return counts;
+  auto least = counts.end();
+  for (auto count = counts.begin(); count != counts.end(); ++count) {
+    if (*count > 0 && (least == counts.end() || *count < *least)) least = count;
+  }
+  if (least != counts.end()) *least = 0;
   return counts;
 }
 

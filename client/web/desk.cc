@@ -1,43 +1,42 @@
 #include "client/web/desk.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "client/infer/overlay.h"
 #include "client/preprocess/image.h"
 #include "common/base/file.h"
-#include "common/crypto/digest.h"
 
 namespace consilium {
 namespace {
 
 namespace fs = std::filesystem;
 
-// A picture on its way through readers that want a file: private, and gone with this.
+// A picture on its way through readers that want a file: in memory, so that nothing of it is left
+// behind, however this process ends.
 class PictureFile {
  public:
   static StatusOr<PictureFile> Write(const std::string& bytes) {
-    PictureFile file(fs::temp_directory_path() / ("consilium-" + RandomHex(16)));
-    CSL_RETURN_IF_ERROR(WriteFileAtomically(file.path_, bytes, kPrivateMode));
-    return file;
+    FileDescriptor memory(::memfd_create("picture", MFD_CLOEXEC));
+    if (memory.get() < 0) return ErrnoStatus(errno, "no memory for", "a picture");
+    CSL_RETURN_IF_ERROR(WriteAll(memory.get(), AsBytes(bytes), "a picture"));
+    return PictureFile(std::move(memory));
   }
-  ~PictureFile() {
-    std::error_code error;
-    if (!path_.empty()) fs::remove(path_, error);
-  }
-  PictureFile(PictureFile&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  PictureFile& operator=(PictureFile&&) = delete;
 
-  const fs::path& path() const { return path_; }
+  // Where consilium-dicom finds it, too.
+  fs::path path() const { return fmt::format("/proc/{}/fd/{}", ::getpid(), memory_.get()); }
 
   // An error without this file's name, which tells a caller nothing.
   Status Anonymous(const Status& status) const {
     std::string message(status.message());
-    const std::string prefix = path_.string() + ": ";
+    const std::string prefix = path().string() + ": ";
     if (message.starts_with(prefix)) message.erase(0, prefix.size());
     return {status.code(), message};
   }
 
  private:
-  explicit PictureFile(fs::path path) : path_(std::move(path)) {}
-  fs::path path_;
+  explicit PictureFile(FileDescriptor memory) : memory_(std::move(memory)) {}
+  FileDescriptor memory_;
 };
 
 }  // namespace

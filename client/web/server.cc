@@ -1,5 +1,6 @@
 #include "client/web/server.h"
 
+#include <arpa/inet.h>
 #include <httplib.h>
 #include <openssl/crypto.h>
 
@@ -63,7 +64,9 @@ void SetAnswer(const StatusOr<ApiAnswer>& answer, httplib::Response& response) {
 }
 
 bool IsLoopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
+  in_addr address{};
+  if (::inet_pton(AF_INET, host.c_str(), &address) == 1) return ntohl(address.s_addr) >> 24 == 127;
+  return host == "localhost" || host == "::1";
 }
 
 // One more call in hand, for as long as this lives.
@@ -170,43 +173,75 @@ class PageServer {
       server_->Get(std::string(asset.path).c_str(), give);
       if (asset.path == "/index.html") server_->Get("/", give);
     }
-    server_->Get("/v1/models", Answer([this](const httplib::Request&) -> StatusOr<ApiAnswer> {
-                   return DescribeModel(desk_, options_.corrections.has_value());
-                 }));
-    server_->Get(R"(/v1/known/(\d{1,9}))", Answer([this](const httplib::Request& request) {
-                   return ShowKnownPicture(desk_, request.matches[1]);
-                 }));
-    server_->Post("/v1/show", Answer([this](const httplib::Request& request) {
-                    return ShowPicture(desk_, request.body);
-                  }));
-    server_->Post("/v1/predict", Answer([this](const httplib::Request& request) {
-                    return PredictPicture(desk_, request.body);
-                  }));
-    server_->Post("/v1/explain", Answer([this](const httplib::Request& request) {
-                    return ExplainPicture(desk_, request.body, request.get_param_value("class"),
-                                          request.get_param_value("method"), stop_);
-                  }));
-    server_->Post("/v1/corrections", Answer([this](const httplib::Request& request) {
-                    return CorrectPicture(desk_, options_.corrections, request.body,
-                                          request.get_param_value("label"),
-                                          request.get_param_value("reader"), SystemClock().Now());
-                  }));
+    Get("/v1/models", [this](const httplib::Request&) -> StatusOr<ApiAnswer> {
+      return DescribeModel(desk_, options_.corrections.has_value());
+    });
+    Get(R"(/v1/known/(\d{1,9}))", [this](const httplib::Request& request) {
+      return ShowKnownPicture(desk_, request.matches[1]);
+    });
+    Post("/v1/show", [this](const httplib::Request&, const std::string& picture) {
+      return ShowPicture(desk_, picture);
+    });
+    Post("/v1/predict", [this](const httplib::Request&, const std::string& picture) {
+      return PredictPicture(desk_, picture);
+    });
+    Post("/v1/explain", [this](const httplib::Request& request, const std::string& picture) {
+      return ExplainPicture(desk_, picture, request.get_param_value("class"),
+                            request.get_param_value("method"), stop_);
+    });
+    Post("/v1/corrections", [this](const httplib::Request& request, const std::string& picture) {
+      return CorrectPicture(desk_, options_.corrections, picture,
+                            request.get_param_value("label"), request.get_param_value("reader"),
+                            SystemClock().Now());
+    });
   }
 
-  // A call that knows the token, if there are not too many at a time.
-  httplib::Server::Handler Answer(
-      std::function<StatusOr<ApiAnswer>(const httplib::Request&)> answer) {
-    return [this, answer = std::move(answer)](const httplib::Request& request,
-                                              httplib::Response& response) {
+  void Get(const char* path, std::function<StatusOr<ApiAnswer>(const httplib::Request&)> answer) {
+    server_->Get(path, [this, answer = std::move(answer)](const httplib::Request& request,
+                                                          httplib::Response& response) {
       const CallInHand call(calls_, options_.max_calls);
-      if (!KnowsToken(request)) {
-        SetAnswer(absl::UnauthenticatedError("want the token that `serve` has printed"), response);
-      } else if (!call.fits()) {
-        SetAnswer(absl::ResourceExhaustedError("too many calls at a time: try again"), response);
-      } else {
-        SetAnswer(answer(request), response);
+      const Status admitted = Admit(request, call);
+      SetAnswer(admitted.ok() ? answer(request) : admitted, response);
+    });
+  }
+
+  // The picture is read once the call was admitted: nobody else's takes memory.
+  void Post(const char* path,
+            std::function<StatusOr<ApiAnswer>(const httplib::Request&, const std::string&)> answer) {
+    server_->Post(path, [this, answer = std::move(answer)](const httplib::Request& request,
+                                                           httplib::Response& response,
+                                                           const httplib::ContentReader& read) {
+      const CallInHand call(calls_, options_.max_calls);
+      if (const Status admitted = Admit(request, call); !admitted.ok()) {
+        response.set_header("Connection", "close");  // what it brings is not listened to
+        return SetAnswer(admitted, response);
       }
-    };
+      std::string picture;
+      const bool whole = read([&](const char* data, std::size_t size) {
+        if (size > options_.max_picture_bytes - picture.size()) return false;
+        picture.append(data, size);
+        return true;
+      });
+      if (!whole) {
+        response.set_header("Connection", "close");
+        return SetError(413, fmt::format("not whole, or more than {} bytes",
+                                         options_.max_picture_bytes), response);
+      }
+      SetAnswer(answer(request, picture), response);
+    });
+  }
+
+  // A call that knows the token, if there are not too many at a time. A compressed body is none that
+  // a browser sends: its size says nothing of what comes of it.
+  Status Admit(const httplib::Request& request, const CallInHand& call) const {
+    if (!KnowsToken(request)) {
+      return absl::UnauthenticatedError("want the token that `serve` has printed");
+    }
+    if (request.has_header("Content-Encoding")) {
+      return InvalidArgument("want the picture's file as it is, without Content-Encoding");
+    }
+    if (call.fits()) return OkStatus();
+    return absl::ResourceExhaustedError("too many calls at a time: try again");
   }
 
   // In a time that does not tell how much of it is right.

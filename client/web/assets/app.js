@@ -2,7 +2,7 @@
 // The reading desk. Pictures stay in this page; the program gets each for the time of a call.
 
 const MANY_RETRIES = 20;
-const state = { token: "", messages: {}, model: null, readings: [], shown: null };
+const state = { token: "", messages: {}, model: null, readings: [], shown: null, map: 0 };
 const $ = (id) => document.getElementById(id);
 
 function text(key, values = {}) {
@@ -192,13 +192,15 @@ async function showSimilar(reading) {
 
 async function showMap() {
   const reading = state.shown;
+  state.map += 1;
+  const asked = state.map;  // another class or method may be asked for meanwhile
   const canvas = $("map");
   canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
   try {
     const query = new URLSearchParams({ class: $("explained").value, method: $("method").value });
     const response = await call(`/v1/explain?${query}`, reading.file, () => say("busy", { name: reading.name }));
     const map = await createImageBitmap(await response.blob());
-    if (reading !== state.shown) return;
+    if (asked !== state.map) return;
     canvas.width = map.width;
     canvas.height = map.height;
     canvas.getContext("2d").drawImage(map, 0, 0);
@@ -208,12 +210,13 @@ async function showMap() {
 }
 
 async function correct() {
+  const reading = state.shown;
   const query = new URLSearchParams({ label: $("label").value, reader: $("reader").value.trim() });
   try {
-    const noted = await (await call(`/v1/corrections?${query}`, state.shown.file)).json();
-    $("corrected").textContent = text("noted", noted);
+    const noted = await (await call(`/v1/corrections?${query}`, reading.file)).json();
+    if (reading === state.shown) $("corrected").textContent = text("noted", noted);
   } catch (error) {
-    $("corrected").textContent = error.message;
+    if (reading === state.shown) $("corrected").textContent = error.message;
   }
 }
 

@@ -206,6 +206,13 @@ TEST_F(ImageTest, SidesAreCheckedBeforeMemoryIsTaken) {
   EXPECT_EQ(SidesOf(AsBytes(jpeg)).width, 48U);
   EXPECT_EQ(SidesOf(AsBytes(jpeg)).height, 32U);
   EXPECT_EQ(SidesOf(AsBytes("no picture")).width, 0U);
+  // A second, smaller frame behind a huge one does not hide it.
+  const auto frame = jpeg.find("\xff\xc0");
+  ASSERT_NE(frame, std::string::npos);
+  std::string two = jpeg;
+  two.insert(frame,
+             std::string("\xff\xc0\x00\x0b\x08\x7f\xff\x7f\xff\x01\x01\x11\x00", 13));
+  EXPECT_EQ(SidesOf(AsBytes(two)).width, 32767U);
 }
 
 }  // namespace

@@ -100,6 +100,15 @@ TEST_F(LocalTensorsTest, TwoRoundsOfARunAreKept) {
   EXPECT_EQ(ValuesOf(global).first, 3);
 }
 
+// A hospital that missed rounds, and died after the one that it came back for was trained.
+TEST_F(LocalTensorsTest, ARoundAgainAfterMissedOnesBeginsAsItDid) {
+  ASSERT_THAT(kept_.Keep("r1", 1, Filled(7, {"norm"})), IsOk());
+  ASSERT_THAT(kept_.Keep("r1", 4, Filled(8, {"norm"})), IsOk());
+  Model global = Filled(1, {"norm"});
+  ASSERT_THAT(kept_.PutInto("r1", 4, global), IsOk());
+  EXPECT_EQ(ValuesOf(global).first, 7);
+}
+
 TEST_F(LocalTensorsTest, WithoutLocalTensorsNothingIsKeptOrChanged) {
   ASSERT_THAT(kept_.Keep("r1", 1, Filled(7, {})), IsOk());
   EXPECT_FALSE(std::filesystem::exists(folder_ / "local"));

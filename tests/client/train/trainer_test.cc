@@ -550,7 +550,9 @@ TEST(ClassWeights, AbsentClassWeighsNothingAndUnknownMethodIsRefused) {
 }
 
 TEST(ClassWeights, SmallCountsAreNotTold) {
-  EXPECT_EQ(CountsToTell({0, 4, 5, 300}), (std::vector<std::uint64_t>{0, 0, 5, 300}));
+  EXPECT_EQ(CountsToTell({0, 2, 4, 5, 300}), (std::vector<std::uint64_t>{0, 0, 0, 5, 300}));
+  EXPECT_EQ(CountsToTell({0, 4, 60, 300}), (std::vector<std::uint64_t>{0, 0, 0, 300}));
+  EXPECT_EQ(CountsToTell({0, 60, 300}), (std::vector<std::uint64_t>{0, 60, 300}));
 }
 
 TEST(ClassWeights, AreOfWhatAllHaveWhereThatIsKnown) {

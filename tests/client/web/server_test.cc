@@ -204,6 +204,36 @@ TEST_F(PageServerTest, TooLargeAPictureIsRefusedByItsLength) {
   EXPECT_THAT(ErrorOf(answer), HasSubstr("more than 1048576 bytes"));
 }
 
+// Neither a body that does not say how long it is, nor one that grows when it is unpacked, gets
+// more room than the bound; and a stranger's none.
+TEST_F(PageServerTest, BodiesAreBoundedHoweverTheyCome) {
+  Start();
+  const auto endless = [&](std::size_t bytes) {
+    return [left = bytes](std::size_t, httplib::DataSink& sink) mutable {
+      const std::string data(std::min<std::size_t>(left, 64 << 10), 'x');
+      left -= data.size();
+      if (data.empty()) {
+        sink.done();
+        return true;
+      }
+      return sink.write(data.data(), data.size());
+    };
+  };
+  const auto chunked = Client().Post("/v1/predict", endless(64 << 20), "image/png");
+  if (chunked) {
+    EXPECT_EQ(chunked->status, 413);  // or cut off in the middle of it
+  }
+  const auto stranger = Client("").Post("/v1/predict", endless(64 << 20), "image/png");
+  if (stranger) {
+    EXPECT_EQ(stranger->status, 401);
+  }
+  const auto packed =
+      Client().Post("/v1/predict", {{"Content-Encoding", "gzip"}}, "no gzip", "image/png");
+  ASSERT_TRUE(packed);
+  EXPECT_EQ(packed->status, 400);
+  EXPECT_EQ(Client().Post("/v1/predict", Picture(), "image/png")->status, 200);
+}
+
 // Occlusion takes long: while two are at it there is no room for a third.
 TEST_F(PageServerTest, TooManyCallsAreToldToComeAgain) {
   options_.max_calls = 2;
