@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kBatch = 16;
+constexpr std::size_t kBatch = 8;
 
 StatusOr<Image> Read(const fs::path& path, const ModelSpec& spec) {
   return ReadImage(path, {spec.window_center, spec.window_width});

@@ -29,6 +29,13 @@ double SecondsSince(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+constexpr int kFolders = 5;  // in turn; the median counts
+
+double Median(std::vector<double> seconds) {
+  std::ranges::sort(seconds);
+  return seconds[seconds.size() / 2];
+}
+
 // What a program on OpenCV alone does: read, crop, resize, scale, forward.
 class OpenCvPredictor {
  public:
@@ -88,19 +95,23 @@ Status Run(const fs::path& file, const fs::path& folder, int threads, int times)
     (void)peer.Predict(image);
     theirs.push_back(SecondsSince(begin));
   }
-  begin = Clock::now();
-  predict(images);
-  const double mine_folder = SecondsSince(begin);
-  begin = Clock::now();
-  for (const fs::path& image : images) (void)peer.Predict(image);
-  const double theirs_folder = SecondsSince(begin);
+  std::vector<double> mine_folder;
+  std::vector<double> theirs_folder;
+  for (int i = 0; i < kFolders; ++i) {
+    begin = Clock::now();
+    predict(images);
+    mine_folder.push_back(SecondsSince(begin));
+    begin = Clock::now();
+    for (const fs::path& image : images) (void)peer.Predict(image);
+    theirs_folder.push_back(SecondsSince(begin));
+  }
   CSL_RETURN_IF_ERROR(status);
   const auto count = static_cast<double>(images.size());
   fmt::print(R"({{"images": {}, "first_answer_s": {:.3f}, "one_s": [{:.5f}], )"
              R"("one_opencv_s": [{:.5f}], "folder_per_s": {:.2f}, "folder_per_s_opencv": {:.2f}}})"
              "\n",
              images.size(), first, fmt::join(mine, ", "), fmt::join(theirs, ", "),
-             count / mine_folder, count / theirs_folder);
+             count / Median(mine_folder), count / Median(theirs_folder));
   return OkStatus();
 }
 
