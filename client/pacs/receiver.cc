@@ -5,13 +5,13 @@
 #include <dcmtk/dcmdata/dctk.h>
 #include <dcmtk/dcmnet/diutil.h>
 #include <dcmtk/dcmnet/scppool.h>
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 
+#include "client/pacs/durable_file.h"
 #include "common/base/file.h"
 
 namespace consilium {
@@ -33,17 +33,6 @@ bool IsTitle(const std::string& title) {
 bool IsUid(const std::string& uid) {
   return !uid.empty() && uid.size() <= kLongestUid &&
          uid.find_first_not_of("0123456789.") == std::string::npos;
-}
-
-// Makes what was written the object's file, also after a power cut.
-Status SyncAndRename(const fs::path& part, const fs::path& file) {
-  const FileDescriptor written(::open(part.c_str(), O_RDONLY | O_CLOEXEC));
-  if (written.get() < 0 || ::fsync(written.get()) != 0)
-    return ErrnoStatus(errno, "cannot keep", part);
-  std::error_code error;
-  fs::rename(part, file, error);
-  if (error) return ErrnoStatus(error.value(), "cannot keep", file);
-  return SyncFolder(file.parent_path());
 }
 
 std::string Text(const OFString& text) { return {text.c_str(), text.size()}; }
@@ -167,6 +156,14 @@ Status Configure(const ReceiverOptions& options, DcmSCPConfig& config) {
   return OkStatus();
 }
 
+// What a process before this one was writing when it died.
+void RemoveParts(const fs::path& folder) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    if (entry.path().extension() == ".part") fs::remove(entry.path(), error);
+  }
+}
+
 }  // namespace
 
 Status Receive(const ReceiverOptions& options, const std::stop_token& stop,
@@ -177,6 +174,7 @@ Status Receive(const ReceiverOptions& options, const std::stop_token& stop,
                            kLongestTitle);
   }
   CSL_RETURN_IF_ERROR(MakeFolders(options.folder));
+  RemoveParts(options.folder);
   Pool pool(options);
   pool.setMaxThreads(options.max_associations);
   CSL_RETURN_IF_ERROR(Configure(options, pool.getConfig()));

@@ -10,7 +10,7 @@
 #include <array>
 #include <opencv2/imgcodecs.hpp>
 
-#include "common/base/file.h"
+#include "client/pacs/durable_file.h"
 
 namespace consilium {
 namespace {
@@ -23,6 +23,12 @@ constexpr char kScheme[] = "99CONSILIUM";
 Status Wanted(const OFCondition& done, const char* what) {
   if (done.good()) return OkStatus();
   return Internal("{}: {}", what, done.text());
+}
+
+Status Save(DcmFileFormat& file, const fs::path& path) {
+  const fs::path part = path.string() + ".part";
+  CSL_RETURN_IF_ERROR(Wanted(file.saveFile(part.c_str(), EXS_LittleEndianExplicit), path.c_str()));
+  return SyncAndRename(part, path);
 }
 
 std::string TextOf(DcmDataset& dataset, const DcmTagKey& tag) {
@@ -117,7 +123,7 @@ Status WriteStructuredReport(DcmDataset& source, const ImageReport& report,
       image.sop_class_uid.c_str(), image.sop_instance_uid.c_str());
   DcmFileFormat file;
   CSL_RETURN_IF_ERROR(Wanted(document.write(*file.getDataset()), "the report"));
-  return Wanted(file.saveFile(path.c_str(), EXS_LittleEndianExplicit), path.c_str());
+  return Save(file, path);
 }
 
 Status WriteCapture(DcmDataset& source, const fs::path& overlay, const fs::path& path) {
@@ -166,7 +172,7 @@ Status WriteCapture(DcmDataset& source, const fs::path& overlay, const fs::path&
   data.putAndInsertUint16(DCM_PixelRepresentation, 0);
   CSL_RETURN_IF_ERROR(Wanted(data.putAndInsertUint8Array(DCM_PixelData, rgb.data(), rgb.size()),
                              "the capture's pixels"));
-  return Wanted(file.saveFile(path.c_str(), EXS_LittleEndianExplicit), path.c_str());
+  return Save(file, path);
 }
 
 }  // namespace
