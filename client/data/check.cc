@@ -136,6 +136,7 @@ StatusOr<DataReport> CheckData(const DataSource& source, const std::stop_token& 
     pictures.push_back({&example, digest, HashPicture(*image)});
   }
   Normalise(report);
+  report.manifest = manifest;
   FindDuplicates(by_digest, report);
   FindNearDuplicates(pictures, stop, report);
   if (stop.stop_requested()) return Cancelled("stopped");

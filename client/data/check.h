@@ -17,6 +17,7 @@
 namespace consilium {
 
 struct DataReport {
+  Manifest manifest;  // that was checked
   std::uint64_t images = 0;
   std::uint64_t patients = 0;  // 0 where the manifest names none
   // Examples by split ("train", "val", "test") and label.

@@ -135,10 +135,10 @@ std::string Findings(const DataReport& report, bool names) {
          fmt::format("<li>lateral views: {}</li>\n</ul>\n", Count(report.lateral, names));
 }
 
-StatusOr<std::string> ContactSheet(const DataReport& report, const Manifest& manifest, bool names) {
+StatusOr<std::string> ContactSheet(const DataReport& report, bool names) {
   const std::set<std::filesystem::path> with_text(report.with_text.begin(), report.with_text.end());
   Manifest shown;
-  for (const Example& example : manifest) {
+  for (const Example& example : report.manifest) {
     if (names || !with_text.contains(example.path)) shown.push_back(example);
   }
   CSL_ASSIGN_OR_RETURN(const std::string png, EncodeContactSheet(shown, kColumns, kRows));
@@ -149,8 +149,8 @@ StatusOr<std::string> ContactSheet(const DataReport& report, const Manifest& man
 
 }  // namespace
 
-StatusOr<std::string> ToPage(const DataReport& report, const Manifest& manifest, bool names) {
-  CSL_ASSIGN_OR_RETURN(const std::string sheet, ContactSheet(report, manifest, names));
+StatusOr<std::string> ToPage(const DataReport& report, bool names) {
+  CSL_ASSIGN_OR_RETURN(const std::string sheet, ContactSheet(report, names));
   const std::string body = fmt::format(
       "<p class=\"note\">{}</p>\n<p>{} images of {} patients.</p>\n{}{}"
       "<h2>Findings</h2>\n{}<h2>Views, sources, sizes</h2>\n{}{}{}"
@@ -158,10 +158,9 @@ StatusOr<std::string> ToPage(const DataReport& report, const Manifest& manifest,
       report.IsSound() ? "Sound: all readable, and no patient or identical picture in two splits."
                        : "Not sound: see the findings.",
       Rounded(report.images, names),
-      report.patients == 0 ? "unnamed" : Rounded(report.patients, names),
-      Counts(report, names), Imbalance(report, names), Findings(report, names),
-      Groups("view", report.views, names), Groups("source", report.sources, names),
-      Sides(report, names), Brightness(report), sheet);
+      report.patients == 0 ? "unnamed" : Rounded(report.patients, names), Counts(report, names),
+      Imbalance(report, names), Findings(report, names), Groups("view", report.views, names),
+      Groups("source", report.sources, names), Sides(report, names), Brightness(report), sheet);
   return HtmlPage("Data", body);
 }
 

@@ -5,7 +5,6 @@
 #include <string>
 
 #include "client/data/check.h"
-#include "client/data/manifest.h"
 #include "common/base/status.h"
 
 namespace consilium {
@@ -13,6 +12,6 @@ namespace consilium {
 // A page that stands alone: tables, plots, a contact sheet. Without `names` nothing in it tells who
 // a picture is of: no paths, no picture that seems to have text in it, and no group of fewer than
 // five patients or images.
-StatusOr<std::string> ToPage(const DataReport& report, const Manifest& manifest, bool names);
+StatusOr<std::string> ToPage(const DataReport& report, bool names);
 
 }  // namespace consilium

@@ -8,6 +8,10 @@
 
 namespace consilium {
 
+// What goes with every prediction that is handed on.
+inline constexpr char kResearchUse[] =
+    "Research use only: not a medical device. A probability is a model's, not a diagnosis.";
+
 // A prediction for programs, without its path: prediction, probabilities and spread by class and,
 // where there is a calibration, abstains, called, distance and energy.
 nlohmann::ordered_json ToJson(const Prediction& prediction,

@@ -12,9 +12,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr char kNote[] =
-    "Research use only: not a medical device. A probability is a model's, not a diagnosis.";
-
 // An instant in UTC.
 std::string Instant(TimePoint time) {
   const std::time_t seconds = ToUnixMillis(time) / 1000;
@@ -54,7 +51,7 @@ Json DeviceOf(const FhirContext& context) {
           {"version",
            Json::array({{{"type", Concept("software")}, {"value", context.software}},
                         {{"type", Concept("model, SHA-256")}, {"value", context.model_digest}}})},
-          {"note", Json::array({{{"text", kNote}}})}};
+          {"note", Json::array({{{"text", kResearchUse}}})}};
 }
 
 Json ObservationOf(const Prediction& prediction, std::size_t c, const std::string& name,
@@ -82,10 +79,11 @@ Json ObservationOf(const Prediction& prediction, std::size_t c, const std::strin
 
 std::string Conclusion(const Prediction& prediction, const std::vector<std::string>& classes) {
   if (Abstains(prediction)) {
-    return std::string("No answer: the image is unlike those that the model knows. ") + kNote;
+    return std::string("No answer: the image is unlike those that the model knows. ") +
+           kResearchUse;
   }
   return fmt::format("The model says: {}. {}",
-                     classes[static_cast<std::size_t>(prediction.predicted)], kNote);
+                     classes[static_cast<std::size_t>(prediction.predicted)], kResearchUse);
 }
 
 }  // namespace

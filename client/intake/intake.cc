@@ -22,8 +22,6 @@ constexpr std::chrono::milliseconds kBetweenLooks{200};
 constexpr std::chrono::seconds kBetweenSendings{10};
 constexpr char kReceived[] = ".dcm";
 constexpr char kUnsent[] = ".unsent";  // beside results that are still to be sent
-constexpr char kLimits[] =
-    "Research use only: not a medical device. A probability is a model's, not a diagnosis.";
 
 // Files with that ending, the oldest first.
 std::vector<fs::path> FilesOf(const fs::path& folder, const std::string& ending) {
@@ -121,7 +119,7 @@ class Intake {
     Json json = ToJson(explained.prediction, spec.classes);
     json["model"] = options_.model_digest;
     json["software"] = options_.software;
-    json["limits"] = kLimits;
+    json["limits"] = kResearchUse;
     const fs::path told = results_ / (uid + ".json");
     CSL_RETURN_IF_ERROR(WriteFileAtomically(
         told, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n", kPrivateMode));

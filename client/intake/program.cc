@@ -16,17 +16,9 @@
 namespace consilium {
 namespace {
 
-// Beside this one, or in bin of its build tree.
-std::string PathOf(const std::string& name) {
-  std::error_code ignored;
-  const auto folder = std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
-  const auto beside = folder / name;
-  return std::filesystem::exists(beside, ignored) ? beside : folder.parent_path() / "bin" / name;
-}
-
 // Without any of our files but the three standard ones; `out` is its standard output, or ours.
 StatusOr<pid_t> Spawn(const std::string& name, const std::vector<std::string>& words, int out) {
-  std::string path = PathOf(name);
+  std::string path = ProgramCalled(name);
   std::vector<std::string> owned(words.begin(), words.end());
   std::vector<char*> arguments = {path.data()};
   for (std::string& word : owned) arguments.push_back(word.data());

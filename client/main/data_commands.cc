@@ -111,9 +111,7 @@ std::string Describe(const DataReport& report) {
 }
 
 Status WritePage(const CheckOptions& options, const DataReport& report) {
-  CSL_ASSIGN_OR_RETURN(const Manifest manifest,
-                       ReadSplitManifest(ToDataSource(options.site.data())));
-  CSL_ASSIGN_OR_RETURN(const std::string page, ToPage(report, manifest, options.names));
+  CSL_ASSIGN_OR_RETURN(const std::string page, ToPage(report, options.names));
   return WriteFileAtomically(options.html, page, kPrivateMode);
 }
 

@@ -13,6 +13,7 @@
 #include "client/preprocess/dicom_decoders_internal.h"
 #include "client/preprocess/dicom_protocol_internal.h"
 #include "client/preprocess/picture_internal.h"
+#include "common/base/file.h"
 
 namespace consilium {
 namespace {
@@ -147,13 +148,7 @@ DicomDecoders::DicomDecoders(std::filesystem::path program, std::chrono::seconds
     : program_(std::move(program)), time_limit_(time_limit) {}
 DicomDecoders::~DicomDecoders() = default;
 
-std::filesystem::path DicomDecoders::Program() {
-  constexpr char kName[] = "consilium-dicom";
-  std::error_code ignored;
-  const auto folder = std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
-  const auto beside = folder / kName;
-  return std::filesystem::exists(beside, ignored) ? beside : folder.parent_path() / "bin" / kName;
-}
+std::filesystem::path DicomDecoders::Program() { return ProgramCalled("consilium-dicom"); }
 
 StatusOr<std::unique_ptr<DicomDecoders::Process>> DicomDecoders::Take() {
   {

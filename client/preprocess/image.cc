@@ -142,7 +142,8 @@ StatusOr<Image> ReadImage(const std::filesystem::path& named, const Window& wind
   if (name.frame != 0) {
     return InvalidArgument("{}: only a DICOM file has frames", named.string());
   }
-  if (const Sides sides = SidesOf(file.bytes()); std::max(sides.width, sides.height) > std::uint32_t{kMaxSide}) {
+  if (const Sides sides = SidesOf(file.bytes());
+      std::max(sides.width, sides.height) > std::uint32_t{kMaxSide}) {
     return InvalidArgument("{}: {} x {} pixels, want sides of {} to {}", path.string(), sides.width,
                            sides.height, kMinSide, kMaxSide);
   }

@@ -265,8 +265,8 @@ class Agent {
     return outcome;
   }
 
-  // What readers have said of pictures, and somebody has accepted. A book that is damaged holds up no
-  // round.
+  // What readers have said of pictures, and somebody has accepted. A book that is damaged holds up
+  // no round.
   Manifest Accepted() const {
     const auto corrections = corrections_.List();
     if (corrections.ok()) return AcceptedExamples(*corrections);

@@ -62,7 +62,8 @@ Sampling ToSampling(const std::string& sampler) {
 }  // namespace
 
 StatusOr<TrainOptions> ToTrainOptions(const v1::RunPlan& plan, int round,
-                                      const std::vector<std::uint64_t>& class_counts) {
+                                      const std::vector<std::uint64_t>& class_counts,
+                                      const std::vector<std::uint64_t>& told_class_counts) {
   const v1::Training& training = plan.training();
   const auto rounds = static_cast<double>(plan.rounds());
   TrainOptions options{
@@ -87,7 +88,9 @@ StatusOr<TrainOptions> ToTrainOptions(const v1::RunPlan& plan, int round,
       .first_epoch = static_cast<std::uint64_t>(round - 1) * EpochsInRound(training, class_counts),
       .progress_begin = (round - 1) / rounds,
       .progress_end = round / rounds};
-  CSL_ASSIGN_OR_RETURN(options.class_weights, ClassWeights(training.class_weights(), class_counts));
+  CSL_ASSIGN_OR_RETURN(
+      options.class_weights,
+      ClassWeights(training.class_weights(), CountsToWeighBy(class_counts, told_class_counts)));
   if (training.restrict_softmax()) options.absent_classes = AbsentClasses(class_counts);
   return options;
 }

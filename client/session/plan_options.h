@@ -14,9 +14,10 @@
 namespace consilium {
 
 // The training of one round (1 is the first) on a site with these examples a class. A plan that
-// CheckPlan has passed.
+// CheckPlan has passed. `told_class_counts`: of all sites, which the classes are then weighed by.
 StatusOr<TrainOptions> ToTrainOptions(const v1::RunPlan& plan, int round,
-                                      const std::vector<std::uint64_t>& class_counts);
+                                      const std::vector<std::uint64_t>& class_counts,
+                                      const std::vector<std::uint64_t>& told_class_counts = {});
 
 // How far a gradient of 1 moves a model in so many steps of that round (SCAFFOLD).
 double ReachOf(const v1::RunPlan& plan, int round, std::uint64_t steps);

@@ -7,7 +7,6 @@
 #include <map>
 
 #include "client/session/plan_options.h"
-#include "client/train/class_weights.h"
 #include "common/base/file.h"
 #include "common/cli/cli.h"
 #include "common/crypto/digest.h"
@@ -128,11 +127,8 @@ StatusOr<Evaluation> Trainee::Evaluate(const v1::RunPlan& plan, Network& network
 StatusOr<TrainReport> Trainee::Train(const v1::RunPlan& plan, int round, Network& network,
                                      const Watch& watch, const RoundExtras& extras) const {
   if (train_->size() == 0) return FailedPrecondition("this hospital has no training image");
-  const auto& own_counts = train_->class_counts();
-  CSL_ASSIGN_OR_RETURN(TrainOptions options, ToTrainOptions(plan, round, own_counts));
-  CSL_ASSIGN_OR_RETURN(options.class_weights,
-                       ClassWeights(plan.training().class_weights(),
-                                    CountsToWeighBy(own_counts, extras.told_class_counts)));
+  CSL_ASSIGN_OR_RETURN(TrainOptions options, ToTrainOptions(plan, round, train_->class_counts(),
+                                                            extras.told_class_counts));
   options.gradient_shift = extras.gradient_shift;
   if (const std::vector<Stage> stages = StagesOf(plan); !stages.empty()) {
     CSL_RETURN_IF_ERROR(CheckStages(*network.layout(), stages));

@@ -22,7 +22,8 @@ StatusOr<std::vector<float>> ClassWeights(const std::string& method,
                                           const std::vector<std::uint64_t>& counts);
 
 // What a hospital tells of its counts, and what is made of everybody's: numbers below five, which
-// could be of single patients, are told as 0, and so is the next larger one where there is one such alone.
+// could be of single patients, are told as 0, and so is the next larger one where there is one such
+// alone.
 std::vector<std::uint64_t> CountsToTell(std::vector<std::uint64_t> counts);
 // The sums of what was told, or the hospital's own counts where these are larger.
 std::vector<std::uint64_t> CountsToWeighBy(const std::vector<std::uint64_t>& own,

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "client/train/numbers_internal.h"
 #include "client/train/optimizer_internal.h"
 
 namespace consilium {
@@ -75,33 +76,17 @@ void Optimizer::Step(const torch::Tensor& learning_rate) {
   }
 }
 
-std::vector<float> Optimizer::State() const {
-  std::vector<float> state;
-  for (const auto* moments : {&first_, &second_}) {
-    for (const torch::Tensor& moment : *moments) {
-      const torch::Tensor flat = moment.cpu().contiguous();
-      state.insert(state.end(), flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel());
-    }
-  }
-  return state;
+std::vector<torch::Tensor> Optimizer::Moments() const {
+  std::vector<torch::Tensor> moments = first_;
+  moments.insert(moments.end(), second_.begin(), second_.end());
+  return moments;
 }
 
+std::vector<float> Optimizer::State() const { return NumbersOf(Moments()); }
+
 Status Optimizer::Restore(std::span<const float> state, std::uint64_t steps) {
-  std::size_t size = 0;
-  for (const auto* moments : {&first_, &second_}) {
-    for (const torch::Tensor& moment : *moments) size += static_cast<std::size_t>(moment.numel());
-  }
-  if (state.size() != size) {
-    return InvalidArgument("an optimiser's state of {} numbers, want {}", state.size(), size);
-  }
-  const torch::NoGradGuard no_grad;
-  const float* next = state.data();
-  for (auto* moments : {&first_, &second_}) {
-    for (torch::Tensor& moment : *moments) {
-      moment.copy_(torch::from_blob(const_cast<float*>(next), moment.sizes(), torch::kFloat32));
-      next += moment.numel();
-    }
-  }
+  std::vector<torch::Tensor> moments = Moments();  // the same memory
+  CSL_RETURN_IF_ERROR(PutNumbers(state, "an optimiser's state", moments));
   steps_ = static_cast<std::int64_t>(steps);
   if (steps_tensor_.defined()) steps_tensor_.fill_(static_cast<double>(steps));
   return OkStatus();

@@ -34,6 +34,7 @@ class Optimizer {
   Status Restore(std::span<const float> state, std::uint64_t steps);
 
  private:
+  std::vector<torch::Tensor> Moments() const;
   // On the CPU, a parameter.
   void StepSgd(std::size_t i, const torch::Tensor& gradient, float learning_rate);
   void StepAdamW(std::size_t i, const torch::Tensor& gradient, float learning_rate);

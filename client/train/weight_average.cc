@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "client/train/numbers_internal.h"
 #include "client/train/weight_average_internal.h"
 
 namespace consilium {
@@ -29,28 +30,10 @@ void WeightAverage::PutInto(const Network::Impl& network) const {
   }
 }
 
-std::vector<float> WeightAverage::State() const {
-  std::vector<float> state;
-  for (const torch::Tensor& mean : means_) {
-    const torch::Tensor flat = mean.cpu().contiguous();
-    state.insert(state.end(), flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel());
-  }
-  return state;
-}
+std::vector<float> WeightAverage::State() const { return NumbersOf(means_); }
 
 Status WeightAverage::Restore(std::span<const float> state) {
-  std::size_t size = 0;
-  for (const torch::Tensor& mean : means_) size += static_cast<std::size_t>(mean.numel());
-  if (state.size() != size) {
-    return InvalidArgument("a mean of {} weights, want {}", state.size(), size);
-  }
-  const torch::NoGradGuard no_grad;
-  const float* next = state.data();
-  for (torch::Tensor& mean : means_) {
-    mean.copy_(torch::from_blob(const_cast<float*>(next), mean.sizes(), torch::kFloat32));
-    next += mean.numel();
-  }
-  return OkStatus();
+  return PutNumbers(state, "a mean of the weights", means_);
 }
 
 }  // namespace consilium

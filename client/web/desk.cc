@@ -39,6 +39,12 @@ class PictureFile {
   FileDescriptor memory_;
 };
 
+StatusOr<ShownPicture> ToShown(const Image& image) {
+  ShownPicture shown{.png = {}, .width = image.width, .height = image.height};
+  CSL_ASSIGN_OR_RETURN(shown.png, EncodeSquare(image));
+  return shown;
+}
+
 }  // namespace
 
 StatusOr<std::unique_ptr<Desk>> Desk::Create(ModelInUse in_use, const PredictOptions& options) {
@@ -62,9 +68,7 @@ StatusOr<ShownPicture> Desk::Show(const std::string& picture) const {
   const ModelSpec& spec = info_.spec;
   const auto image = ReadImage(file.path(), {spec.window_center, spec.window_width});
   if (!image.ok()) return file.Anonymous(image.status());
-  ShownPicture shown{.png = {}, .width = image->width, .height = image->height};
-  CSL_ASSIGN_OR_RETURN(shown.png, EncodeSquare(*image));
-  return shown;
+  return ToShown(*image);
 }
 
 StatusOr<ShownPicture> Desk::ShowKnown(std::size_t number) const {
@@ -75,9 +79,7 @@ StatusOr<ShownPicture> Desk::ShowKnown(std::size_t number) const {
   const auto image =
       ReadImage(calibration_->known_paths[number], {spec.window_center, spec.window_width});
   if (!image.ok()) return NotFound("the picture is not there any more");
-  ShownPicture shown{.png = {}, .width = image->width, .height = image->height};
-  CSL_ASSIGN_OR_RETURN(shown.png, EncodeSquare(*image));
-  return shown;
+  return ToShown(*image);
 }
 
 StatusOr<ShownMap> Desk::Explain(const std::string& picture, const std::optional<int>& which,

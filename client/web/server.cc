@@ -132,7 +132,8 @@ class PageServer {
 
   // As many connections as calls, and some on which others hear that there are too many.
   void SetLimits() {
-    const auto threads = static_cast<std::size_t>(options_.max_calls) + 16;
+    constexpr std::size_t kToSaySo = 16;
+    const auto threads = static_cast<std::size_t>(options_.max_calls) + kToSaySo;
     server_->new_task_queue = [threads] { return new httplib::ThreadPool(threads); };
     server_->set_socket_options([](socket_t socket) {  // no second server on the same port
       const int on = 1;
@@ -190,9 +191,8 @@ class PageServer {
                             request.get_param_value("method"), stop_);
     });
     Post("/v1/corrections", [this](const httplib::Request& request, const std::string& picture) {
-      return CorrectPicture(desk_, options_.corrections, picture,
-                            request.get_param_value("label"), request.get_param_value("reader"),
-                            SystemClock().Now());
+      return CorrectPicture(desk_, options_.corrections, picture, request.get_param_value("label"),
+                            request.get_param_value("reader"), SystemClock().Now());
     });
   }
 
@@ -206,8 +206,9 @@ class PageServer {
   }
 
   // The picture is read once the call was admitted: nobody else's takes memory.
-  void Post(const char* path,
-            std::function<StatusOr<ApiAnswer>(const httplib::Request&, const std::string&)> answer) {
+  void Post(
+      const char* path,
+      std::function<StatusOr<ApiAnswer>(const httplib::Request&, const std::string&)> answer) {
     server_->Post(path, [this, answer = std::move(answer)](const httplib::Request& request,
                                                            httplib::Response& response,
                                                            const httplib::ContentReader& read) {
@@ -224,15 +225,16 @@ class PageServer {
       });
       if (!whole) {
         response.set_header("Connection", "close");
-        return SetError(413, fmt::format("not whole, or more than {} bytes",
-                                         options_.max_picture_bytes), response);
+        return SetError(413,
+                        fmt::format("not whole, or more than {} bytes", options_.max_picture_bytes),
+                        response);
       }
       SetAnswer(answer(request, picture), response);
     });
   }
 
-  // A call that knows the token, if there are not too many at a time. A compressed body is none that
-  // a browser sends: its size says nothing of what comes of it.
+  // A call that knows the token, if there are not too many at a time. A compressed body is none
+  // that a browser sends: its size says nothing of what comes of it.
   Status Admit(const httplib::Request& request, const CallInHand& call) const {
     if (!KnowsToken(request)) {
       return absl::UnauthenticatedError("want the token that `serve` has printed");

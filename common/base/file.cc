@@ -165,4 +165,11 @@ FileDescriptor::~FileDescriptor() {
   if (fd_ >= 0) ::close(fd_);
 }
 
+std::filesystem::path ProgramCalled(std::string_view name) {
+  std::error_code ignored;
+  const auto folder = std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
+  const auto beside = folder / name;
+  return std::filesystem::exists(beside, ignored) ? beside : folder.parent_path() / "bin" / name;
+}
+
 }  // namespace consilium

@@ -52,6 +52,9 @@ Status SyncFolder(const std::filesystem::path& path);
 // The status for a failed system call: "what path: reason", with errno's code.
 Status ErrnoStatus(int error, std::string_view what, const std::filesystem::path& path);
 
+// Another program of this project: beside the one that runs, or in bin of its build tree.
+std::filesystem::path ProgramCalled(std::string_view name);
+
 // A whole file, mapped read-only. Movable; the bytes stay where they are for as long as it lives.
 // The file must not be truncated meanwhile: blobs and caches are written once and never changed.
 class MappedFile {

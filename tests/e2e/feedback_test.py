@@ -1,16 +1,14 @@
 """What a reader says of a picture: kept, decided about, and only then trained on."""
 
-import http.client
 import json
 import pathlib
-import re
-import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 from tests.e2e.support import CohortTest, small_plan  # noqa: E402
-from tests.testing.federation import BIN, Federation, run  # noqa: E402
+from tests.testing.federation import Federation, run  # noqa: E402
+from tests.testing.served import Served  # noqa: E402
 
 
 class FeedbackTest(CohortTest):
@@ -27,21 +25,14 @@ class FeedbackTest(CohortTest):
             run("consilium-client", "pull", "--dir", north)
             picture = next(self.cohorts[1].rglob("*.png"))
 
-            server = subprocess.Popen([BIN / "consilium-client", "serve", "--dir", north, "--listen", "127.0.0.1:0"],
-                                      stdout=subprocess.PIPE, text=True)
-            self.addCleanup(server.stdout.close)
+            server = Served("--dir", north)
             try:
-                port, token = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/#token=(\w+)\n",
-                                           server.stdout.readline()).groups()
-                connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=60)
-                connection.request("POST", "/v1/corrections?label=covid&reader=Dr.%20Jung", picture.read_bytes(),
-                                   {"Authorization": f"Bearer {token}"})
-                answer = connection.getresponse()
-                self.assertEqual(answer.status, 200)
-                noted = json.loads(answer.read())
+                status, body = server.post("/v1/corrections?label=covid&reader=Dr.%20Jung", picture.read_bytes())
+                self.assertEqual(status, 200)
+                noted = json.loads(body)
             finally:
-                server.terminate()
-                self.assertEqual(server.wait(60), 0)
+                code = server.stop()
+            self.assertEqual(code, 0)
 
             listed = json.loads(run("consilium-client", "feedback", "list", "--dir", north, "--json").stdout)
             self.assertEqual([(one["id"], one["state"], one["reader"]) for one in listed],

@@ -15,7 +15,7 @@ import urllib.request
 from PIL import Image
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
-from tests.e2e.support import CohortTest, small_plan  # noqa: E402
+from tests.e2e.support import CohortTest, calibrated_model  # noqa: E402
 from tests.testing.federation import BIN, run, wait_until  # noqa: E402
 
 STUDY = "1.2.826.0.1.3680043.8.498.1"
@@ -85,11 +85,7 @@ class PacsTest(CohortTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        plan = small_plan(cls.folder / "plan.yaml", rounds=3)
-        cls.model = cls.folder / "model.safetensors"
-        cls.calibration = cls.folder / "calibration"
-        run("consilium-client", "train", "--plan", plan, "--data", cls.cohorts[0], "-o", cls.model)
-        run("consilium-client", "calibrate", "--model", cls.model, "--data", cls.cohorts[0], "-o", cls.calibration)
+        cls.model, cls.calibration = calibrated_model(cls.folder, cls.cohorts[0], rounds=3)
         cls.pictures = [path for path in sorted(cls.cohorts[0].rglob("*.png")) if "masks" not in path.parts]
 
     def start(self, results_port=None):

@@ -3,15 +3,14 @@
 import os
 import pathlib
 import re
-import subprocess
 import sys
-import tempfile
 import unittest
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
-from tests.e2e.support import CohortTest, small_plan  # noqa: E402
-from tests.testing.federation import BIN, run  # noqa: E402
+from tests.e2e.support import CohortTest, calibrated_model  # noqa: E402
+from tests.testing.federation import run  # noqa: E402
+from tests.testing.served import Served  # noqa: E402
 
 try:
     from selenium import webdriver
@@ -40,17 +39,9 @@ class PageTest(CohortTest):
     def setUpClass(cls):
         super().setUpClass()
         cls.data = cls.cohorts[0]
-        plan = small_plan(cls.folder / "plan.yaml", rounds=6)
-        model = cls.folder / "model.safetensors"
-        run("consilium-client", "train", "--plan", plan, "--data", cls.data, "--threads", 1, "-o", model)
-        run("consilium-client", "calibrate", "--model", model, "--data", cls.data, "-o",
-            cls.folder / "calibration")
-        cls.server = subprocess.Popen(
-            [BIN / "consilium-client", "serve", "--model", model, "--calibration", cls.folder / "calibration",
-             "--listen", "127.0.0.1:0", "--threads", "1"], stdout=subprocess.PIPE, text=True)
-        cls.address = cls.server.stdout.readline().strip()
-        cls.root, cls.token = re.fullmatch(r"(http://127\.0\.0\.1:\d+/)#token=([0-9a-f]{48})",
-                                           cls.address).groups()
+        cls.model, cls.calibration = calibrated_model(cls.folder, cls.data, rounds=6)
+        cls.server = Served("--model", cls.model, "--calibration", cls.calibration, "--threads", 1)
+        cls.address, cls.root, cls.token = cls.server.address, cls.server.root, cls.server.token
         cls.images = sorted(cls.data.rglob("*.png"))
         cls.images = [image for image in cls.images if "masks" not in image.parts][:3]
         cls.shots = pathlib.Path(os.environ.get("CONSILIUM_SCREENSHOTS", cls.folder / "screenshots"))
@@ -58,8 +49,7 @@ class PageTest(CohortTest):
 
     @classmethod
     def tearDownClass(cls):
-        cls.server.terminate()
-        cls.server.wait(PATIENCE)
+        cls.server.stop()
         super().tearDownClass()
 
     def open(self, width=1280, height=1000, address=None):
@@ -113,8 +103,8 @@ class PageTest(CohortTest):
         self.assertEqual(covid, sorted(covid, reverse=True))
         # What the page says is what predict says.
         last = self.images[-1]
-        lines = run("consilium-client", "predict", "--model", self.folder / "model.safetensors", "--calibration",
-                    self.folder / "calibration", "--threads", 1, "--json", last).stdout
+        lines = run("consilium-client", "predict", "--model", self.model, "--calibration",
+                    self.calibration, "--threads", 1, "--json", last).stdout
         told = re.search(r'"prediction":"(\w+)"', lines)[1]
         self.assertIn(told, self.by("verdict").text)
         self.assertEqual(len(self.driver.find_elements(By.CSS_SELECTOR, "#classes tr")), 3)

@@ -25,6 +25,15 @@ def small_plan(path, rounds=2, **fields):
         "training": {"batch_size": 8, "learning_rate": 0.02}, **fields})
 
 
+def calibrated_model(folder, data, rounds):
+    """A small model that was trained on these images, and its calibration: two files."""
+    model, calibration = folder / "model.safetensors", folder / "calibration"
+    run("consilium-client", "train", "--plan", small_plan(folder / "plan.yaml", rounds), "--data", data, "--threads",
+        1, "-o", model)
+    run("consilium-client", "calibrate", "--model", model, "--data", data, "-o", calibration)
+    return model, calibration
+
+
 @contextlib.contextmanager
 def environment(**variables):
     """The variables of the programs that are started meanwhile; None takes one away."""

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import unittest
@@ -18,7 +19,9 @@ PLAN = {"name": "trust", "rounds": 2, "quorum": {"count": 1}, "round_deadline_se
 
 
 def later(shift):
-    """The environment of a process whose clock is that far ahead."""
+    """The environment of a process whose clock is that far ahead. Under it gRPC's timers never ring
+    (their futexes know the kernel's time alone), so what waits on one does not see that it is told to
+    stop: such a process is killed."""
     text = subprocess.run(["faketime", "-f", shift, "printenv", "LD_PRELOAD", "FAKETIME"], check=True,
                           capture_output=True, text=True).stdout
     return dict(zip(("LD_PRELOAD", "FAKETIME"), text.splitlines()))
@@ -100,6 +103,7 @@ class TrustTest(CohortTest):
         federation.start("north", later("+250d"))
         wait_until(lambda: "calling with a renewed" in federation.log("north"), what="the renewal")
         self.assertNotEqual((federation.home("north") / "identity.crt").read_text(), former)
+        federation.stop("north", signal.SIGKILL)
 
     def test_agent_warns_before_the_end(self):
         federation = self.federation
@@ -109,6 +113,7 @@ class TrustTest(CohortTest):
         wait_until(lambda: "the certificate of this site ends in 24 days" in federation.log("north"),
                    what="the warning")
         self.assertIn("was not renewed", federation.log("north"))
+        federation.stop("north", signal.SIGKILL)
 
     def test_admin_whose_key_was_lost_is_made_again(self):
         federation = self.federation

@@ -125,7 +125,11 @@ def ended(trial):
 
 def finish(trial, timeout=180):
     """Waits for the run's end and looks at what it left; its models."""
-    shown = wait_until(lambda: ended(trial), timeout, "the end of the run")
+    try:
+        shown = wait_until(lambda: ended(trial), timeout, "the end of the run")
+    except TimeoutError as late:
+        logs = [f"{name}:\n{trial.log(name)[-3000:]}" for name in ("coordinator", *trial.sites)]
+        raise TimeoutError("\n".join([str(late), *logs])) from None
     if shown["status"] != "COMPLETED":
         raise AssertionError(f"{shown['status']}: {shown['reason']}")
     wanted = {model["digest"] for model in shown["models"]}

@@ -35,13 +35,11 @@ class CheckPageTest : public ::testing::Test {
     EXPECT_THAT(WriteFileAtomically(folder_ / "m.csv", csv), IsOk());
     source_.path = folder_ / "m.csv";
     report_ = *CheckData(source_, {}, {});
-    manifest_ = *ReadSplitManifest(source_);
   }
 
   testing::TempFolder folder_;
   DataSource source_;
   DataReport report_;
-  Manifest manifest_;
 };
 
 TEST_F(CheckPageTest, ReportCountsGroupsAndPixels) {
@@ -62,7 +60,7 @@ TEST_F(CheckPageTest, ReportCountsGroupsAndPixels) {
 }
 
 TEST_F(CheckPageTest, NamesNobodyUnlessAsked) {
-  ASSERT_OK_AND_ASSIGN(const std::string page, ToPage(report_, manifest_, /*names=*/false));
+  ASSERT_OK_AND_ASSIGN(const std::string page, ToPage(report_, /*names=*/false));
   EXPECT_THAT(page, HasSubstr("data:image/png;base64,"));
   EXPECT_THAT(page, Not(HasSubstr("there are 2.0 of")));  // four, which the table hides
   EXPECT_THAT(page, HasSubstr("about 10 images"));
@@ -74,7 +72,7 @@ TEST_F(CheckPageTest, NamesNobodyUnlessAsked) {
   for (const char* outside : {"src=\"http", "href=", "https://", "<script", "@import"}) {
     EXPECT_THAT(page, Not(HasSubstr(outside)));
   }
-  ASSERT_OK_AND_ASSIGN(const std::string named, ToPage(report_, manifest_, /*names=*/true));
+  ASSERT_OK_AND_ASSIGN(const std::string named, ToPage(report_, /*names=*/true));
   EXPECT_THAT(named, HasSubstr("doe-john-3.png"));
   EXPECT_THAT(named, Not(HasSubstr("under 5")));
   EXPECT_THAT(named, HasSubstr("For each image of covid there are 2.0 of normal"));

@@ -199,8 +199,7 @@ TEST_F(ImageTest, SidesAreCheckedBeforeMemoryIsTaken) {
   EXPECT_EQ(SidesOf(AsBytes(png)).height, 32U);
   png[16 + 1] = 1;  // the width is 48 + 65536
   ASSERT_THAT(WriteFileAtomically(folder_ / "bomb.png", png), IsOk());
-  EXPECT_THAT(ReadImage(folder_ / "bomb.png"),
-              StatusIs(kInvalid, HasSubstr("65584 x 32 pixels")));
+  EXPECT_THAT(ReadImage(folder_ / "bomb.png"), StatusIs(kInvalid, HasSubstr("65584 x 32 pixels")));
   WriteImage(folder_ / "a.jpg", Ramp(48, 32, CV_8UC1, 0, 4));
   ASSERT_OK_AND_ASSIGN(const std::string jpeg, ReadFile(folder_ / "a.jpg"));
   EXPECT_EQ(SidesOf(AsBytes(jpeg)).width, 48U);
@@ -210,8 +209,7 @@ TEST_F(ImageTest, SidesAreCheckedBeforeMemoryIsTaken) {
   const auto frame = jpeg.find("\xff\xc0");
   ASSERT_NE(frame, std::string::npos);
   std::string two = jpeg;
-  two.insert(frame,
-             std::string("\xff\xc0\x00\x0b\x08\x7f\xff\x7f\xff\x01\x01\x11\x00", 13));
+  two.insert(frame, std::string("\xff\xc0\x00\x0b\x08\x7f\xff\x7f\xff\x01\x01\x11\x00", 13));
   EXPECT_EQ(SidesOf(AsBytes(two)).width, 32767U);
 }
 
