@@ -16,15 +16,9 @@ from PIL import Image
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 from tests.e2e.support import CohortTest, calibrated_model  # noqa: E402
-from tests.testing.federation import BIN, run, wait_until  # noqa: E402
+from tests.testing.federation import BIN, free_port, run, wait_until  # noqa: E402
 
 STUDY = "1.2.826.0.1.3680043.8.498.1"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def dicom(folder, picture, number):

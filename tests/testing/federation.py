@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import random
 import shlex
 import signal
 import socket
@@ -15,11 +16,19 @@ BIN = pathlib.Path(os.environ.get("CONSILIUM_BIN", ROOT / "build/release/bin"))
 DATA = pathlib.Path(os.environ.get("CONSILIUM_DATA", ROOT.parent / "shared/data"))
 
 
+given_ports = set()
+
+
 def free_port():
-    """A port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nothing listens on, below those that the kernel gives away by itself: until it is
+    listened on, no connection and no proxy takes it."""
+    while True:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as probe:
+            if port in given_ports or probe.connect_ex(("127.0.0.1", port)) == 0:
+                continue
+        given_ports.add(port)
+        return port
 
 
 def run(program, *arguments, check=True, timeout=600):
