@@ -10,6 +10,12 @@
 
 namespace consilium {
 
+// What is known of a pixel, for networks that label pixels (see LabelsPixels): the index of its
+// tissue; or that it is lung, healthy or not; or that it is lung of a picture of whose lungs so
+// many percent, 0 to 100, are affected, which is kLungOfExtent and that number.
+inline constexpr std::uint8_t kSomeLung = 3;
+inline constexpr std::uint8_t kLungOfExtent = 4;
+
 // N images of one size with their labels.
 struct Batch {
   int count = 0;  // N
@@ -17,7 +23,7 @@ struct Batch {
   int height = 0;
   int width = 0;
   std::vector<float> pixels;         // N x C x H x W, row-major, normalised as the model wants
-  std::vector<std::int64_t> labels;  // N class indices
+  std::vector<std::int64_t> labels;  // N class indices; or N x H x W, of pixels
 };
 
 // A sequence of epochs of batches. Not thread-safe; may work ahead on threads of its own.

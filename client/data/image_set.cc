@@ -74,19 +74,23 @@ StatusOr<Pixels> Allocate(std::size_t count, const ImageSetOptions& options) {
                 std::default_delete<std::uint16_t[]>());
 }
 
-Status DecodeTo(const std::filesystem::path& path, const ImageSetOptions& options,
-                std::uint16_t* pixels) {
-  CSL_ASSIGN_OR_RETURN(const Image image, ReadImage(path, options.window));
-  CSL_ASSIGN_OR_RETURN(const Image square, CatchAsStatus(path.string(), [&] {
+Status DecodeTo(const Example& example, const ImageSetOptions& options, std::uint16_t* pixels,
+                std::vector<std::uint8_t>& pixel_labels) {
+  CSL_ASSIGN_OR_RETURN(const Image image, ReadImage(example.path, options.window));
+  CSL_ASSIGN_OR_RETURN(const Image square, CatchAsStatus(example.path.string(), [&] {
                          return CropAndResize(image, options.side);
                        }));
   std::ranges::copy(square.pixels, pixels);
+  if (!options.label_pixels) return OkStatus();
+  CSL_ASSIGN_OR_RETURN(pixel_labels, options.label_pixels(example, image));
   return OkStatus();
 }
 
 // Decodes all examples in parallel, each to its own place; the status of each.
 std::vector<Status> DecodeAll(const Manifest& examples, const ImageSetOptions& options,
-                              std::uint16_t* pixels, const std::stop_token& stop,
+                              std::uint16_t* pixels,
+                              std::vector<std::vector<std::uint8_t>>& pixel_labels,
+                              const std::stop_token& stop,
                               const std::function<void(std::size_t)>& on_image) {
   std::vector<Status> statuses(examples.size());
   std::atomic<std::size_t> next = 0;
@@ -95,7 +99,7 @@ std::vector<Status> DecodeAll(const Manifest& examples, const ImageSetOptions& o
   const auto area = static_cast<std::size_t>(options.side) * static_cast<std::size_t>(options.side);
   const auto work = [&] {
     for (std::size_t i = next++; i < examples.size() && !stop.stop_requested(); i = next++) {
-      statuses[i] = DecodeTo(examples[i].path, options, pixels + i * area);
+      statuses[i] = DecodeTo(examples[i], options, pixels + i * area, pixel_labels[i]);
       MutexLock lock(progress);
       ++done;
       if (on_image) on_image(done);
@@ -120,10 +124,12 @@ StatusOr<ImageSet> ImageSet::Build(const Manifest& examples,
   const std::vector<std::int64_t> patients = NumberPatients(examples);
   ImageSet set;
   set.side_ = options.side;
+  set.classes_ = classes;
   set.class_counts_.resize(classes.size());
   CSL_ASSIGN_OR_RETURN(set.pixels_, Allocate(examples.size() * set.area(), options));
+  std::vector<std::vector<std::uint8_t>> pixel_labels(examples.size());
   const std::vector<Status> statuses =
-      DecodeAll(examples, options, set.pixels_.get(), stop, on_image);
+      DecodeAll(examples, options, set.pixels_.get(), pixel_labels, stop, on_image);
   if (stop.stop_requested()) return Cancelled("loading the images was stopped");
 
   // Close the gaps that unreadable images left.
@@ -137,6 +143,7 @@ StatusOr<ImageSet> ImageSet::Build(const Manifest& examples,
       std::copy_n(set.pixels_.get() + i * set.area(), set.area(),
                   set.pixels_.get() + to * set.area());
     set.labels_.push_back(labels[i]);
+    if (options.label_pixels) set.pixel_labels_.push_back(std::move(pixel_labels[i]));
     set.patients_.push_back(patients[i]);
     set.examples_.push_back(i);
     ++set.class_counts_[static_cast<std::size_t>(labels[i])];

@@ -24,6 +24,10 @@ struct ImageSetOptions {
   double max_unreadable = 0.05;                         // share of images that may be unreadable
   std::uint64_t memory_bytes = std::uint64_t{4} << 30;  // beyond it, pixels lie in a mapped file
   std::filesystem::path cache_folder = "/tmp";          // of that file, which has no name
+  // What is known of the pixels of an example, whose picture is given; side x side. Empty: nothing
+  // is asked.
+  std::function<StatusOr<std::vector<std::uint8_t>>(const Example&, const Image& picture)>
+      label_pixels;
 };
 
 // Images of side x side with class indices. Immutable once built, so many threads may read it.
@@ -43,11 +47,16 @@ class ImageSet {
     return {pixels_.get() + i * area(), area()};
   }
   const std::vector<std::int64_t>& labels() const { return labels_; }
+  // See client/batch/batch.h; empty where they were not asked for.
+  std::span<const std::uint8_t> pixel_labels(std::size_t i) const {
+    return pixel_labels_.empty() ? std::span<const std::uint8_t>() : pixel_labels_[i];
+  }
   // A number for each image that those of its patient share; one without a patient has its own.
   const std::vector<std::int64_t>& patients() const { return patients_; }
   // Which of the examples each image is.
   const std::vector<std::size_t>& examples() const { return examples_; }
-  // Examples a class, in the order of `classes`.
+  const std::vector<std::string>& classes() const { return classes_; }
+  // Examples a class, in their order.
   const std::vector<std::uint64_t>& class_counts() const { return class_counts_; }
   // One line for each image left out.
   const std::vector<std::string>& unreadable() const { return unreadable_; }
@@ -59,8 +68,10 @@ class ImageSet {
   }
 
   int side_ = 0;
+  std::vector<std::string> classes_;
   std::shared_ptr<std::uint16_t> pixels_;
   std::vector<std::int64_t> labels_;
+  std::vector<std::vector<std::uint8_t>> pixel_labels_;
   std::vector<std::int64_t> patients_;
   std::vector<std::size_t> examples_;
   std::vector<std::uint64_t> class_counts_;

@@ -86,14 +86,22 @@ void Loader::Fill(std::size_t index, std::uint64_t epoch, Batch& batch) const {
   batch.height = images_.side();
   batch.width = images_.side();
   batch.pixels.resize((end - begin) * values);
-  batch.labels.resize(end - begin);
+  const bool has_pixel_labels = !images_.pixel_labels(0).empty();
+  batch.labels.resize((end - begin) * (has_pixel_labels ? side * side : 1));
   for (std::size_t i = begin; i < end; ++i) {
     const std::size_t image = order_[i];
     Random random = Random::For(options_.seed, epoch, image + nth_[i] * order_.size());
+    const auto known = images_.pixel_labels(image);
+    std::vector<std::uint8_t> pixel_labels(known.begin(), known.end());
     ToNetworkInput(images_.pixels(image), images_.side(), {spec_.mean, spec_.stddev},
                    options_.augmentation, random, spec_.channels,
-                   std::span(batch.pixels).subspan((i - begin) * values, values));
-    batch.labels[i - begin] = images_.labels()[image];
+                   std::span(batch.pixels).subspan((i - begin) * values, values), pixel_labels);
+    if (has_pixel_labels) {
+      std::ranges::copy(pixel_labels, batch.labels.begin() +
+                                          static_cast<std::ptrdiff_t>((i - begin) * side * side));
+    } else {
+      batch.labels[i - begin] = images_.labels()[image];
+    }
   }
 }
 

@@ -25,6 +25,7 @@ struct LoaderOptions {
   int prefetch = 4;  // batches made ahead
 };
 
+// Batches have the labels of pixels where the images have them, else their classes.
 // The order of an epoch follows from the seed and the epoch, an image's augmentation from them, its
 // index and how often it came before: the same for any number of workers. The last batch may be
 // smaller.

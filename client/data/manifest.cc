@@ -63,13 +63,6 @@ StatusOr<Manifest> ReadCsv(const fs::path& path, const fs::path& root) {
   return manifest;
 }
 
-// The hash of a patient's id with a key that goes with this process: enough to keep a patient's
-// images together, and no name.
-std::string Pseudonym(const std::string& patient_id) {
-  static const auto* key = new std::string(RandomHex(32));
-  return patient_id.empty() ? "" : Sha256Of(*key + patient_id);
-}
-
 // A file's pictures: one, or the frames of a DICOM file. One that says nothing of itself, or cannot
 // be read, is still listed: what reads it will say why.
 void AddImages(const fs::path& path, const std::string& label, Manifest& manifest) {
@@ -137,6 +130,11 @@ Status CheckDisjoint(const Manifest& train, const Manifest& validation) {
 }
 
 }  // namespace
+
+std::string Pseudonym(const std::string& patient_id) {
+  static const auto* key = new std::string(RandomHex(32));
+  return patient_id.empty() ? "" : Sha256Of(*key + patient_id);
+}
 
 std::string SplitName(Split split) {
   switch (split) {

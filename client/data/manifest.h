@@ -33,6 +33,10 @@ struct Example {
 
 using Manifest = std::vector<Example>;
 
+// The hash of a patient's id with a key that goes with this process: enough to keep a patient's
+// images together, and no name. Empty for none. Thread-safe.
+std::string Pseudonym(const std::string& patient_id);
+
 // Where the data are, and how to split them where they do not say.
 struct DataSource {
   std::filesystem::path path;        // a CSV, or a folder

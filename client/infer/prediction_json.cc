@@ -35,4 +35,16 @@ nlohmann::ordered_json ToJson(const Prediction& prediction,
   return json;
 }
 
+nlohmann::ordered_json ToJson(const Extent& extent) {
+  const auto of_lung = [](const std::optional<LungExtent>& lung) -> nlohmann::ordered_json {
+    if (!lung) return nullptr;
+    return {{"area", lung->area}, {"affected", lung->affected}};
+  };
+  nlohmann::ordered_json json = {{"right_lung", of_lung(extent.right)},
+                                 {"left_lung", of_lung(extent.left)},
+                                 {"geographic_extent", nullptr}};
+  if (extent.geographic_extent) json["geographic_extent"] = *extent.geographic_extent;
+  return json;
+}
+
 }  // namespace consilium

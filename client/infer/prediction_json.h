@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "client/infer/extent.h"
 #include "client/infer/predictor.h"
 
 namespace consilium {
@@ -22,5 +23,8 @@ std::vector<std::string> CalledClasses(const Prediction& prediction,
                                        const std::vector<std::string>& classes);
 // Whether the picture is unlike what the model knows.
 bool Abstains(const Prediction& prediction);
+
+// right_lung and left_lung with area and affected, or null; geographic_extent, or null.
+nlohmann::ordered_json ToJson(const Extent& extent);
 
 }  // namespace consilium

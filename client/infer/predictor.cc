@@ -9,6 +9,7 @@
 
 #include "client/batch/batch.h"
 #include "client/train/embedding.h"
+#include "client/train/trainer.h"
 #include "common/base/random.h"
 
 namespace consilium {
@@ -85,6 +86,7 @@ StatusOr<std::vector<fs::path>> FindImages(const std::vector<fs::path>& paths) {
 
 StatusOr<Predictor> Predictor::Create(const Model& model, const PredictOptions& options,
                                       std::optional<Calibration> calibration) {
+  CSL_RETURN_IF_ERROR(CheckNamesPictures(model.info.spec));
   SetThreads(options.threads);
   CSL_ASSIGN_OR_RETURN(Network network, Network::Create(model.info.spec, /*seed=*/0));
   CSL_RETURN_IF_ERROR(network.Load(model.state));

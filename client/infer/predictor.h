@@ -62,7 +62,8 @@ struct PredictOptions {
 // Not thread-safe.
 class Predictor {
  public:
-  // INVALID_ARGUMENT for a calibration that is not of the model's classes or features.
+  // INVALID_ARGUMENT for a model that labels pixels, and for a calibration that is not of the
+  // model's classes or features.
   static StatusOr<Predictor> Create(const Model& model, const PredictOptions& options,
                                     std::optional<Calibration> calibration = {});
 

@@ -86,6 +86,19 @@ std::string Conclusion(const Prediction& prediction, const std::vector<std::stri
                      classes[static_cast<std::size_t>(prediction.predicted)], kResearchUse);
 }
 
+// A resource is made unless the server has it from an earlier attempt.
+Json EntryOf(const std::string& urn, Json resource) {
+  constexpr char kSystem[] = "urn:ietf:rfc3986";
+  const std::string type = resource["resourceType"];
+  resource["identifier"] = Json::array({{{"system", kSystem}, {"value", urn}}});
+  return {{"fullUrl", urn},
+          {"resource", std::move(resource)},
+          {"request",
+           {{"method", "POST"},
+            {"url", type},
+            {"ifNoneExist", fmt::format("identifier={}|{}", kSystem, urn)}}}};
+}
+
 }  // namespace
 
 std::string ToFhir(const Prediction& prediction, const std::vector<std::string>& classes,
@@ -94,13 +107,12 @@ std::string ToFhir(const Prediction& prediction, const std::vector<std::string>&
   const std::string device = UrnOf(context.model_digest + context.software);
   const std::vector<std::string> called = CalledClasses(prediction, classes);
   Json results = Json::array();
-  Json entries = Json::array({{{"fullUrl", device}, {"resource", DeviceOf(context)}}});
+  Json entries = Json::array({EntryOf(device, DeviceOf(context))});
   for (std::size_t c = 0; c < classes.size(); ++c) {
     const std::string urn = UrnOf(what + classes[c]);
     const bool is_called = std::ranges::count(called, classes[c]) > 0;
     entries.push_back(
-        {{"fullUrl", urn},
-         {"resource", ObservationOf(prediction, c, classes[c], context, device, is_called)}});
+        EntryOf(urn, ObservationOf(prediction, c, classes[c], context, device, is_called)));
     results.push_back({{"reference", urn}});
   }
   const Json report = {{"resourceType", "DiagnosticReport"},
@@ -112,8 +124,8 @@ std::string ToFhir(const Prediction& prediction, const std::vector<std::string>&
                        {"imagingStudy", Json::array({StudyOf(context)})},
                        {"result", results},
                        {"conclusion", Conclusion(prediction, classes)}};
-  entries.push_back({{"fullUrl", UrnOf(what)}, {"resource", report}});
-  const Json bundle = {{"resourceType", "Bundle"}, {"type", "collection"}, {"entry", entries}};
+  entries.push_back(EntryOf(UrnOf(what), report));
+  const Json bundle = {{"resourceType", "Bundle"}, {"type", "transaction"}, {"entry", entries}};
   return bundle.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -20,9 +20,10 @@ struct FhirContext {
   TimePoint made;
 };
 
-// A Bundle (collection) of a preliminary DiagnosticReport, an Observation for each class of the
-// model, which has no value where the model abstains, and the Device that made them. The patient is
-// named by the identifier in the image alone.
+// A Bundle (transaction: a server that is given it twice makes its resources once) of a preliminary
+// DiagnosticReport, an Observation for each class of the model, which has no value where the model
+// abstains, and the Device that made them. The patient is named by the identifier in the image
+// alone.
 std::string ToFhir(const Prediction& prediction, const std::vector<std::string>& classes,
                    const FhirContext& context);
 

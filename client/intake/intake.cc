@@ -21,7 +21,9 @@ using Json = nlohmann::ordered_json;
 constexpr std::chrono::milliseconds kBetweenLooks{200};
 constexpr std::chrono::seconds kBetweenSendings{10};
 constexpr char kReceived[] = ".dcm";
-constexpr char kUnsent[] = ".unsent";  // beside results that are still to be sent
+// Beside results that are still to be sent, or posted.
+constexpr char kUnsent[] = ".unsent";
+constexpr char kUnposted[] = ".unposted";
 
 // Files with that ending, the oldest first.
 std::vector<fs::path> FilesOf(const fs::path& folder, const std::string& ending) {
@@ -127,6 +129,9 @@ class Intake {
                          RunProgram("consilium-pacs", {"report", image.string(), told.string(),
                                                        overlay.string(), results_.string()}));
     CSL_RETURN_IF_ERROR(WriteFhir(explained.prediction, facts, uid));
+    if (!options_.fhir_to.url.empty()) {
+      CSL_RETURN_IF_ERROR(WriteFileAtomically(results_ / (uid + kUnposted), "", kPrivateMode));
+    }
     if (options_.results_to.empty()) return OkStatus();
     return WriteFileAtomically(results_ / (uid + kUnsent), "", kPrivateMode);
   }
@@ -146,21 +151,35 @@ class Intake {
   }
 
   void SendWhatIsLeft() {
-    if (options_.results_to.empty() || clock_.Now() < send_after_) return;
-    for (const fs::path& mark : FilesOf(results_, kUnsent)) {
-      const std::string uid = mark.stem().string();
-      const auto sent =
-          RunProgram("consilium-pacs", {"send", "--to", options_.results_to, "--title",
-                                        options_.ae_title, (results_ / (uid + ".sr.dcm")).string(),
-                                        (results_ / (uid + ".sc.dcm")).string()});
-      if (!sent.ok()) {  // others may be taken
-        spdlog::warn("{}: not sent yet", uid);
+    if (clock_.Now() < send_after_) return;
+    HandOn(kUnsent, options_.results_to, [&](const std::string& uid) {
+      return RunProgram(
+                 "consilium-pacs",
+                 {"send", "--to", options_.results_to, "--title", options_.ae_title,
+                  (results_ / (uid + ".sr.dcm")).string(), (results_ / (uid + ".sc.dcm")).string()})
+          .status();
+    });
+    HandOn(kUnposted, options_.fhir_to.url, [&](const std::string& uid) -> Status {
+      CSL_ASSIGN_OR_RETURN(const std::string bundle, ReadFile(results_ / (uid + ".fhir.json")));
+      return PostFhir(options_.fhir_to, bundle);
+    });
+  }
+
+  // Of each image with that mark.
+  void HandOn(const char* mark, const std::string& to,
+              const std::function<Status(const std::string& uid)>& hand_on) {
+    if (to.empty()) return;
+    for (const fs::path& marked : FilesOf(results_, mark)) {
+      if (stop_.stop_requested()) return;
+      const std::string uid = marked.stem().string();
+      if (const Status done = hand_on(uid); !done.ok()) {  // others may be taken
+        spdlog::warn("{}: not sent yet: {}", uid, std::string(done.message()));
         send_after_ = clock_.Now() + kBetweenSendings;
         continue;
       }
       std::error_code error;
-      fs::remove(mark, error);
-      spdlog::info("{}: sent to {}", uid, options_.results_to);
+      fs::remove(marked, error);
+      spdlog::info("{}: sent to {}", uid, to);
     }
   }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "client/infer/predictor.h"
+#include "client/intake/fhir_server.h"
 #include "common/base/clock.h"
 #include "common/base/status.h"
 
@@ -21,6 +22,7 @@ struct IntakeOptions {
   std::string ae_title = "CONSILIUM";
   std::vector<std::string> senders;  // AE titles
   std::string results_to;            // "TITLE@HOST:PORT"; empty: results stay in the folder
+  FhirServer fhir_to;                // likewise
   bool keep_images = false;          // else an image goes once it was read: the PACS has it
   std::string software;              // "consilium 0.3.0"
   std::string model_digest;
@@ -28,10 +30,10 @@ struct IntakeOptions {
 
 // Receives images (consilium-pacs), predicts and explains each, and writes for each into results/:
 // UID.json, UID.overlay.png, UID.sr.dcm and UID.sc.dcm (see client/pacs/report.h) and
-// UID.fhir.json; sends the two DICOM objects on. What cannot be read lies in failed/, with a
-// UID.txt that says why. Results that cannot be sent are tried again until they are, also by the
-// next process, which begins with the image that this one was at. Until stopped. UNAVAILABLE where
-// the receiver ends, which says why on stderr.
+// UID.fhir.json; sends the two DICOM objects, and posts the last, on. What cannot be read lies in
+// failed/, with a UID.txt that says why. Results that cannot be sent are tried again until they
+// are, also by the next process, which begins with the image that this one was at. Until stopped.
+// UNAVAILABLE where the receiver ends, which says why on stderr.
 Status TakeIn(Predictor& predictor, const IntakeOptions& options, const Clock& clock,
               const std::stop_token& stop);
 

@@ -27,8 +27,9 @@ void AddDataCommands(CLI::App& app, CommandLine& line);        // data synth | i
 void AddModelCommands(CLI::App& app, CommandLine& line);  // model init | info | export | verify
 void AddPredictionCommands(CLI::App& app, CommandLine& line);  // predict, calibrate
 void AddExplainCommand(CLI::App& app, CommandLine& line);
+void AddExtentCommand(CLI::App& app, CommandLine& line);
 void AddServeCommand(CLI::App& app, CommandLine& line);
-void AddPacsCommand(CLI::App& app, CommandLine& line);
+void AddPacsCommands(CLI::App& app, CommandLine& line);      // pacs, fetch
 void AddFeedbackCommands(CLI::App& app, CommandLine& line);  // feedback list | accept | reject
 
 // NOT_FOUND where a file that is to be written has no folder: hours of work must not end at one

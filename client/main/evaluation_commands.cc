@@ -8,6 +8,7 @@
 #include "client/main/commands.h"
 #include "client/main/json_text.h"
 #include "client/session/comparison.h"
+#include "client/session/extent_check.h"
 #include "client/session/local.h"
 #include "client/session/shortcut_audit.h"
 #include "common/base/file.h"
@@ -48,6 +49,55 @@ std::vector<Breakdown> BreakDownAll(const ScoredImages& scored) {
     }
   }
   return breakdowns;
+}
+
+Json ToJson(const std::optional<double>& value, const std::optional<Interval>& interval) {
+  Json json = {{"value", nullptr}, {"ci95", nullptr}};
+  if (value) json["value"] = *value;
+  if (interval) json["ci95"] = {interval->low, interval->high};
+  return json;
+}
+
+Json ToJson(const ExtentCheck& check) {
+  Json dice = Json::object();
+  if (check.lungs) dice["lungs"] = *check.lungs;
+  if (check.opacities) dice["opacities"] = *check.opacities;
+  const Agreement& severity = check.severity;
+  return {{"pictures_with_lung_mask", check.masked},
+          {"dice", dice},
+          {"geographic_extent",
+           {{"pictures", severity.images},
+            {"patients", severity.patients},
+            {"correlation", ToJson(severity.correlation, severity.correlation_ci)},
+            {"mean_absolute_error",
+             ToJson(severity.mean_absolute_error, severity.mean_absolute_error_ci)},
+            {"error_of_median", severity.error_of_median.value_or(0)}}}};
+}
+
+std::string Describe(const std::optional<double>& value, const std::optional<Interval>& interval) {
+  if (!value) return "not defined";
+  if (!interval) return fmt::format("{:.2f}", *value);
+  return fmt::format("{:.2f} ({:.2f} to {:.2f})", *value, interval->low, interval->high);
+}
+
+std::string Describe(const ExtentCheck& check) {
+  std::string text = fmt::format("{} pictures with a mask of their lungs\n", check.masked);
+  if (check.lungs) text += fmt::format("  lungs: Dice coefficient {:.3f}\n", *check.lungs);
+  if (check.opacities) {
+    text += fmt::format("  opacities, where they are known: Dice coefficient {:.3f}\n",
+                        *check.opacities);
+  }
+  const Agreement& severity = check.severity;
+  if (severity.images == 0) return text;
+  return text +
+         fmt::format(
+             "geographic extent, 0 to 8, of {} pictures of {} patients, 95% intervals by patient\n"
+             "  correlation with the experts' {}\n  mean absolute error {}; of who always says "
+             "their median, {:.2f}\n",
+             severity.images, severity.patients,
+             Describe(severity.correlation, severity.correlation_ci),
+             Describe(severity.mean_absolute_error, severity.mean_absolute_error_ci),
+             *severity.error_of_median);
 }
 
 Json ToJson(const ShortcutAudit& audit) {
@@ -103,8 +153,26 @@ Status WritePlots(const std::filesystem::path& folder, const Evaluation& evaluat
                              ToSvg(ReliabilityPlot(evaluation, classes)));
 }
 
+// Of a model that labels pixels.
+Status EvaluateExtent(const Model& model, const EvaluateOptions& options,
+                      const std::stop_token& stop) {
+  if (!options.html.empty() || !options.plots.empty() || !options.masks.empty()) {
+    return InvalidArgument("a {} has no --html, --plots or --masks: see --lung-masks",
+                           model.info.spec.architecture);
+  }
+  CSL_ASSIGN_OR_RETURN(const ExtentCheck check,
+                       CheckExtent(model, options.site, options.score.split, stop));
+  if (options.json) {
+    fmt::print("{}\n", ToText(ToJson(check), 2));
+  } else {
+    fmt::print("{}", Describe(check));
+  }
+  return OkStatus();
+}
+
 Status EvaluateCommand(const EvaluateOptions& options, const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(const Model model, ReadModel(options.model));
+  if (LabelsPixels(model.info.spec)) return EvaluateExtent(model, options, stop);
   CSL_RETURN_IF_ERROR(CheckFolderOf(options.html));
   CSL_ASSIGN_OR_RETURN(const ScoredImages scored,
                        ScoreModel(model, options.site, options.score, stop));

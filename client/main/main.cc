@@ -32,8 +32,9 @@ int main(int argc, char** argv) {
   consilium::AddModelCommands(app, line);
   consilium::AddPredictionCommands(app, line);
   consilium::AddExplainCommand(app, line);
+  consilium::AddExtentCommand(app, line);
   consilium::AddServeCommand(app, line);
-  consilium::AddPacsCommand(app, line);
+  consilium::AddPacsCommands(app, line);
   consilium::AddFeedbackCommands(app, line);
   CLI11_PARSE(app, argc, argv);
   return consilium::ExitCode("consilium-client", line.command);

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "client/main/commands.h"
+#include "client/main/house.h"
 #include "client/main/subject.h"
 #include "client/web/server.h"
 #include "common/base/file.h"
@@ -15,6 +16,7 @@ struct ServeCommand {
   Subject subject;
   std::string listen = "127.0.0.1:8080";
   std::string token_file;
+  std::string extent_model;
   ServeOptions options;
 };
 
@@ -53,11 +55,16 @@ Status ServePage(ServeCommand command, const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(UsableModel usable,
                        ReadUsableModel(command.subject.dir, command.subject.model));
   CSL_ASSIGN_OR_RETURN(auto calibration, FindCalibration(command.subject, usable.digest));
-  CSL_ASSIGN_OR_RETURN(
-      const std::unique_ptr<Desk> desk,
-      Desk::Create({std::move(usable.model), usable.digest, std::move(calibration)},
-                   command.subject.options));
-  if (!command.subject.dir.empty()) options.corrections.emplace(command.subject.dir);
+  ModelInUse in_use{std::move(usable.model), usable.digest, std::move(calibration), {}};
+  if (!command.extent_model.empty()) {
+    CSL_ASSIGN_OR_RETURN(in_use.extent_model, ReadModel(command.extent_model));
+  }
+  CSL_ASSIGN_OR_RETURN(const std::unique_ptr<Desk> desk,
+                       Desk::Create(std::move(in_use), command.subject.options));
+  if (!command.subject.dir.empty()) {
+    options.corrections.emplace(command.subject.dir);
+    options.house = HouseOf(command.subject.dir);
+  }
   PrintLimits();
   return Serve(*desk, options, stop, [&](int port) {
     const bool is_v6 = options.host.find(':') != std::string::npos;
@@ -77,6 +84,8 @@ void AddServeCommand(CLI::App& app, CommandLine& line) {
   CLI::App* command = app.add_subcommand(
       "serve", "Show a page in the browser to use a model with; prints its address");
   AddModelOptions(*command, serve->subject);
+  command->add_option("--extent-model", serve->extent_model,
+                      "A unet's model file, to measure how much of each lung is affected");
   command
       ->add_option("--draws", serve->subject.options.draws,
                    "How far an answer varies over so many slightly changed copies of its picture")

@@ -84,6 +84,23 @@ void AddDataOptions(CLI::App& command, v1::SiteConfig& site) {
   text(
       "--device", [](auto& s, auto& v) { s.set_device(v); }, "cpu, cuda or auto")
       ->check(CLI::IsMember({"cpu", "cuda", "auto"}));
+  const auto folders = [&](const char* name, auto add, const char* help) {
+    command.add_option_function<std::vector<std::string>>(
+        name,
+        [&site, add](const std::vector<std::string>& values) {
+          for (const std::string& value : values) add(site, value);
+        },
+        help);
+  };
+  folders(
+      "--lung-masks", [](auto& s, auto& v) { s.mutable_data()->add_lung_masks(v); },
+      "For a unet: folders of masks, named as their images");
+  folders(
+      "--opacity-masks", [](auto& s, auto& v) { s.mutable_data()->add_opacity_masks(v); },
+      "Likewise, of opacities");
+  text(
+      "--severity", [](auto& s, auto& v) { s.mutable_data()->set_severity(v); },
+      "For a unet: a CSV of path and geographic_extent, 0 to 8");
   command.add_option_function<unsigned>(
       "--threads", [&site](unsigned value) { site.set_threads(value); }, "0: all cores");
 }

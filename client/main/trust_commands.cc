@@ -5,6 +5,7 @@
 
 #include "certs/trail_head.h"
 #include "client/main/commands.h"
+#include "client/main/house.h"
 #include "client/main/json_text.h"
 #include "client/session/plan_book.h"
 #include "client/session/site_trail.h"
@@ -27,21 +28,17 @@ struct TrustOptions {
 
 Status ListPlans(const TrustOptions& options) {
   CSL_ASSIGN_OR_RETURN(const auto plans, PlanBook(options.dir).List());
-  Json list = Json::array();
+  if (options.json) {
+    fmt::print("{}\n", ToText(ToJson(plans), 2));
+    return OkStatus();
+  }
   std::vector<std::vector<std::string>> rows = {{"plan", "name", "run", "decision", "by", "seen"}};
   for (const PlanEntry& entry : plans) {
-    const std::string decision(PlanDecisionName(entry.decision));
-    list.push_back({{"hash", entry.hash},
-                    {"name", entry.name},
-                    {"run", entry.run_id},
-                    {"decision", decision},
-                    {"by", entry.by},
-                    {"first_seen_unix_ms", ToUnixMillis(entry.first_seen)},
-                    {"plan", Json::parse(entry.plan, nullptr, /*allow_exceptions=*/false)}});
-    rows.push_back({entry.hash, entry.name, entry.run_id, decision, entry.by,
+    rows.push_back({entry.hash, entry.name, entry.run_id,
+                    std::string(PlanDecisionName(entry.decision)), entry.by,
                     FormatTime(ToUnixMillis(entry.first_seen))});
   }
-  fmt::print("{}", options.json ? ToText(list, 2) + "\n" : FormatTable(rows));
+  fmt::print("{}", FormatTable(rows));
   return OkStatus();
 }
 
@@ -60,21 +57,18 @@ Status Decide(const TrustOptions& options, PlanDecision decision) {
 
 Status ListOutbox(const TrustOptions& options) {
   CSL_ASSIGN_OR_RETURN(const auto outbox, ReadOutbox(options.dir));
-  Json list = Json::array();
+  if (options.json) {
+    fmt::print("{}\n", ToText(ToJson(outbox), 2));
+    return OkStatus();
+  }
   std::vector<std::vector<std::string>> rows = {
       {"time", "task", "bytes", "examples", "norm", "sha256"}};
   for (const Sending& sending : outbox) {
-    list.push_back({{"time", sending.time},
-                    {"task", sending.task_id},
-                    {"bytes", sending.bytes},
-                    {"train_examples", sending.train_examples},
-                    {"norm", sending.norm},
-                    {"digest", sending.digest}});
     rows.push_back({sending.time, sending.task_id, fmt::format("{}", sending.bytes),
                     fmt::format("{}", sending.train_examples), fmt::format("{:.4g}", sending.norm),
                     sending.digest});
   }
-  fmt::print("{}", options.json ? ToText(list, 2) + "\n" : FormatTable(rows));
+  fmt::print("{}", FormatTable(rows));
   return OkStatus();
 }
 

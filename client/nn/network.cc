@@ -28,6 +28,7 @@ const std::map<std::string, Factory>& Factories() {
       {"resnet50_gn", [](const ModelSpec& spec) { return MakeResNet50(spec, true); }},
       {"densenet121", MakeDenseNet121},
       {"mobilenet_v3_small", MakeMobileNetV3Small},
+      {"unet", MakeUnet},
       {"vgg16", [](const ModelSpec& spec) { return MakeVgg16(spec, false); }},
       {"vgg16_bn", [](const ModelSpec& spec) { return MakeVgg16(spec, true); }},
   };

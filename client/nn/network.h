@@ -20,6 +20,9 @@ namespace consilium {
 //                differ (Hsieh et al., ICML 2020, section 5); resnet50_gn
 //   densenet121  Huang et al., CVPR 2017, table 1
 //   mobilenet_v3_small  Howard et al., ICCV 2019, table 2
+//   unet         Ronneberger et al., MICCAI 2015, figure 1, a quarter as wide, with batch norm and
+//                padding; what it doubles on the way up it repeats. Labels pixels (see
+//                LabelsPixels)
 //   vgg16        Simonyan and Zisserman, ICLR 2015, configuration D; vgg16_bn: with batch norm
 std::vector<std::string> Architectures();
 

@@ -12,8 +12,8 @@
 
 namespace consilium {
 
-// Any network: N x C x H x W images to N x K scores before the softmax, by way of its last feature
-// maps, N x F x h x w.
+// Any network: N x C x H x W images to N x K scores before the softmax, or N x K x H x W where it
+// labels pixels, by way of its last feature maps, N x F x h x w.
 class Classifier : public torch::nn::Module {
  public:
   virtual torch::Tensor Features(torch::Tensor images) = 0;
@@ -31,6 +31,7 @@ std::shared_ptr<Classifier> MakeResNet18(const ModelSpec& spec, bool group_norm)
 std::shared_ptr<Classifier> MakeResNet50(const ModelSpec& spec, bool group_norm);
 std::shared_ptr<Classifier> MakeDenseNet121(const ModelSpec& spec);
 std::shared_ptr<Classifier> MakeMobileNetV3Small(const ModelSpec& spec);
+std::shared_ptr<Classifier> MakeUnet(const ModelSpec& spec);
 std::shared_ptr<Classifier> MakeVgg16(const ModelSpec& spec, bool batch_norm);
 
 struct Network::Impl {

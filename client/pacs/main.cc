@@ -14,6 +14,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "client/pacs/fetcher.h"
 #include "client/pacs/receiver.h"
 #include "client/pacs/report.h"
 #include "client/pacs/sender.h"
@@ -84,6 +85,26 @@ Status Report(const ReportCommand& command) {
   return OkStatus();
 }
 
+struct FetchCommand {
+  std::string from;
+  std::string title;
+  StudyQuery query;
+  std::filesystem::path folder;
+};
+
+// A JSON line a study.
+Status Fetch(const FetchCommand& command, const std::stop_token& stop) {
+  CSL_ASSIGN_OR_RETURN(const Peer pacs, ParsePeer(command.from));
+  CSL_ASSIGN_OR_RETURN(const std::vector<FetchedStudy> studies,
+                       FetchStudies(pacs, command.title, command.query, command.folder, stop));
+  for (const FetchedStudy& study : studies) {
+    const Json json = {
+        {"study", study.study_uid}, {"date", study.study_date}, {"images", study.images}};
+    fmt::print("{}\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
+  }
+  return OkStatus();
+}
+
 }  // namespace
 }  // namespace consilium
 
@@ -114,6 +135,16 @@ int main(int argc, char** argv) {
   report->add_option("overlay", reported->overlay)->required();
   report->add_option("folder", reported->folder)->required();
   report->callback([&] { command = [&] { return Report(*reported); }; });
+
+  const auto fetched = std::make_shared<FetchCommand>();
+  CLI::App* fetch = app.add_subcommand("fetch", "Get the images of studies that a PACS has");
+  fetch->add_option("--from", fetched->from, "TITLE@HOST:PORT")->required();
+  fetch->add_option("--title", fetched->title)->required();
+  fetch->add_option("--patient", fetched->query.patient_id);
+  fetch->add_option("--date", fetched->query.study_date);
+  fetch->add_option("--modality", fetched->query.modality);
+  fetch->add_option("folder", fetched->folder)->required();
+  fetch->callback([&] { command = [&] { return Fetch(*fetched, stop); }; });
 
   std::string peer;
   std::string title;

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 
 #include "client/pacs/durable_file.h"
+#include "client/pacs/objects_internal.h"
 #include "common/base/file.h"
 
 namespace consilium {
@@ -21,19 +21,6 @@ namespace fs = std::filesystem;
 
 constexpr int kSecondsBetweenLooks = 1;  // at the wish to stop
 constexpr int kSecondsOfSilence = 30;    // after which an association ends
-constexpr std::size_t kLongestTitle = 16;
-constexpr std::size_t kLongestUid = 64;
-
-bool IsTitle(const std::string& title) {
-  return !title.empty() && title.size() <= kLongestTitle &&
-         std::ranges::all_of(title, [](char c) { return c > ' ' && c <= '~' && c != '\\'; });
-}
-
-// As UIDs are written (PS3.5, chapter 9), so that one can be part of a file's name.
-bool IsUid(const std::string& uid) {
-  return !uid.empty() && uid.size() <= kLongestUid &&
-         uid.find_first_not_of("0123456789.") == std::string::npos;
-}
 
 std::string Text(const OFString& text) { return {text.c_str(), text.size()}; }
 
@@ -119,20 +106,6 @@ class Pool final : public DcmBaseSCPPool {
   const ReceiverOptions& options_;
 };
 
-// Those that consilium-dicom decodes.
-OFList<OFString> TransferSyntaxes() {
-  OFList<OFString> syntaxes;
-  for (const char* uid :
-       {UID_LittleEndianExplicitTransferSyntax, UID_LittleEndianImplicitTransferSyntax,
-        UID_BigEndianExplicitTransferSyntax, UID_JPEGProcess1TransferSyntax,
-        UID_JPEGProcess2_4TransferSyntax, UID_JPEGProcess14TransferSyntax,
-        UID_JPEGProcess14SV1TransferSyntax, UID_JPEGLSLosslessTransferSyntax,
-        UID_JPEGLSLossyTransferSyntax, UID_RLELosslessTransferSyntax}) {
-    syntaxes.push_back(uid);
-  }
-  return syntaxes;
-}
-
 Status Configure(const ReceiverOptions& options, DcmSCPConfig& config) {
   config.setPort(options.port);
   config.setAETitle(options.ae_title.c_str());
@@ -143,12 +116,9 @@ Status Configure(const ReceiverOptions& options, DcmSCPConfig& config) {
   config.setACSETimeout(kSecondsOfSilence);
   config.setHostLookupEnabled(OFFalse);
   const OFList<OFString> syntaxes = TransferSyntaxes();
-  for (const char* uid :
-       {UID_VerificationSOPClass, UID_ComputedRadiographyImageStorage,
-        UID_DigitalXRayImageStorageForPresentation, UID_DigitalXRayImageStorageForProcessing,
-        UID_CTImageStorage, UID_SecondaryCaptureImageStorage,
-        UID_MultiframeGrayscaleByteSecondaryCaptureImageStorage,
-        UID_MultiframeGrayscaleWordSecondaryCaptureImageStorage}) {
+  std::vector<const char*> classes = ImageClasses();
+  classes.push_back(UID_VerificationSOPClass);
+  for (const char* uid : classes) {
     if (config.addPresentationContext(uid, syntaxes).bad()) {
       return Internal("cannot offer the storage of {}", uid);
     }

@@ -37,6 +37,7 @@ struct DicomFacts {
   std::string patient_id;  // as the archive has it: for grouping, never to be stored or shown
   std::string modality;    // "CR", "DX", "CT", …
   std::string view;        // "PA", "AP", "LL", …
+  std::string study_date;  // "20200317"
   std::uint32_t frames = 1;
 };
 // Without reading the picture. INVALID_ARGUMENT as above.

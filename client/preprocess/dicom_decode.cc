@@ -225,6 +225,7 @@ StatusOr<DicomFacts> DecodeDicomFacts(const std::filesystem::path& path) {
   return DicomFacts{.patient_id = TextOf(data, DCM_PatientID),
                     .modality = TextOf(data, DCM_Modality),
                     .view = TextOf(data, DCM_ViewPosition),
+                    .study_date = TextOf(data, DCM_StudyDate),
                     .frames = shape.frames};
 }
 

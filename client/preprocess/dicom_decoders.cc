@@ -193,6 +193,7 @@ StatusOr<DicomFacts> DicomDecoders::ReadFacts(const std::filesystem::path& path)
   DicomFacts facts{.frames = reply->answer.frames};
   facts.modality = NextLine(text);
   facts.view = NextLine(text);
+  facts.study_date = NextLine(text);
   facts.patient_id = text;
   return facts;
 }

@@ -53,7 +53,8 @@ bool SayPicture(const Image& image) {
 }
 
 bool SayFacts(const DicomFacts& facts) {
-  const std::string text = facts.modality + "\n" + facts.view + "\n" + facts.patient_id;
+  const std::string text =
+      fmt::format("{}\n{}\n{}\n{}", facts.modality, facts.view, facts.study_date, facts.patient_id);
   if (text.size() > kMaxTextBytes) return SayError(InvalidArgument("its texts are too long"));
   Answer answer{.text_bytes = static_cast<std::uint32_t>(text.size()), .frames = facts.frames};
   return Send(kSocket, BytesOf(answer)) && Send(kSocket, std::as_bytes(std::span(text)));

@@ -19,10 +19,11 @@ struct Question {
   double window_width = 0;
 };
 struct Answer {
-  std::uint32_t code = 0;        // absl's
-  std::uint32_t text_bytes = 0;  // an error's message, or "modality\nview\npatient", which follows
-  std::uint32_t frames = 0;      // of the file, with facts
-  std::uint32_t width = 0;       // of the picture, whose pixels follow the text
+  std::uint32_t code = 0;  // absl's
+  std::uint32_t text_bytes =
+      0;  // an error's message, or "modality\nview\ndate\npatient", which follows
+  std::uint32_t frames = 0;  // of the file, with facts
+  std::uint32_t width = 0;   // of the picture, whose pixels follow the text
   std::uint32_t height = 0;
 };
 static_assert(std::is_trivially_copyable_v<Question> && std::is_trivially_copyable_v<Answer>);

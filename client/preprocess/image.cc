@@ -64,16 +64,22 @@ cv::Mat DrawTransform(const Augmentation& augmentation, int side, Random& random
   return transform;
 }
 
-cv::Mat Warp(const cv::Mat& image, const Augmentation& augmentation, Random& random) {
-  const cv::Mat transform = DrawTransform(augmentation, image.rows, random);
+cv::Mat Moved(const cv::Mat& image, const cv::Mat& transform, bool flip, int interpolation) {
   cv::Mat warped;
-  cv::warpAffine(image, warped, transform, image.size(), cv::INTER_LINEAR, cv::BORDER_REPLICATE);
-  if (augmentation.horizontal_flip && random.Below(2) == 1) {
-    cv::Mat flipped;
-    cv::flip(warped, flipped, 1);
-    return flipped;
-  }
+  cv::warpAffine(image, warped, transform, image.size(), interpolation, cv::BORDER_REPLICATE);
+  if (flip) cv::flip(warped, warped, 1);
   return warped;
+}
+
+cv::Mat Warp(const cv::Mat& image, const Augmentation& augmentation, Random& random,
+             std::span<std::uint8_t> pixel_labels) {
+  const cv::Mat transform = DrawTransform(augmentation, image.rows, random);
+  const bool flip = augmentation.horizontal_flip && random.Below(2) == 1;
+  if (!pixel_labels.empty()) {
+    cv::Mat labels(image.rows, image.cols, CV_8U, pixel_labels.data());
+    Moved(labels, transform, flip, cv::INTER_NEAREST).copyTo(labels);
+  }
+  return Moved(image, transform, flip, cv::INTER_LINEAR);
 }
 
 // "scan.dcm#3" is frame 3 of scan.dcm, unless there is a file of that very name; 0: none is named.
@@ -172,12 +178,13 @@ Image CropAndResize(const Image& image, int side) {
 
 void ToNetworkInput(std::span<const std::uint16_t> pixels, int side,
                     const Normalisation& normalisation, const Augmentation& augmentation,
-                    Random& random, int channels, std::span<float> out) {
+                    Random& random, int channels, std::span<float> out,
+                    std::span<std::uint8_t> pixel_labels) {
   cv::Mat image = View(pixels, side, side);
   double contrast = 1;
   double brightness = 0;
   if (!augmentation.IsNone()) {
-    image = Warp(image, augmentation, random);
+    image = Warp(image, augmentation, random, pixel_labels);
     contrast += random.Uniform(-1, 1) * augmentation.contrast;
     brightness = random.Uniform(-1, 1) * augmentation.brightness;
   }

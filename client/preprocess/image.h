@@ -67,13 +67,14 @@ inline constexpr Augmentation kSlightChanges{
 
 // Writes a side x side image as the network sees it, channels x side x side: intensities in [0, 1],
 // augmented, then (x - mean) / stddev, the same in every channel. What a turn uncovers repeats the
-// edge.
+// edge. What is known of its pixels, side x side, is moved with them.
 struct Normalisation {
   double mean = 0.5;
   double stddev = 0.25;
 };
 void ToNetworkInput(std::span<const std::uint16_t> pixels, int side,
                     const Normalisation& normalisation, const Augmentation& augmentation,
-                    Random& random, int channels, std::span<float> out);
+                    Random& random, int channels, std::span<float> out,
+                    std::span<std::uint8_t> pixel_labels = {});
 
 }  // namespace consilium

@@ -4,8 +4,10 @@
 
 #include "client/data/loader.h"
 #include "client/session/plan_options.h"
+#include "client/session/site_images.h"
 #include "client/session/trainee.h"
 #include "client/train/embedding.h"
+#include "client/train/trainer.h"
 #include "common/config/plan.h"
 #include "common/metrics/operating_point.h"
 #include "common/metrics/temperature.h"
@@ -74,6 +76,7 @@ Manifest EveryNth(const Manifest& examples) {
 StatusOr<Calibration> Calibrate(const Model& model, const std::string& model_digest,
                                 const v1::SiteConfig& site, double specificity,
                                 const std::stop_token& stop) {
+  CSL_RETURN_IF_ERROR(CheckNamesPictures(model.info.spec));
   CSL_ASSIGN_OR_RETURN(const Manifest manifest, ReadSplitManifest(ToDataSource(site.data())));
   const Manifest training = Select(manifest, Split::kTrain);
   const Manifest validation = Select(manifest, Split::kValidation);

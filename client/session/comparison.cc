@@ -5,6 +5,7 @@
 
 #include "client/nn/cost.h"
 #include "client/session/plan_options.h"
+#include "client/session/site_images.h"
 #include "client/session/trainee.h"
 #include "common/config/plan.h"
 

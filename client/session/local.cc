@@ -3,7 +3,9 @@
 #include <optional>
 
 #include "client/session/plan_options.h"
+#include "client/session/site_images.h"
 #include "client/session/trainee.h"
+#include "client/train/trainer.h"
 #include "common/config/plan.h"
 #include "common/wire/convert.h"
 
@@ -53,14 +55,6 @@ class Best {
   double value_ = 0;
   std::optional<ModelState> state_;
 };
-
-StatusOr<Manifest> SelectSplit(const Manifest& manifest, const std::string& split) {
-  if (split == "all") return manifest;
-  if (split == "train") return Select(manifest, Split::kTrain);
-  if (split == "val") return Select(manifest, Split::kValidation);
-  if (split == "test") return Select(manifest, Split::kTest);
-  return InvalidArgument("split '{}', want one of: train, val, test, all", split);
-}
 
 // Makes the probabilities means over these and those of so many copies.
 Status AverageOverCopies(Network& network, const ImageSet& images, const v1::SiteConfig& site,
@@ -118,6 +112,7 @@ Status TrainLocally(const v1::RunPlan& plan, const v1::SiteConfig& site,
 
 StatusOr<ScoredImages> ScoreModel(const Model& model, const v1::SiteConfig& site,
                                   const ScoreOptions& options, const std::stop_token& stop) {
+  CSL_RETURN_IF_ERROR(CheckNamesPictures(model.info.spec));
   const Trainee trainee(site, kScratchFolder);
   CSL_ASSIGN_OR_RETURN(Network network, trainee.Load(model));
   CSL_ASSIGN_OR_RETURN(const Manifest manifest, ReadSplitManifest(ToDataSource(site.data())));

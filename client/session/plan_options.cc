@@ -126,6 +126,12 @@ DataSource ToDataSource(const v1::SiteData& data) {
           .validation_fraction = data.validation_fraction()};
 }
 
+PixelSources ToPixelSources(const v1::SiteData& data) {
+  return {.lungs = {data.lung_masks().begin(), data.lung_masks().end()},
+          .opacities = {data.opacity_masks().begin(), data.opacity_masks().end()},
+          .severity = data.severity()};
+}
+
 ImageSetOptions ToImageSetOptions(const v1::SiteConfig& site, const ModelSpec& spec,
                                   const std::filesystem::path& cache_folder) {
   return {.side = spec.input_size,

@@ -5,6 +5,7 @@
 #include "client/data/image_set.h"
 #include "client/data/loader.h"
 #include "client/data/manifest.h"
+#include "client/data/pixel_labels.h"
 #include "client/train/trainer.h"
 #include "common/base/status.h"
 #include "common/model/model_info.h"
@@ -26,6 +27,9 @@ double ReachOf(const v1::RunPlan& plan, int round, std::uint64_t steps);
 LoaderOptions ToTrainLoader(const v1::RunPlan& plan, const v1::SiteConfig& site);
 // Batches to evaluate on: in order, as they are.
 LoaderOptions ToEvaluationLoader(const v1::RunPlan& plan, const v1::SiteConfig& site);
+
+// What a hospital knows of its pictures' pixels.
+PixelSources ToPixelSources(const v1::SiteData& data);
 
 DataSource ToDataSource(const v1::SiteData& data);
 ImageSetOptions ToImageSetOptions(const v1::SiteConfig& site, const ModelSpec& spec,

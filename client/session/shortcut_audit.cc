@@ -6,6 +6,7 @@
 #include "client/preprocess/image.h"
 #include "client/preprocess/mask.h"
 #include "client/session/plan_options.h"
+#include "client/session/site_images.h"
 #include "client/session/trainee.h"
 #include "client/train/embedding.h"
 #include "client/train/explanation.h"

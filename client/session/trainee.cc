@@ -7,6 +7,7 @@
 #include <map>
 
 #include "client/session/plan_options.h"
+#include "client/session/site_images.h"
 #include "common/base/file.h"
 #include "common/cli/cli.h"
 #include "common/crypto/digest.h"
@@ -84,17 +85,16 @@ Status Trainee::Prepare(const v1::RunPlan& plan, const Watch& watch, const Manif
 StatusOr<ImageSet> Trainee::Decode(const Manifest& examples, const ModelSpec& spec,
                                    const std::string& label, const Watch& watch) const {
   Progress bar(fmt::format("decoding {} images", label), examples.size());
-  CSL_ASSIGN_OR_RETURN(
-      ImageSet images,
-      ImageSet::Build(examples, spec.classes, ToImageSetOptions(site_, spec, cache_folder_),
-                      watch.stop, [&](std::size_t done) {
-                        bar.Advance(done);
-                        if (watch.on_progress) watch.on_progress(done, examples.size());
-                      }));
+  CSL_ASSIGN_OR_RETURN(ImageSet images, DecodeFor(spec, examples, site_, cache_folder_, watch.stop,
+                                                  [&](std::size_t done, std::size_t total) {
+                                                    bar.Advance(done);
+                                                    if (watch.on_progress)
+                                                      watch.on_progress(done, total);
+                                                  }));
   for (const std::string& line : images.unreadable()) spdlog::warn("left out: {}", line);
   std::string counts;
-  for (std::size_t c = 0; c < spec.classes.size(); ++c) {
-    counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", spec.classes[c],
+  for (std::size_t c = 0; c < images.classes().size(); ++c) {
+    counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", images.classes()[c],
                           images.class_counts()[c]);
   }
   spdlog::info("{} {} images ({})", images.size(), label, counts);
@@ -126,7 +126,10 @@ StatusOr<Evaluation> Trainee::Evaluate(const v1::RunPlan& plan, Network& network
 
 StatusOr<TrainReport> Trainee::Train(const v1::RunPlan& plan, int round, Network& network,
                                      const Watch& watch, const RoundExtras& extras) const {
-  if (train_->size() == 0) return FailedPrecondition("this hospital has no training image");
+  if (train_->size() == 0) {
+    return FailedPrecondition("this hospital has no training image{}",
+                              LabelsPixels(spec_) ? " with a mask in data.lung_masks" : "");
+  }
   CSL_ASSIGN_OR_RETURN(TrainOptions options, ToTrainOptions(plan, round, train_->class_counts(),
                                                             extras.told_class_counts));
   options.gradient_shift = extras.gradient_shift;

@@ -32,9 +32,6 @@ struct Watch {
   std::function<void(std::uint64_t done, std::uint64_t total)> on_progress;
 };
 
-// Where decoded images lie that memory has no room for, in the place of a hospital's own folder.
-inline constexpr char kScratchFolder[] = "/tmp";
-
 // What a round's training is given beside its plan and network.
 struct RoundExtras {
   Checkpoints checkpoints;
@@ -47,7 +44,8 @@ class Trainee {
  public:
   Trainee(v1::SiteConfig site, std::filesystem::path cache_folder);
 
-  // Reads and decodes what the plan needs, unless it is held already. `more`: training examples
+  // Reads and decodes what the plan needs, unless it is held already: for a network that labels
+  // pixels, the images with a mask of their lungs. `more`: training examples
   // beside those of the site's data, or in the place of those that are the same files; those of
   // other classes than the plan's, or that the site validates with, are left out.
   Status Prepare(const v1::RunPlan& plan, const Watch& watch, const Manifest& more = {});

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "client/train/autocast_internal.h"
+#include "client/train/pixel_loss_internal.h"
 #include "client/train/train_step_internal.h"
 
 namespace consilium {
@@ -147,6 +148,7 @@ torch::Tensor StepMath::Forward(torch::Tensor images, const torch::Tensor& label
   if (mixes) images = images * kept + images.roll(1, 0) * (1 - kept);
   const Autocast autocast(network_);
   const torch::Tensor scores = network_.module->Forward(images).to(torch::kFloat32);
+  if (LabelsPixels(network_.spec)) return PixelLoss(scores, labels);
   if (!mixes) return loss_(scores, labels);
   return kept * loss_(scores, labels) + (1 - kept) * loss_(scores, labels.roll(1, 0));
 }
@@ -199,8 +201,11 @@ torch::Tensor HostImages(const Batch& batch) {
 }
 
 torch::Tensor HostLabels(const Batch& batch) {
-  return torch::from_blob(const_cast<std::int64_t*>(batch.labels.data()), {batch.count},
-                          torch::kInt64);
+  const bool of_pixels = batch.labels.size() != static_cast<std::size_t>(batch.count);
+  const std::vector<std::int64_t> sizes =
+      of_pixels ? std::vector<std::int64_t>{batch.count, batch.height, batch.width}
+                : std::vector<std::int64_t>{batch.count};
+  return torch::from_blob(const_cast<std::int64_t*>(batch.labels.data()), sizes, torch::kInt64);
 }
 
 torch::Tensor ImagesOn(const torch::Device& device, const Batch& batch) {

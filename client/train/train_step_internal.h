@@ -28,9 +28,9 @@ class StepMath {
   // The network in training mode, what is frozen of it as it is.
   void EnterTrainingMode();
 
-  // Images N x C x H x W, channels last, and N labels, on the network's device; the learning rate
-  // and the share that an image keeps in a mixture (1: none is mixed), in float32 there. Gives the
-  // loss, a scalar there. Nothing in it waits for the device.
+  // Images N x C x H x W, channels last, and N labels or N x H x W, on the network's device; the
+  // learning rate and the share that an image keeps in a mixture (1: none is mixed), in float32
+  // there. Gives the loss, a scalar there. Nothing in it waits for the device.
   torch::Tensor Run(const torch::Tensor& images, const torch::Tensor& labels,
                     const torch::Tensor& rate, const torch::Tensor& kept);
 

@@ -187,6 +187,17 @@ class TrainingLoop {
   double loss_sum_ = 0;
 };
 
+// Each pixel whose tissue is known is an example.
+void AddPixels(const Batch& batch, std::span<const float> probabilities, Evaluation& evaluation) {
+  const std::size_t classes = kTissues.size();
+  for (std::size_t i = 0; i < batch.labels.size(); ++i) {
+    if (batch.labels[i] >= kSomeLung) continue;
+    const auto p = probabilities.subspan(i * classes, classes);
+    const float own = std::max(p[static_cast<std::size_t>(batch.labels[i])], kSmallestProbability);
+    evaluation.Add(p, static_cast<int>(batch.labels[i]), -std::log(own));
+  }
+}
+
 }  // namespace
 
 StatusOr<TrainReport> Train(Network& network, BatchSource& source, const TrainOptions& options,
@@ -209,8 +220,15 @@ StatusOr<TrainReport> Train(Network& network, BatchSource& source, const TrainOp
   return *std::move(report);
 }
 
+Status CheckNamesPictures(const ModelSpec& spec) {
+  if (!LabelsPixels(spec)) return OkStatus();
+  return InvalidArgument("a {} labels pixels, it names no picture's class: see extent",
+                         spec.architecture);
+}
+
 StatusOr<Scores> Score(Network& network, BatchSource& source, const std::stop_token& stop,
                        const StepCallback& on_step) {
+  CSL_RETURN_IF_ERROR(CheckNamesPictures(network.spec()));
   Scores scores{.classes = static_cast<int>(network.spec().classes.size())};
   source.StartEpoch(0);
   for (std::uint64_t step = 1;; ++step) {
@@ -229,8 +247,23 @@ StatusOr<Scores> Score(Network& network, BatchSource& source, const std::stop_to
 
 StatusOr<Evaluation> Evaluate(Network& network, BatchSource& source, const std::stop_token& stop,
                               const StepCallback& on_step) {
-  CSL_ASSIGN_OR_RETURN(const Scores scores, Score(network, source, stop, on_step));
-  return Count(scores);
+  if (!LabelsPixels(network.spec())) {
+    CSL_ASSIGN_OR_RETURN(const Scores scores, Score(network, source, stop, on_step));
+    return Count(scores);
+  }
+  Evaluation evaluation(static_cast<int>(kTissues.size()));
+  source.StartEpoch(0);
+  for (std::uint64_t step = 1;; ++step) {
+    if (stop.stop_requested()) return Cancelled("evaluation stopped");
+    CSL_ASSIGN_OR_RETURN(const Batch* batch, source.Next());
+    if (batch == nullptr) return evaluation;
+    CSL_ASSIGN_OR_RETURN(const std::vector<float> p, Predict(network, *batch));
+    if (!AllFinite(p)) {
+      return FailedPrecondition("the model's scores are not finite: it has diverged");
+    }
+    AddPixels(*batch, p, evaluation);
+    if (on_step) on_step(step, source.batches());
+  }
 }
 
 StatusOr<std::vector<float>> Predict(Network& network, const Batch& batch) {
@@ -243,7 +276,9 @@ StatusOr<std::vector<float>> Predict(Network& network, const Batch& batch) {
       const Autocast autocast(impl);
       scores = impl.module->Forward(ImagesOn(impl.device, batch));
     }
-    const torch::Tensor p = scores.to(torch::kFloat32).softmax(1).cpu().contiguous();
+    torch::Tensor p = scores.to(torch::kFloat32).softmax(1);
+    if (p.dim() == 4) p = p.permute({0, 2, 3, 1});
+    p = p.cpu().contiguous();
     return std::vector<float>(p.data_ptr<float>(), p.data_ptr<float>() + p.numel());
   });
 }

@@ -20,6 +20,8 @@ namespace consilium {
 enum class OptimizerKind { kSgd, kAdamW, kLamb };
 enum class LossKind { kCrossEntropy, kFocal };  // see loss_internal.h
 
+// Of a network that labels pixels, the loss is that of pixel_loss_internal.h, whatever is said here
+// of a loss, of classes and of mixtures.
 struct TrainOptions {
   int epochs = 1;
   int steps = 0;  // if above 0, this many batches instead of epochs
@@ -103,15 +105,20 @@ StatusOr<TrainReport> Train(Network& network, BatchSource& source, const TrainOp
                             const std::stop_token& stop, const StepCallback& on_step = {},
                             const Checkpoints& checkpoints = {});
 
+// INVALID_ARGUMENT for a network that labels pixels, where what is wanted is a picture's class.
+Status CheckNamesPictures(const ModelSpec& spec);
+
 // Scores one epoch of the source, in its order; whose the images are is the caller's to say.
+// INVALID_ARGUMENT for a network that labels pixels.
 StatusOr<Scores> Score(Network& network, BatchSource& source, const std::stop_token& stop,
                        const StepCallback& on_step = {});
 
-// The same as counts and unweighted loss.
+// The same as counts and unweighted loss. Where the network labels pixels, the examples are the
+// pixels whose tissue is known: the F1 score of a tissue is its Dice coefficient then.
 StatusOr<Evaluation> Evaluate(Network& network, BatchSource& source, const std::stop_token& stop,
                               const StepCallback& on_step = {});
 
-// Probabilities, N x K, for a batch.
+// Probabilities, N x K, for a batch; N x H x W x K of a network that labels pixels.
 StatusOr<std::vector<float>> Predict(Network& network, const Batch& batch);
 
 }  // namespace consilium

@@ -75,6 +75,7 @@ ApiAnswer DescribeModel(const Desk& desk, bool takes_corrections) {
       {"training_sites", info.provenance.training_sites},
       {"calibration", desk.calibration() ? ToJson(*desk.calibration()) : Json(nullptr)},
       {"explanations", ExplanationMethods()},
+      {"measures_extent", desk.measures_extent()},
       {"takes_corrections", takes_corrections},
       {"limits", kLimits}};
   return JsonAnswer({{"models", Json::array({model})}});
@@ -84,6 +85,9 @@ StatusOr<ApiAnswer> PredictPicture(Desk& desk, const std::string& picture) {
   CSL_ASSIGN_OR_RETURN(const Prediction prediction, desk.Predict(picture));
   Json json = ToJson(prediction, desk.info().spec.classes);
   json["model"] = desk.digest();
+  const StudyFacts study = desk.FactsOf(picture);
+  if (!study.patient.empty()) json["patient"] = study.patient;
+  if (!study.date.empty()) json["date"] = study.date;
   if (prediction.judgement) json["similar"] = SimilarPictures(prediction, *desk.calibration());
   json["limits"] = kLimits;
   return JsonAnswer(json);
@@ -105,6 +109,18 @@ StatusOr<ApiAnswer> ExplainPicture(Desk& desk, const std::string& picture, const
   return ApiAnswer{.body = std::move(map.png),
                    .type = "image/png",
                    .headers = {{"X-Explained", std::to_string(map.explained)}}};
+}
+
+StatusOr<ApiAnswer> MeasureExtent(Desk& desk, const std::string& picture) {
+  CSL_ASSIGN_OR_RETURN(const ShownExtent shown, desk.Measure(picture));
+  Json json = ToJson(shown.extent);
+  json["limits"] = kLimits;
+  return JsonAnswer(json);
+}
+
+StatusOr<ApiAnswer> ShowExtent(Desk& desk, const std::string& picture) {
+  CSL_ASSIGN_OR_RETURN(ShownExtent shown, desk.Measure(picture));
+  return ApiAnswer{.body = std::move(shown.png), .type = "image/png", .headers = {}};
 }
 
 StatusOr<ApiAnswer> ShowKnownPicture(const Desk& desk, const std::string& number) {

@@ -29,6 +29,10 @@ StatusOr<ApiAnswer> ShowPicture(const Desk& desk, const std::string& picture);
 // class that the model decides for, Grad-CAM.
 StatusOr<ApiAnswer> ExplainPicture(Desk& desk, const std::string& picture, const std::string& of,
                                    const std::string& method, const std::stop_token& stop);
+// How much of each lung is affected; as a PNG that lies over the picture, where. UNIMPLEMENTED
+// where the desk has no model for it.
+StatusOr<ApiAnswer> MeasureExtent(Desk& desk, const std::string& picture);
+StatusOr<ApiAnswer> ShowExtent(Desk& desk, const std::string& picture);
 // The picture that the calibration knows by this number, as ShowPicture gives it.
 StatusOr<ApiAnswer> ShowKnownPicture(const Desk& desk, const std::string& number);
 

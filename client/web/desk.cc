@@ -3,7 +3,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+
+#include "client/data/manifest.h"
 #include "client/infer/overlay.h"
+#include "client/preprocess/dicom.h"
 #include "client/preprocess/image.h"
 #include "common/base/file.h"
 
@@ -50,7 +54,44 @@ StatusOr<ShownPicture> ToShown(const Image& image) {
 StatusOr<std::unique_ptr<Desk>> Desk::Create(ModelInUse in_use, const PredictOptions& options) {
   CSL_ASSIGN_OR_RETURN(Predictor predictor,
                        Predictor::Create(in_use.model, options, in_use.calibration));
-  return std::unique_ptr<Desk>(new Desk(in_use, std::move(predictor)));
+  std::optional<ExtentMeter> meter;
+  if (in_use.extent_model) {
+    CSL_ASSIGN_OR_RETURN(
+        meter, ExtentMeter::Create(*in_use.extent_model, options.device, options.threads));
+  }
+  return std::unique_ptr<Desk>(new Desk(in_use, std::move(predictor), std::move(meter)));
+}
+
+StudyFacts Desk::FactsOf(const std::string& picture) const {
+  if (!IsDicom(AsBytes(picture))) return {};
+  const auto file = PictureFile::Write(picture);
+  if (!file.ok()) return {};
+  const auto facts = ReadDicomFacts(file->path());
+  if (!facts.ok()) return {};
+  StudyFacts study{.patient = Pseudonym(facts->patient_id), .date = {}};
+  const std::string& date = facts->study_date;
+  if (date.size() == 8 && std::ranges::all_of(date, [](char c) { return c >= '0' && c <= '9'; })) {
+    study.date = date.substr(0, 4) + "-" + date.substr(4, 2) + "-" + date.substr(6);
+  }
+  return study;
+}
+
+StatusOr<ShownExtent> Desk::Measure(const std::string& picture) {
+  if (!measures_extent_) {
+    return absl::UnimplementedError("this desk measures no extent: serve an --extent-model");
+  }
+  CSL_ASSIGN_OR_RETURN(const PictureFile file, PictureFile::Write(picture));
+  StatusOr<MeasuredPicture> measured = Internal("no extent");
+  int side = 0;
+  {
+    MutexLock lock(mu_);
+    side = meter_->side();
+    measured = meter_->Measure(file.path());
+  }
+  if (!measured.ok()) return file.Anonymous(measured.status());
+  ShownExtent shown{.extent = measured->extent, .png = {}};
+  CSL_ASSIGN_OR_RETURN(shown.png, EncodeMap(measured->image, measured->map, side));
+  return shown;
 }
 
 StatusOr<Prediction> Desk::Predict(const std::string& picture) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "client/infer/extent.h"
 #include "client/infer/predictor.h"
 #include "common/base/mutex.h"
 #include "common/base/status.h"
@@ -19,6 +20,19 @@ struct ModelInUse {
   Model model;
   std::string digest;  // of its file
   std::optional<Calibration> calibration;
+  std::optional<Model> extent_model;  // one that labels pixels
+};
+
+// What a DICOM file says of the study that it is of; empty where it does not, and for others.
+struct StudyFacts {
+  std::string patient;  // a pseudonym, the same for a patient's pictures while the program runs
+  std::string date;     // "2020-03-17"
+};
+
+// How much of each lung is affected, and where: a PNG as of a ShownMap.
+struct ShownExtent {
+  Extent extent;
+  std::string png;
 };
 
 // A picture as a browser shows it: its largest centred square, 8 bits.
@@ -47,6 +61,11 @@ class Desk {
   StatusOr<ShownMap> Explain(const std::string& picture, const std::optional<int>& which,
                              ExplanationMethod method, const std::stop_token& stop);
 
+  StudyFacts FactsOf(const std::string& picture) const;
+  // UNIMPLEMENTED where there is no model for it.
+  StatusOr<ShownExtent> Measure(const std::string& picture);
+  bool measures_extent() const { return measures_extent_; }
+
   // One of the pictures that the calibration knows. NOT_FOUND where there is none of this number,
   // or its file has gone.
   StatusOr<ShownPicture> ShowKnown(std::size_t number) const;
@@ -57,19 +76,23 @@ class Desk {
   const std::optional<Calibration>& calibration() const { return calibration_; }
 
  private:
-  Desk(const ModelInUse& in_use, Predictor predictor)
+  Desk(const ModelInUse& in_use, Predictor predictor, std::optional<ExtentMeter> meter)
       : info_(in_use.model.info),
         layout_(in_use.model.state.layout),
         digest_(in_use.digest),
         calibration_(in_use.calibration),
-        predictor_(std::move(predictor)) {}
+        measures_extent_(meter.has_value()),
+        predictor_(std::move(predictor)),
+        meter_(std::move(meter)) {}
 
   const ModelInfo info_;
   const std::shared_ptr<const Layout> layout_;
   const std::string digest_;
   const std::optional<Calibration> calibration_;
+  const bool measures_extent_;
   Mutex mu_;
   Predictor predictor_ ABSL_GUARDED_BY(mu_);
+  std::optional<ExtentMeter> meter_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace consilium

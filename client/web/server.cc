@@ -180,6 +180,12 @@ class PageServer {
     Get(R"(/v1/known/(\d{1,9}))", [this](const httplib::Request& request) {
       return ShowKnownPicture(desk_, request.matches[1]);
     });
+    const House& house = options_.house;
+    Tell("/v1/house/plans", house.plans, "application/json");
+    Tell("/v1/house/outbox", house.outbox, "application/json");
+    Tell("/v1/house/data", house.data, "application/json");
+    Tell("/v1/house/contact-sheet", house.contact_sheet, "image/png");
+    Tell("/v1/house/evaluation", house.evaluation, "application/json");
     Post("/v1/show", [this](const httplib::Request&, const std::string& picture) {
       return ShowPicture(desk_, picture);
     });
@@ -190,9 +196,23 @@ class PageServer {
       return ExplainPicture(desk_, picture, request.get_param_value("class"),
                             request.get_param_value("method"), stop_);
     });
+    Post("/v1/extent", [this](const httplib::Request&, const std::string& picture) {
+      return MeasureExtent(desk_, picture);
+    });
+    Post("/v1/extent/map", [this](const httplib::Request&, const std::string& picture) {
+      return ShowExtent(desk_, picture);
+    });
     Post("/v1/corrections", [this](const httplib::Request& request, const std::string& picture) {
       return CorrectPicture(desk_, options_.corrections, picture, request.get_param_value("label"),
                             request.get_param_value("reader"), SystemClock().Now());
+    });
+  }
+
+  void Tell(const char* path, const House::Telling& telling, const char* type) {
+    Get(path, [this, &telling, type](const httplib::Request&) -> StatusOr<ApiAnswer> {
+      if (!telling) return absl::UnimplementedError("want serve --dir of a hospital");
+      CSL_ASSIGN_OR_RETURN(std::string told, telling(stop_));
+      return ApiAnswer{.body = std::move(told), .type = type, .headers = {}};
     });
   }
 

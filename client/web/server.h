@@ -11,6 +11,7 @@
 
 #include "client/data/corrections.h"
 #include "client/web/desk.h"
+#include "client/web/house.h"
 #include "common/base/status.h"
 
 namespace consilium {
@@ -28,6 +29,7 @@ struct ServeOptions {
   int max_calls = 16;  // at a time; others are told to come again (429)
   // Where readers' corrections go; none: nothing that a call brings is kept.
   std::optional<CorrectionBook> corrections;
+  House house;
 };
 
 // Serves until stopped; `on_ready` hears the port once calls are answered. Nothing that a call

@@ -146,6 +146,22 @@ Status CheckStrategy(const v1::Strategy& strategy) {
   return CheckRange("strategy.server_tau", strategy.server_tau(), 1e-12, 1);
 }
 
+// A network that labels pixels has a loss of its own, and no classes to balance.
+Status CheckLabelsPixels(const v1::Training& training) {
+  if (training.class_weights() != "none" || training.sampler() == "class_balanced" ||
+      training.restrict_softmax()) {
+    return InvalidArgument(
+        "a unet has no classes to balance: want training.class_weights none, no restrict_softmax, "
+        "another sampler than class_balanced");
+  }
+  if (training.loss() == "focal" || training.label_smoothing() > 0 || training.mixup_alpha() > 0) {
+    return InvalidArgument(
+        "a unet has a loss of its own: want training.loss cross_entropy without label_smoothing "
+        "or mixup_alpha");
+  }
+  return OkStatus();
+}
+
 // What of a training and a strategy cannot be had together.
 Status CheckGoesTogether(const v1::RunPlan& plan) {
   const v1::Training& training = plan.training();
@@ -270,9 +286,9 @@ Status CheckPlan(const v1::RunPlan& plan) {
   CSL_RETURN_IF_ERROR(CheckRange("admission.max_norm", admission.max_norm(), 0, kMaxNorm));
   CSL_RETURN_IF_ERROR(
       CheckRange("admission.max_norm_ratio", admission.max_norm_ratio(), 0, kMaxNorm));
-  if (const auto spec = FromProto(plan.model()); !spec.ok()) {
-    return Annotate(spec.status(), "model");
-  }
+  const auto spec = FromProto(plan.model());
+  if (!spec.ok()) return Annotate(spec.status(), "model");
+  if (LabelsPixels(*spec)) CSL_RETURN_IF_ERROR(CheckLabelsPixels(plan.training()));
   CSL_RETURN_IF_ERROR(CheckStrategy(plan.strategy()));
   CSL_RETURN_IF_ERROR(CheckGoesTogether(plan));
   return CheckTraining(plan.training());

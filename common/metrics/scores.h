@@ -39,11 +39,7 @@ Scores Choose(const Scores& scores, const std::vector<std::size_t>& images);
 // What is to be known of a set of images; a figure that it does not define is absent.
 using Figures = std::function<std::vector<std::optional<double>>(const Evaluation&)>;
 
-// A 95% interval for each figure: the percentiles of what it comes to when as many patients as
-// there are are drawn with replacement, each with all of its images, so that the images of one
-// patient do not count as independent (the cluster bootstrap; Field and Welsh, JRSS B 2007, section
-// 2.1; percentiles as in Efron and Tibshirani 1993, section 13.3). The same seed gives the same
-// intervals. Absent where a figure was not defined in one of 20 draws or more.
+// 95% intervals by patient, see bootstrap.h.
 std::vector<std::optional<Interval>> BootstrapByPatient(const Scores& scores,
                                                         const Figures& figures, int draws = 1000,
                                                         std::uint64_t seed = 1);

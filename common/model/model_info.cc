@@ -13,6 +13,7 @@ constexpr char kFormat[] = "consilium-model-1";
 constexpr int kMaxInputSize = 4096;
 constexpr std::size_t kMaxClasses = 64;
 constexpr std::size_t kMaxLocalTensors = 64;
+constexpr int kUnetStride = 16;  // it halves its pictures four times
 
 StatusOr<std::string> Find(const Metadata& metadata, const std::string& key) {
   const auto found = metadata.find(key);
@@ -74,6 +75,8 @@ Status CheckProvenance(const Provenance& provenance) {
 
 }  // namespace
 
+bool LabelsPixels(const ModelSpec& spec) { return spec.architecture == "unet"; }
+
 Status CheckModelSpec(const ModelSpec& spec) {
   if (spec.architecture.empty()) return InvalidArgument("architecture is empty");
   if (spec.channels != 1 && spec.channels != 3) {
@@ -88,6 +91,16 @@ Status CheckModelSpec(const ModelSpec& spec) {
   const std::set<std::string> distinct(spec.classes.begin(), spec.classes.end());
   if (distinct.size() != spec.classes.size() || distinct.contains("")) {
     return InvalidArgument("classes has an empty or repeated name");
+  }
+  if (LabelsPixels(spec)) {
+    if (!std::ranges::equal(spec.classes, kTissues)) {
+      return InvalidArgument("the classes of a unet are {}, not {}", fmt::join(kTissues, ", "),
+                             fmt::join(spec.classes, ", "));
+    }
+    if (spec.input_size % kUnetStride != 0) {
+      return InvalidArgument("input_size is {}, a unet wants a multiple of {}", spec.input_size,
+                             kUnetStride);
+    }
   }
   if (!(spec.stddev > 0) || !std::isfinite(spec.stddev) || !std::isfinite(spec.mean)) {
     return InvalidArgument("mean {} and stddev {} do not normalise anything", spec.mean,

@@ -2,9 +2,11 @@
 
 // What a model file says of itself beside its tensors.
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/status.h"
@@ -31,6 +33,11 @@ struct ModelSpec {
 
   bool operator==(const ModelSpec&) const = default;
 };
+
+// A network of the architecture "unet" does not name a picture's class: it says of each pixel which
+// of these it is. They are its classes, in this order.
+inline constexpr std::array<std::string_view, 3> kTissues = {"elsewhere", "lung", "opacity"};
+bool LabelsPixels(const ModelSpec& spec);
 
 // INVALID_ARGUMENT that names the first field out of range. Does not know which architectures
 // exist: the client does.

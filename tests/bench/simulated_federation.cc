@@ -18,6 +18,7 @@
 #include "client/nn/network.h"
 #include "client/session/local.h"
 #include "client/session/plan_options.h"
+#include "client/session/site_images.h"
 #include "client/session/trainee.h"
 #include "client/train/class_weights.h"
 #include "client/train/control_variate.h"

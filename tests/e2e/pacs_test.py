@@ -1,5 +1,6 @@
 """A hospital's PACS: a real Orthanc and DCMTK's own tools send images, and get reports back."""
 
+import http.server
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import unittest
 import urllib.error
@@ -15,21 +17,17 @@ import urllib.request
 from PIL import Image
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
-from tests.e2e.support import CohortTest, calibrated_model  # noqa: E402
+from tests.e2e.support import CohortTest, calibrated_model, dicom  # noqa: E402
 from tests.testing.federation import BIN, free_port, run, wait_until  # noqa: E402
 
 STUDY = "1.2.826.0.1.3680043.8.498.1"
 
 
-def dicom(folder, picture, number):
-    """A picture as a DICOM file, by DCMTK's own tool; its instance's UID, which names it."""
+def study_image(folder, picture, number):
+    """An image of the study as a DICOM file; its instance's UID."""
     uid = f"{STUDY}.{number}"
-    jpeg = folder / f"{number}.jpg"
-    Image.open(picture).convert("L").save(jpeg)
-    subprocess.run(["img2dcm", "--no-checks", "-k", "PatientID=P-17", "-k", "PatientName=Doe^Jane", "-k",
-                    f"StudyInstanceUID={STUDY}", "-k", f"SeriesInstanceUID={STUDY}.0", "-k", f"SOPInstanceUID={uid}",
-                    jpeg, folder / f"{uid}.dcm"], check=True, capture_output=True)
-    return uid, folder / f"{uid}.dcm"
+    return uid, dicom(folder, picture, uid, PatientID="P-17", PatientName="Doe^Jane", StudyInstanceUID=STUDY,
+                      SeriesInstanceUID=f"{STUDY}.0", SOPInstanceUID=uid)
 
 
 def harmed(path):
@@ -39,6 +37,39 @@ def harmed(path):
     copy = path.with_name("harmed.dcm")
     copy.write_bytes(data[:at] + bytes(len(data) - at - 16) + data[-16:])
     return copy
+
+
+class FhirServer:
+    """Takes Bundles, until the end of the block; at first it is busy so many times."""
+
+    def __init__(self, busy=0):
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if server.busy > 0:
+                    server.busy -= 1
+                    self.send_response(503)
+                else:
+                    server.taken.append((self.path, body))
+                    self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+        self.busy, self.taken = busy, []
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_address[1]
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
 
 
 class Orthanc:
@@ -82,10 +113,11 @@ class PacsTest(CohortTest):
         cls.model, cls.calibration = calibrated_model(cls.folder, cls.cohorts[0], rounds=3)
         cls.pictures = [path for path in sorted(cls.cohorts[0].rglob("*.png")) if "masks" not in path.parts]
 
-    def start(self, results_port=None):
+    def start(self, *options, results_port=None):
         self.out = self.folder / self.id()
         self.port = free_port()
-        options = ["--results-to", f"ORTHANC@127.0.0.1:{results_port}"] if results_port else []
+        if results_port:
+            options = ["--results-to", f"ORTHANC@127.0.0.1:{results_port}", *options]
         self.log = open(self.folder / f"{self.id()}.log", "w")
         self.addCleanup(self.log.close)
         self.process = subprocess.Popen(
@@ -115,7 +147,7 @@ class PacsTest(CohortTest):
 
     def test_image_is_read_on_arrival(self):
         self.start()
-        uid, image = dicom(self.folder, self.pictures[0], 1)
+        uid, image = study_image(self.folder, self.pictures[0], 1)
         self.assertEqual(self.store(image), 0)
         fhir = json.loads(self.result(f"{uid}.fhir.json").read_text())
         told = json.loads(self.result(f"{uid}.json").read_text())
@@ -154,18 +186,18 @@ class PacsTest(CohortTest):
         self.start()
         self.assertNotEqual(self.echo("STRANGER"), 0)
         self.assertNotEqual(self.echo("MODALITY", called="OTHER"), 0)
-        _, image = dicom(self.folder, self.pictures[1], 2)
+        _, image = study_image(self.folder, self.pictures[1], 2)
         self.assertNotEqual(self.store(image, title="STRANGER"), 0)
         self.assertEqual(list((self.out / "incoming").iterdir()), [])
 
     def test_what_cannot_be_read_is_put_aside(self):
         self.start()
-        uid, image = dicom(self.folder, self.pictures[2], 3)
+        uid, image = study_image(self.folder, self.pictures[2], 3)
         self.assertEqual(self.store(harmed(image)), 0)
         reason = self.out / "failed" / f"{uid}.txt"
         wait_until(reason.exists, timeout=60, what="the reason")
         self.assertTrue(reason.read_text().strip())
-        good, image = dicom(self.folder, self.pictures[3], 4)
+        good, image = study_image(self.folder, self.pictures[3], 4)
         self.assertEqual(self.store(image), 0)
         self.result(f"{good}.fhir.json")
 
@@ -177,7 +209,7 @@ class PacsTest(CohortTest):
                     peer.sendall(nonsense)
                 except OSError:
                     pass  # it has heard enough
-        uid, image = dicom(self.folder, self.pictures[4], 5)
+        uid, image = study_image(self.folder, self.pictures[4], 5)
         for allowed in (1_000, 3_000, 6_000):  # in the middle of the image
             with socket.create_server(("127.0.0.1", 0)) as server:
                 sender = subprocess.Popen(
@@ -210,14 +242,14 @@ class PacsTest(CohortTest):
     def test_orthanc_sends_an_image_and_gets_its_report(self):
         port = free_port()
         self.start(results_port=port)
-        uid, image = dicom(self.folder, self.pictures[5], 6)
+        uid, image = study_image(self.folder, self.pictures[5], 6)
         # The PACS is away at first: results wait for it.
         self.assertEqual(self.store(image), 0)
         self.result(f"{uid}.unsent")
         time.sleep(1)
         with Orthanc(self.folder / "orthanc", port, self.port) as orthanc:
             wait_until(lambda: len(orthanc.call("/instances")) == 2, timeout=60, what="the report and the overlay")
-            second, image = dicom(self.folder, self.pictures[6], 7)
+            second, image = study_image(self.folder, self.pictures[6], 7)
             instance = orthanc.call("/instances", image.read_bytes())["ID"]
             orthanc.call("/modalities/consilium/store", instance.encode())
             self.result(f"{second}.fhir.json")
@@ -227,6 +259,54 @@ class PacsTest(CohortTest):
             modalities = {orthanc.call(f"/series/{series}")["MainDicomTags"].get("Modality")
                           for series in orthanc.call("/series")}
             self.assertTrue({"SR", "OT"} <= modalities, modalities)
+
+    @unittest.skipUnless(shutil.which("Orthanc") or os.path.exists("/usr/sbin/Orthanc"), "no Orthanc here")
+    def test_studies_are_fetched_from_orthanc(self):
+        port = free_port()
+        fetched = self.folder / "fetched"
+
+        def fetch(*options, check=True):
+            done = run("consilium-client", "fetch", "--from", f"ORTHANC@127.0.0.1:{port}", "-o", fetched, *options,
+                       check=check)
+            return [json.loads(line) for line in done.stdout.splitlines()] if check else done
+        with Orthanc(self.folder / "archive", port, free_port()) as orthanc:
+            for number, date, patient in ((1, "20260301", "P-1"), (2, "20260315", "P-2"), (3, "20260401", "P-1")):
+                orthanc.call("/instances", dicom(
+                    self.folder, self.pictures[number], f"archived-{number}", PatientID=patient, StudyDate=date,
+                    Modality="DX", StudyInstanceUID=f"{STUDY}.9.{number}", SeriesInstanceUID=f"{STUDY}.9.{number}.1",
+                    SOPInstanceUID=f"{STUDY}.9.{number}.1.1").read_bytes())
+            march = fetch("--date", "20260301-20260331")
+            self.assertEqual({study["study"]: study["images"] for study in march},
+                             {f"{STUDY}.9.1": 1, f"{STUDY}.9.2": 1})
+            self.assertEqual({path.name for path in fetched.iterdir()},
+                             {f"{STUDY}.9.1.1.1.dcm", f"{STUDY}.9.2.1.1.dcm"})
+            self.assertEqual(len(fetch("--patient", "P-1")), 2)
+            self.assertEqual(fetch("--patient", "nobody"), [])
+            self.assertEqual(fetch("--modality", "CT"), [])
+            predicted = run("consilium-client", "predict", "--model", self.model, "--json", fetched).stdout
+            self.assertEqual(len(predicted.splitlines()), 3)
+        done = fetch(check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("ORTHANC", done.stderr)
+
+    def test_results_are_posted_to_a_fhir_server(self):
+        for wrong in ("ftp://a/", "http://fhir.example/R4", "http://127.0.0.1 /"):
+            done = run("consilium-client", "pacs", "--model", self.model, "-o", self.folder / "none", "--sender", "A",
+                       "--fhir-to", wrong, check=False)
+            self.assertEqual(done.returncode, 1, wrong)
+        with FhirServer(busy=1) as server:
+            self.start("--fhir-to", f"http://127.0.0.1:{server.port}/R4")
+            uid, image = study_image(self.folder, self.pictures[7], 8)
+            self.assertEqual(self.store(image), 0)
+            mark = self.result(f"{uid}.unposted")
+            wait_until(lambda: not mark.exists(), timeout=60, what="the result is posted")
+            self.assertEqual([path for path, _ in server.taken], ["/R4"])
+            bundle = json.loads(server.taken[0][1])
+            self.assertEqual(bundle, json.loads(self.result(f"{uid}.fhir.json").read_text()))
+            self.assertEqual(bundle["type"], "transaction")
+            for entry in bundle["entry"]:
+                self.assertEqual(entry["request"]["url"], entry["resource"]["resourceType"])
+                self.assertTrue(entry["request"]["ifNoneExist"].endswith(entry["fullUrl"]))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The page, in a real Chromium: what a radiologist sees, and what a hostile file does."""
 
+import json
 import os
 import pathlib
 import re
@@ -8,8 +9,8 @@ import unittest
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
-from tests.e2e.support import CohortTest, calibrated_model  # noqa: E402
-from tests.testing.federation import run  # noqa: E402
+from tests.e2e.support import CohortTest, calibrated_model, dicom, small_plan  # noqa: E402
+from tests.testing.federation import Federation, run  # noqa: E402
 from tests.testing.served import Served  # noqa: E402
 
 try:
@@ -24,8 +25,9 @@ except ImportError:
 PATIENCE = 60  # seconds, for a machine that does something else beside it
 
 
-def browser(width=1280, height=1000):
+def browser(width=1280, height=1000, language="en"):
     options = webdriver.ChromeOptions()
+    options.add_experimental_option("prefs", {"intl.accept_languages": language})
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
                      "--disable-background-networking", "--no-first-run", f"--window-size={width},{height}"):
         options.add_argument(argument)
@@ -52,8 +54,8 @@ class PageTest(CohortTest):
         cls.server.stop()
         super().tearDownClass()
 
-    def open(self, width=1280, height=1000, address=None):
-        self.driver = browser(width, height)
+    def open(self, width=1280, height=1000, address=None, language="en"):
+        self.driver = browser(width, height, language)
         self.addCleanup(self.driver.quit)
         self.driver.get(address or self.address)
 
@@ -82,7 +84,7 @@ class PageTest(CohortTest):
             "const c = document.getElementById('picture');"
             "return c.getContext('2d').getImageData(c.width / 2, c.height / 2, 1, 1).data[0]")
 
-    def assert_quiet(self):
+    def assert_quiet(self, root=None):
         """No error in the console, and nobody else was asked for anything."""
         errors = [entry for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
         self.assertEqual(errors, [])
@@ -91,7 +93,7 @@ class PageTest(CohortTest):
         self.assertTrue(asked)
         for message in asked:
             url = re.search(r'"url":"([^"]+)"', message)[1]
-            self.assertTrue(url.startswith((self.root, "blob:", "data:")), url)
+            self.assertTrue(url.startswith((root or self.root, "blob:", "data:")), url)
 
     def test_reading(self):
         self.open()
@@ -126,6 +128,36 @@ class PageTest(CohortTest):
         self.driver.save_screenshot(str(self.shots / "desk.png"))
         self.assert_quiet()
 
+    def test_extent_and_the_course_of_a_patient(self):
+        """With a model that labels pixels (untrained: what it says means nothing)."""
+        plan = small_plan(self.folder / "unet.yaml", training={"class_weights": "none"}, model={
+            "architecture": "unet", "input_size": 32, "classes": ["elsewhere", "lung", "opacity"]})
+        unet = self.folder / "unet.safetensors"
+        run("consilium-client", "model", "init", "--plan", plan, "-o", unet)
+        studies = [dicom(self.folder, picture, i, PatientID="P-17", StudyDate=f"2020030{i}")
+                   for i, picture in ((2, self.images[0]), (1, self.images[1]))]
+        stranger = dicom(self.folder, self.images[2], 3, PatientID="P-18", StudyDate="20200302")
+        with Served("--model", self.model, "--extent-model", unet, "--threads", 1) as server:
+            self.open(address=server.address)
+            self.read(*studies, stranger)
+            self.assertFalse(self.by("course").is_displayed())  # of the stranger there is one alone
+            self.assertEqual(len(self.driver.find_elements(By.CSS_SELECTOR, "#lungs tr")), 2)
+            self.assertIn("Geographic extent", self.by("score").text)
+            Select(self.by("order")).select_by_value("extent")
+            rows = self.driver.find_elements(By.CSS_SELECTOR, "#list-rows tr")
+            scores = [row.find_elements(By.TAG_NAME, "td")[-1].text for row in rows]
+            self.assertEqual(scores, sorted(scores, reverse=True))
+            Select(self.by("method")).select_by_value("extent")
+            self.wait(lambda: "P-17" not in self.driver.page_source, "no patient's id")
+            self.driver.find_element(By.XPATH, f"//button[text()='{studies[0].name}']").click()
+            self.wait(lambda: self.by("course").is_displayed(), "the patient's course")
+            said = self.by("course-text").text
+            self.assertLess(said.index("2020-03-01"), said.index("2020-03-02"))
+            self.assertEqual(len(self.driver.find_elements(By.CSS_SELECTOR, "#curve polyline")), 2)
+            self.assertEqual(len(self.driver.find_elements(By.CSS_SELECTOR, "#curve circle")), 4)
+            self.driver.save_screenshot(str(self.shots / "extent.png"))
+            self.assert_quiet(server.root)
+
     def test_phone_width_and_keyboard(self):
         self.open(360, 780)
         # Headless Chromium has a least width of its own; this is the page's.
@@ -146,6 +178,43 @@ class PageTest(CohortTest):
         self.by("stage").send_keys("+")
         self.assertEqual(zoom.get_attribute("value"), "120")
         self.assert_quiet()
+
+    def test_what_it_shows_of_the_hospital(self):
+        with Federation() as federation:
+            federation.join("north", self.data)
+            federation.start("north")
+            federation.wait(federation.submit(small_plan(self.folder / "small.yaml", rounds=1)))
+            north = federation.home("north")
+            run("consilium-client", "pull", "--dir", north)
+            with Served("--dir", north, "--threads", 1) as server:
+                self.open(address=server.address)
+                self.wait(lambda: self.by("house").is_displayed(), "the hospital's part")
+                for part, said in (("evaluation", "balanced accuracy"), ("data", "training"), ("plans", "e2e"),
+                                   ("outbox", ".train")):
+                    self.by(part).find_element(By.TAG_NAME, "summary").click()
+                    self.wait(lambda: said in self.by(part).text, f"{said} in {part}")
+                for part in ("evaluation", "data"):
+                    shown = self.by(part).find_element(By.TAG_NAME, "img")
+                    self.wait(lambda: shown.get_property("naturalWidth") > 0, f"the picture of {part}")
+                self.driver.save_screenshot(str(self.shots / "hospital.png"))
+                self.assert_quiet(server.root)
+        self.assertEqual(self.server.get("/v1/house/plans")[0], 501)  # it serves a file, not a hospital
+
+    def test_readers_language(self):
+        self.open(language="fr,de-CH,en")
+        self.wait(lambda: self.by("desk").is_displayed(), "the desk")
+        self.assertEqual(self.driver.find_element(By.TAG_NAME, "h1").text, "Befundungsplatz")
+        self.assertEqual(self.driver.find_element(By.TAG_NAME, "html").get_attribute("lang"), "de")
+        self.assert_quiet()
+
+    def test_catalogues_say_the_same(self):
+        def catalogue(language):
+            with urllib.request.urlopen(f"{self.root}messages.{language}.json") as answer:
+                return json.load(answer)
+
+        def places(messages):
+            return {key: sorted(re.findall(r"\{\w+\}", message)) for key, message in messages.items()}
+        self.assertEqual(places(catalogue("de")), places(catalogue("en")))
 
     def test_strangers_and_wrong_tokens(self):
         self.open(address=self.root)

@@ -3,9 +3,12 @@
 import contextlib
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import unittest
+
+from PIL import Image
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 from tests.testing.federation import run, write_plan  # noqa: E402
@@ -32,6 +35,15 @@ def calibrated_model(folder, data, rounds):
         1, "-o", model)
     run("consilium-client", "calibrate", "--model", model, "--data", data, "-o", calibration)
     return model, calibration
+
+
+def dicom(folder, picture, number, **tags):
+    """A picture as a DICOM file, by DCMTK's own tool."""
+    jpeg, path = folder / f"{number}.jpg", folder / f"{number}.dcm"
+    Image.open(picture).convert("L").save(jpeg)
+    keys = [word for name, value in tags.items() for word in ("-k", f"{name}={value}")]
+    subprocess.run(["img2dcm", "--no-checks", *keys, jpeg, path], check=True, capture_output=True)
+    return path
 
 
 @contextlib.contextmanager

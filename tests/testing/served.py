@@ -34,7 +34,13 @@ class Served:
 
     def post(self, path, body):
         """The answer's status and body."""
+        return self._call("POST", path, body)
+
+    def get(self, path):
+        return self._call("GET", path)
+
+    def _call(self, method, path, body=None):
         connection = http.client.HTTPConnection(self.host, int(self.port), timeout=60)
-        connection.request("POST", path, body, {"Authorization": f"Bearer {self.token}"})
+        connection.request(method, path, body, {"Authorization": f"Bearer {self.token}"})
         answer = connection.getresponse()
         return answer.status, answer.read()

@@ -2,6 +2,8 @@
 // The reading desk. Pictures stay in this page; the program gets each for the time of a call.
 
 const MANY_RETRIES = 20;
+const LANGUAGES = ["en", "de"];  // each has a messages.LANGUAGE.json
+const EXTENT = "extent";  // among the methods: where lungs are affected, whatever the class
 const state = { token: "", messages: {}, model: null, readings: [], shown: null, map: 0 };
 const $ = (id) => document.getElementById(id);
 
@@ -58,10 +60,13 @@ async function enter(token) {
   $("status").textContent = "";
   showCard();
   for (const name of state.model.explanations) $("method").append(element("option", name));
+  if (state.model.measures_extent) $("method").append(element("option", text("extent"), { value: EXTENT }));
+  $("order-by").hidden = !state.model.measures_extent;
   for (const id of ["explained", "label"]) {
     for (const name of state.model.classes) $(id).append(element("option", name));
   }
   $("correct").hidden = !state.model.takes_corrections;
+  $("house").hidden = !state.model.takes_corrections;  // there is a hospital's folder, for both
 }
 
 function showCard() {
@@ -84,10 +89,14 @@ function showCard() {
   $("card-limits").textContent = model.limits;
   $("list-head").append(element("th", text("file"), { scope: "col" }), element("th", text("answer"), { scope: "col" }));
   for (const name of model.classes) $("list-head").append(element("th", name, { scope: "col" }));
+  if (model.measures_extent) $("list-head").append(element("th", text("extent"), { scope: "col" }));
 }
 
-// What the worklist is ordered by: the first class's probability, which is what is looked for.
-const urgency = (reading) => reading.prediction.probabilities[state.model.classes[0]];
+const probability = (reading) => reading.prediction.probabilities[state.model.classes[0]];
+// What the worklist is ordered by: the first class's probability, which is what is looked for, or how
+// much of the lungs is affected.
+const urgency = (reading) => ($("order").value === "extent"
+  ? reading.extent?.geographic_extent ?? -1 : probability(reading));
 
 async function read(files) {
   const failures = [];
@@ -98,7 +107,9 @@ async function read(files) {
       const busy = () => say("busy", { name: file.name });
       const prediction = await (await call("/v1/predict", file, busy)).json();
       const shown = await call("/v1/show", file, busy);
+      const extent = state.model.measures_extent ? await (await call("/v1/extent", file, busy)).json() : null;
       state.readings.push({
+        extent,
         name: file.name,
         file,
         prediction,
@@ -118,6 +129,9 @@ async function read(files) {
   if (last) await open(last);
 }
 
+const score = (extent) => (extent.geographic_extent === null ? text("unknown")
+  : text("ofEight", { score: extent.geographic_extent.toFixed(1) }));
+
 function showList() {
   const rows = [...state.readings].sort((a, b) => urgency(b) - urgency(a)).map((reading) => {
     const row = element("tr", undefined, { "aria-current": reading === state.shown });
@@ -127,6 +141,7 @@ function showList() {
     first.append(button);
     row.append(first, element("td", reading.prediction.abstains ? text("unknown") : reading.prediction.prediction));
     for (const name of state.model.classes) row.append(element("td", percent(reading.prediction.probabilities[name])));
+    if (reading.extent) row.append(element("td", score(reading.extent)));
     return row;
   });
   $("list-rows").replaceChildren(...rows);
@@ -139,6 +154,8 @@ async function open(reading) {
   $("reading").hidden = false;
   $("reading-title").textContent = text("reading", reading);
   showPrediction(reading.prediction);
+  showExtent(reading.extent);
+  showCourse(reading);
   resetView();
   $("explained").value = reading.prediction.prediction;
   $("label").value = reading.prediction.prediction;
@@ -166,6 +183,50 @@ function showPrediction(prediction) {
   $("operating").textContent = calibration
     ? text("operating", { specificity: percent(calibration.specificity), images: calibration.validation_images })
     : text("uncalibrated");
+}
+
+function showExtent(extent) {
+  $("extent").hidden = !extent;
+  if (!extent) return;
+  $("lungs").replaceChildren(...["right", "left"].map((side) => {
+    const lung = extent[`${side}_lung`];
+    const row = element("tr");
+    row.append(element("th", text(side), { scope: "row" }), element("td", lung ? percent(lung.affected) : text("notFound")));
+    return row;
+  }));
+  $("score").textContent = text("score", { score: score(extent) });
+}
+
+// The studies of the shown picture's patient that are on the worklist, over time.
+function showCourse(shown) {
+  const { patient } = shown.prediction;
+  const studies = state.readings.filter((one) => patient && one.prediction.patient === patient && one.prediction.date)
+    .sort((a, b) => a.prediction.date.localeCompare(b.prediction.date));
+  $("course").hidden = studies.length < 2;
+  if (studies.length < 2) return;
+  const times = studies.map((one) => Date.parse(one.prediction.date));
+  const [first, last] = [times[0], times[times.length - 1]];
+  const x = (time) => (last === first ? 160 : 10 + (300 * (time - first)) / (last - first));
+  const curves = [["probability", probability]];
+  if (state.model.measures_extent) curves.push(["extent", (one) => (one.extent?.geographic_extent ?? 0) / 8]);
+  $("curve").replaceChildren(svg("line", { x1: 10, y1: 130, x2: 310, y2: 130, class: "axis" }));
+  for (const [name, share] of curves) {
+    const points = studies.map((one, i) => [x(times[i]), 130 - 120 * share(one)]);
+    $("curve").append(svg("polyline", { points: points.map((point) => point.join(",")).join(" "), class: name }));
+    for (const [cx, cy] of points) $("curve").append(svg("circle", { cx, cy, r: 4, class: name }));
+  }
+  $("course-text").textContent = studies.map((one) => text(one.extent ? "courseExtent" : "coursePoint", {
+    date: one.prediction.date,
+    class: state.model.classes[0],
+    probability: percent(probability(one)),
+    score: one.extent ? score(one.extent) : "",
+  })).join("; ");
+}
+
+function svg(name, attributes) {
+  const made = document.createElementNS($("curve").namespaceURI, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
 }
 
 async function showSimilar(reading) {
@@ -198,7 +259,8 @@ async function showMap() {
   canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
   try {
     const query = new URLSearchParams({ class: $("explained").value, method: $("method").value });
-    const response = await call(`/v1/explain?${query}`, reading.file, () => say("busy", { name: reading.name }));
+    const path = $("method").value === EXTENT ? "/v1/extent/map" : `/v1/explain?${query}`;
+    const response = await call(path, reading.file, () => say("busy", { name: reading.name }));
     const map = await createImageBitmap(await response.blob());
     if (asked !== state.map) return;
     canvas.width = map.width;
@@ -275,7 +337,74 @@ function move(x, y) {
   place();
 }
 
+// Of rows of text, the first of them headings.
+function table(rows) {
+  const made = element("table");
+  rows.forEach((row, i) => {
+    const line = element("tr");
+    row.forEach((content, j) => {
+      const isHeading = i === 0 || j === 0;
+      line.append(element(isHeading ? "th" : "td", content, isHeading ? { scope: i === 0 ? "col" : "row" } : {}));
+    });
+    made.append(line);
+  });
+  return made;
+}
+
+function image(blob, alt) {
+  const made = element("img", undefined, { alt });
+  made.src = URL.createObjectURL(blob);
+  made.addEventListener("load", () => URL.revokeObjectURL(made.src));
+  return made;
+}
+
+const json = async (path) => (await call(path)).json();
+
+// What each part of the hospital's section is filled with, when it is opened.
+const HOUSE = {
+  async evaluation() {
+    const { classes, report, roc_svg: roc } = await json("/v1/house/evaluation");
+    const share = (value) => (value === null ? text("unknown") : percent(value));
+    const confusion = [[text("confusion"), ...classes.map((name) => text("saysShort", { class: name }))],
+      ...classes.map((name, truth) => [name, ...report.confusion[truth].map(String)])];
+    return [
+      element("p", text("evaluationText", { images: report.examples, accuracy: share(report.balanced_accuracy) })),
+      table(confusion),
+      image(new Blob([roc], { type: "image/svg+xml" }), text("roc")),
+    ];
+  },
+  async data() {
+    const { counts } = await json("/v1/house/data");
+    const labels = [...new Set(Object.values(counts).flatMap(Object.keys))].sort();
+    const rows = Object.entries(counts).map(([split, of]) => [text(split), ...labels.map((label) => String(of[label] ?? 0))]);
+    const sheet = await (await call("/v1/house/contact-sheet")).blob();
+    return [table([[text("split"), ...labels], ...rows]), image(sheet, text("contactSheet"))];
+  },
+  async plans() {
+    const plans = await json("/v1/house/plans");
+    const rows = plans.map((plan) => [plan.name, text(plan.decision), plan.by, plan.hash.slice(0, 12)]);
+    return [table([["plan", "decision", "by", "hash"].map((key) => text(key)), ...rows]), element("p", text("plansText"))];
+  },
+  async outbox() {
+    const sent = await json("/v1/house/outbox");
+    const rows = sent.map((one) => [one.time, one.task, String(one.bytes), String(one.train_examples)]);
+    return [element("p", text("outboxText")), table([["time", "task", "bytes", "examples"].map((key) => text(key)), ...rows])];
+  },
+};
+
+async function showHouse(part) {
+  const place = $(part).querySelector("div");
+  if (!$(part).open) return;
+  place.replaceChildren(element("p", text("loading"), { role: "status" }));
+  try {
+    place.replaceChildren(...await HOUSE[part]());
+  } catch (error) {
+    place.replaceChildren(element("p", error.message));
+  }
+}
+
 function listen() {
+  for (const part of Object.keys(HOUSE)) $(part).addEventListener("toggle", () => showHouse(part));
   $("sign-in").addEventListener("submit", (event) => {
     event.preventDefault();
     enter($("token").value.trim());
@@ -288,6 +417,7 @@ function listen() {
   for (const id of ["level", "window", "invert"]) $(id).addEventListener("input", draw);
   for (const id of ["zoom", "overlay"]) $(id).addEventListener("input", place);
   for (const id of ["method", "explained"]) $(id).addEventListener("change", showMap);
+  $("order").addEventListener("change", showList);
   $("reset").addEventListener("click", resetView);
   for (const type of ["dragover", "dragleave", "drop"]) {
     document.addEventListener(type, (event) => {
@@ -313,8 +443,16 @@ function listen() {
   });
 }
 
+// The reader's first language that there is a catalogue of.
+function chosenLanguage() {
+  const wanted = navigator.languages.map((language) => language.split("-")[0]);
+  return wanted.find((language) => LANGUAGES.includes(language)) ?? LANGUAGES[0];
+}
+
 async function begin() {
-  state.messages = await (await fetch("/messages.en.json")).json();
+  const language = chosenLanguage();
+  document.documentElement.lang = language;
+  state.messages = await (await fetch(`/messages.${language}.json`)).json();
   for (const place of document.querySelectorAll("[data-text]")) place.textContent = text(place.dataset.text);
   listen();
   const given = new URLSearchParams(location.hash.slice(1)).get("token");

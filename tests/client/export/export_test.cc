@@ -28,6 +28,7 @@ int SideFor(const std::string& architecture) { return architecture == "simple_cn
 std::vector<std::string> Exported() {
   std::vector<std::string> names = Architectures();
   std::erase(names, "vgg16_bn");
+  std::erase(names, "unet");  // it has no scores of pictures
   return names;
 }
 

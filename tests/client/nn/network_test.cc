@@ -29,6 +29,12 @@ ModelSpec Spec(const std::string& architecture, int channels = 1, int input_size
           .classes = {"covid", "normal", "pneumonia"}};
 }
 
+ModelSpec Unet() {
+  ModelSpec spec = Spec("unet");
+  spec.classes.assign(kTissues.begin(), kTissues.end());
+  return spec;
+}
+
 std::size_t Parameters(const Network& network) {
   std::size_t count = 0;
   for (const TensorSpec& tensor : network.layout()->tensors()) {
@@ -54,6 +60,10 @@ TEST(Network, ParameterCountsAreThePublishedOnes) {
   // By hand: 3x3 convolutions 1-32-64-128-128 with biases, 2048-128-3 dense.
   EXPECT_EQ(Parameters(*Network::Create(Spec("simple_cnn", 1), 1)),
             320U + 18'496U + 73'856U + 147'584U + 262'272U + 387U);
+  // By hand: down 1-16-32-64-128, at the bottom 256, up again with what was seen, 16-3.
+  EXPECT_EQ(Parameters(*Network::Create(Unet(), 1)), 2'512U + 13'952U + 55'552U + 221'696U +
+                                                         885'760U + 590'336U + 147'712U + 36'992U +
+                                                         9'280U + 51U);
 }
 
 TEST(Network, StateDictListsAreThePublishedOnes) {
@@ -70,6 +80,14 @@ TEST(Network, StateDictListsAreThePublishedOnes) {
               ::testing::Contains(TensorSpec{
                   "layer2.0.downsample.0.weight", {128, 64, 1, 1}, TensorRole::kParameter}));
   EXPECT_EQ(Network::Create(Spec("vgg16", 3), 1)->layout()->tensors().size(), 32U);
+}
+
+TEST(Network, UnetWantsItsOwnClassesAndSides) {
+  ModelSpec spec = Unet();
+  spec.input_size = 40;
+  EXPECT_THAT(Network::Create(spec, 1), StatusIs(kInvalid, HasSubstr("multiple of 16")));
+  EXPECT_THAT(Network::Create(Spec("unet"), 1),
+              StatusIs(kInvalid, HasSubstr("elsewhere, lung, opacity")));
 }
 
 TEST(Network, SeedDecidesTheWeights) {

@@ -21,6 +21,7 @@ using Tags = std::map<std::string, std::string>;
 inline Tags Radiograph() {
   return {{"(0008,0016)", "UI =DigitalXRayImageStorageForPresentation"},
           {"(0008,0018)", "UI [1.2.826.0.1.3680043.9.1]"},
+          {"(0008,0020)", "DA [20200317]"},
           {"(0008,0060)", "CS [DX]"},
           {"(0010,0010)", "PN [Nobody^Knows]"},
           {"(0010,0020)", "LO [P-17]"},

@@ -169,6 +169,7 @@ TEST_F(DicomTest, SaysWhatIsNeededAndNothingElse) {
   EXPECT_EQ(facts.patient_id, "P-17");
   EXPECT_EQ(facts.modality, "DX");
   EXPECT_EQ(facts.view, "PA");
+  EXPECT_EQ(facts.study_date, "20200317");
   EXPECT_EQ(facts.frames, 1U);
 }
 

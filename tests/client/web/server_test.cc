@@ -46,12 +46,28 @@ class PageServerTest : public ::testing::Test {
                             .energy_limit = 1e9};
     calibration.known = KnownPictures(128, std::vector<float>(128, 0.088F));
     testing::WriteImage(folder_ / "known.png", testing::Ramp(40, 40, CV_8UC1, 0, 5));
-    desk_ = *Desk::Create(
-        {{{spec, {.run = "r-1", .round = 4}}, network.State()}, std::string(64, 'a'), calibration},
-        {.threads = 1, .draws = 2});
+    desk_ = *Desk::Create({{{spec, {.run = "r-1", .round = 4}}, network.State()},
+                           std::string(64, 'a'),
+                           calibration,
+                           {}},
+                          {.threads = 1, .draws = 2});
     options_.port = 0;
     options_.token = kToken;
     options_.max_picture_bytes = 1 << 20;
+  }
+  // A desk that measures extents, too.
+  void AddExtentModel() {
+    const ModelSpec spec = {.architecture = "unet",
+                            .channels = 1,
+                            .input_size = 32,
+                            .classes = {"elsewhere", "lung", "opacity"}};
+    const Network unet = *Network::Create(spec, 1);
+    const Network network = *Network::Create(testing::SmallSpec(), 1);
+    desk_ = *Desk::Create({{{network.spec(), {}}, network.State()},
+                           std::string(64, 'a'),
+                           std::nullopt,
+                           Model{{spec, {}}, unet.State()}},
+                          {.threads = 1});
   }
   void Start() {
     std::promise<int> port;
@@ -106,6 +122,32 @@ TEST_F(PageServerTest, PredictsShowsAndExplains) {
   EXPECT_EQ(map->get_header_value("X-Explained"), "1");
   EXPECT_EQ(client.Get("/v1/known/0")->status, 200);
   EXPECT_EQ(client.Get("/v1/known/1")->status, 404);
+}
+
+TEST_F(PageServerTest, MeasuresExtentWhereItHasAModelForIt) {
+  AddExtentModel();
+  Start();
+  auto client = Client();
+  const Json model = Json::parse(client.Get("/v1/models")->body)["models"][0];
+  EXPECT_TRUE(model["measures_extent"].get<bool>());
+  const auto measured = client.Post("/v1/extent", Picture(), "application/octet-stream");
+  ASSERT_EQ(measured->status, 200) << measured->body;
+  const Json json = Json::parse(measured->body);
+  for (const char* field : {"right_lung", "left_lung", "geographic_extent", "limits"}) {
+    EXPECT_TRUE(json.contains(field)) << field;
+  }
+  const auto map = client.Post("/v1/extent/map", Picture(), "application/octet-stream");
+  ASSERT_EQ(map->status, 200) << map->body;
+  EXPECT_THAT(map->body, StartsWith("\x89PNG"));
+  EXPECT_EQ(client.Post("/v1/extent", "no picture", "application/octet-stream")->status, 400);
+}
+
+TEST_F(PageServerTest, WithoutAModelForItMeasuresNoExtent) {
+  Start();
+  auto client = Client();
+  const auto measured = client.Post("/v1/extent", Picture(), "application/octet-stream");
+  EXPECT_EQ(measured->status, 501);
+  EXPECT_THAT(ErrorOf(measured), HasSubstr("--extent-model"));
 }
 
 TEST_F(PageServerTest, ModelSaysWhatItIsAndWhatItIsNot) {

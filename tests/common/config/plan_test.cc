@@ -124,6 +124,14 @@ TEST_F(PlanTest, ValuesOutOfRangeNameTheField) {
            {"strategy: {name: fedavgm, server_learning_rate: 1, server_momentum: 1}",
             "server_momentum"},
            {"training: {local_epochs: 0}", "local_epochs"},
+           {"model: {architecture: unet}", "elsewhere, lung, opacity"},
+           {"model: {architecture: unet, input_size: 100, classes: [elsewhere, lung, opacity]}",
+            "multiple of 16"},
+           {"model: {architecture: unet, classes: [elsewhere, lung, opacity]}",
+            "class_weights none"},
+           {"{model: {architecture: unet, classes: [elsewhere, lung, opacity]}, "
+            "training: {class_weights: none, mixup_alpha: 0.2}}",
+            "mixup_alpha"},
            {"model: {channels: 2}", "channels"},
            {"round_deadline_seconds: 0", "round_deadline_seconds"}}) {
     EXPECT_THAT(Read(text), StatusIs(kInvalid, HasSubstr(field))) << text;

@@ -1,0 +1,124 @@
+#include "client/main/house.h"
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "client/data/contact_sheet.h"
+#include "client/data/manifest.h"
+#include "client/main/json_text.h"
+#include "client/main/subject.h"
+#include "client/session/local.h"
+#include "client/session/plan_options.h"
+#include "common/base/mutex.h"
+#include "common/config/site.h"
+#include "common/metrics/report_html.h"
+#include "common/metrics/report_text.h"
+
+namespace consilium {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr int kColumns = 8;
+constexpr int kRows = 4;
+
+StatusOr<Manifest> ManifestOf(const fs::path& dir) {
+  CSL_ASSIGN_OR_RETURN(const v1::SiteConfig site, ReadSiteOfFolder(dir));
+  if (site.data().path().empty()) {
+    return FailedPrecondition("site.yaml has no data.path: say where this hospital's images are");
+  }
+  return ReadSplitManifest(ToDataSource(site.data()));
+}
+
+StatusOr<std::string> TellData(const fs::path& dir) {
+  CSL_ASSIGN_OR_RETURN(const Manifest manifest, ManifestOf(dir));
+  Json counts = Json::object();
+  for (const Split split : {Split::kTrain, Split::kValidation, Split::kTest}) {
+    const auto labels = CountLabels(Select(manifest, split));
+    if (!labels.empty()) counts[SplitName(split)] = labels;
+  }
+  return ToText(Json{{"counts", counts}});
+}
+
+StatusOr<std::string> ShowContactSheet(const fs::path& dir) {
+  CSL_ASSIGN_OR_RETURN(const Manifest manifest, ManifestOf(dir));
+  return EncodeContactSheet(Select(manifest, Split::kTrain), kColumns, kRows);
+}
+
+StatusOr<std::string> Evaluate(const fs::path& dir, const std::stop_token& stop) {
+  CSL_ASSIGN_OR_RETURN(const UsableModel usable, ReadUsableModel(dir, ""));
+  CSL_ASSIGN_OR_RETURN(const v1::SiteConfig site, ReadSiteOfFolder(dir));
+  CSL_ASSIGN_OR_RETURN(const ScoredImages scored, ScoreModel(usable.model, site, {}, stop));
+  const auto& classes = usable.model.info.spec.classes;
+  return ToText(Json{{"classes", classes},
+                     {"report", ReportToJson(scored.scores, classes)},
+                     {"roc_svg", ToSvg(RocPlot(Count(scored.scores), classes))}});
+}
+
+// Made once: the model and, while a page is open, the images are what they are.
+class EvaluationOnce {
+ public:
+  explicit EvaluationOnce(fs::path dir) : dir_(std::move(dir)) {}
+
+  StatusOr<std::string> Tell(const std::stop_token& stop) {
+    MutexLock lock(mu_);
+    if (!told_) {
+      CSL_ASSIGN_OR_RETURN(told_, Evaluate(dir_, stop));
+    }
+    return *told_;
+  }
+
+ private:
+  const fs::path dir_;
+  Mutex mu_;
+  std::optional<std::string> told_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace
+
+Json ToJson(const std::vector<PlanEntry>& plans) {
+  Json list = Json::array();
+  for (const PlanEntry& entry : plans) {
+    list.push_back({{"hash", entry.hash},
+                    {"name", entry.name},
+                    {"run", entry.run_id},
+                    {"decision", PlanDecisionName(entry.decision)},
+                    {"by", entry.by},
+                    {"first_seen_unix_ms", ToUnixMillis(entry.first_seen)},
+                    {"plan", Json::parse(entry.plan, nullptr, /*allow_exceptions=*/false)}});
+  }
+  return list;
+}
+
+Json ToJson(const std::vector<Sending>& outbox) {
+  Json list = Json::array();
+  for (const Sending& sending : outbox) {
+    list.push_back({{"time", sending.time},
+                    {"task", sending.task_id},
+                    {"bytes", sending.bytes},
+                    {"train_examples", sending.train_examples},
+                    {"norm", sending.norm},
+                    {"digest", sending.digest}});
+  }
+  return list;
+}
+
+House HouseOf(const fs::path& dir) {
+  const auto evaluation = std::make_shared<EvaluationOnce>(dir);
+  return {
+      .plans = [dir](const std::stop_token&) -> StatusOr<std::string> {
+        CSL_ASSIGN_OR_RETURN(const auto plans, PlanBook(dir).List());
+        return ToText(ToJson(plans));
+      },
+      .outbox = [dir](const std::stop_token&) -> StatusOr<std::string> {
+        CSL_ASSIGN_OR_RETURN(const auto outbox, ReadOutbox(dir));
+        return ToText(ToJson(outbox));
+      },
+      .data = [dir](const std::stop_token&) { return TellData(dir); },
+      .contact_sheet = [dir](const std::stop_token&) { return ShowContactSheet(dir); },
+      .evaluation = [evaluation](const std::stop_token& stop) { return evaluation->Tell(stop); }};
+}
+
+}  // namespace consilium

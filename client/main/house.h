@@ -1,0 +1,21 @@
+#pragma once
+
+// What a hospital's folder tells of the hospital, for its commands and its page.
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+
+#include "client/session/plan_book.h"
+#include "client/session/site_trail.h"
+#include "client/web/house.h"
+#include "common/base/status.h"
+
+namespace consilium {
+
+nlohmann::ordered_json ToJson(const std::vector<PlanEntry>& plans);
+nlohmann::ordered_json ToJson(const std::vector<Sending>& outbox);
+
+// Of the folder, and of how the model that it uses does on its validation images.
+House HouseOf(const std::filesystem::path& dir);
+
+}  // namespace consilium
