@@ -118,15 +118,7 @@ StatusOr<std::size_t> Get(Getter& getter, const std::string& pacs, const std::st
 }
 
 Status Connect(Getter& getter, const Peer& pacs, const std::string& own_ae_title) {
-  constexpr int kSecondsToAnswer = 30;
-  getter.setAETitle(own_ae_title.c_str());
-  getter.setPeerAETitle(pacs.ae_title.c_str());
-  getter.setPeerHostName(pacs.host.c_str());
-  getter.setPeerPort(pacs.port);
-  getter.setACSETimeout(kSecondsToAnswer);
-  getter.setConnectionTimeout(kSecondsToAnswer);
-  getter.setDIMSEBlockingMode(DIMSE_NONBLOCKING);
-  getter.setDIMSETimeout(kSecondsToAnswer);
+  SetPeer(getter, pacs, own_ae_title);
   getter.setStorageMode(DCMSCU_STORAGE_BIT_PRESERVING);
   OFList<OFString> plain;
   plain.push_back(UID_LittleEndianExplicitTransferSyntax);

@@ -40,4 +40,16 @@ OFList<OFString> TransferSyntaxes() {
   return syntaxes;
 }
 
+void SetPeer(DcmSCU& scu, const Peer& peer, const std::string& own_ae_title) {
+  constexpr int kSecondsToAnswer = 30;
+  scu.setAETitle(own_ae_title.c_str());
+  scu.setPeerAETitle(peer.ae_title.c_str());
+  scu.setPeerHostName(peer.host.c_str());
+  scu.setPeerPort(peer.port);
+  scu.setACSETimeout(kSecondsToAnswer);
+  scu.setConnectionTimeout(kSecondsToAnswer);
+  scu.setDIMSEBlockingMode(DIMSE_NONBLOCKING);
+  scu.setDIMSETimeout(kSecondsToAnswer);
+}
+
 }  // namespace consilium

@@ -4,11 +4,12 @@
 
 #include <dcmtk/config/osconfig.h>
 // DCMTK wants the line above first.
-#include <dcmtk/ofstd/oflist.h>
-#include <dcmtk/ofstd/ofstring.h>
+#include <dcmtk/dcmnet/scu.h>
 
 #include <string>
 #include <vector>
+
+#include "client/pacs/sender.h"
 
 namespace consilium {
 
@@ -23,5 +24,8 @@ std::vector<const char*> ImageClasses();
 
 // Those that consilium-dicom decodes.
 OFList<OFString> TransferSyntaxes();
+
+// Whom to call and as whom, and that nobody is waited for without end.
+void SetPeer(DcmSCU& scu, const Peer& peer, const std::string& own_ae_title);
 
 }  // namespace consilium

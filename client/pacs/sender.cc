@@ -6,6 +6,8 @@
 
 #include <charconv>
 
+#include "client/pacs/objects_internal.h"
+
 namespace consilium {
 namespace {
 
@@ -46,16 +48,8 @@ StatusOr<Peer> ParsePeer(const std::string& text) {
 
 Status SendFiles(const Peer& peer, const std::string& own_ae_title,
                  const std::vector<std::filesystem::path>& files) {
-  constexpr int kSecondsToAnswer = 30;
   CountingScu scu;
-  scu.setAETitle(own_ae_title.c_str());
-  scu.setPeerAETitle(peer.ae_title.c_str());
-  scu.setPeerHostName(peer.host.c_str());
-  scu.setPeerPort(peer.port);
-  scu.setACSETimeout(kSecondsToAnswer);
-  scu.setConnectionTimeout(kSecondsToAnswer);
-  scu.setDIMSEBlockingMode(DIMSE_NONBLOCKING);
-  scu.setDIMSETimeout(kSecondsToAnswer);
+  SetPeer(scu, peer, own_ae_title);
   for (const auto& file : files) {
     if (scu.addDicomFile(file.c_str()).bad()) {
       return InvalidArgument("{}: not a DICOM file", file.string());

@@ -75,6 +75,7 @@ class Crowd:
         self.federation.stop("coordinator")
         subprocess.run([BENCH / "sites_bench", "join", self.federation.server_dir, str(self.sites), self.identities],
                        check=True)
+        (self.folder / "federation/coordinator.log").unlink()  # of the start before
         begin = time.monotonic()
         self.federation.serve()
         self.start_seconds = time.monotonic() - begin

@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <grpcpp/server_builder.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -131,6 +133,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   consilium::KeepFreedMemory();  // as the programs do
+  spdlog::set_default_logger(spdlog::stderr_color_mt("bench"));
   const consilium::Status status = consilium::Run(static_cast<std::size_t>(bytes), clients, times);
   if (!status.ok()) fmt::print(stderr, "stream_bench: {}\n", status.ToString());
   return status.ok() ? 0 : 1;
