@@ -4,12 +4,16 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "certs/home.h"
+#include "certs/model_manifest.h"
 #include "client/data/contact_sheet.h"
 #include "client/data/manifest.h"
 #include "client/main/json_text.h"
 #include "client/main/subject.h"
 #include "client/session/local.h"
+#include "client/session/model_shelf.h"
 #include "client/session/plan_options.h"
+#include "client/session/run_course.h"
 #include "common/base/mutex.h"
 #include "common/config/site.h"
 #include "common/metrics/report_html.h"
@@ -55,6 +59,24 @@ StatusOr<std::string> Evaluate(const fs::path& dir, const std::stop_token& stop)
   return ToText(Json{{"classes", classes},
                      {"report", ReportToJson(scored.scores, classes)},
                      {"roc_svg", ToSvg(RocPlot(Count(scored.scores), classes))}});
+}
+
+// Who made the model in use, and how its run went.
+StatusOr<std::string> TellTraining(const fs::path& dir) {
+  CSL_ASSIGN_OR_RETURN(const Home home, ReadHome(dir));
+  CSL_ASSIGN_OR_RETURN(const Certificate root, Certificate::FromPem(home.ca_pem));
+  CSL_ASSIGN_OR_RETURN(const ModelShelf shelf, ModelShelf::Open(dir, /*accept_unsigned=*/false));
+  CSL_ASSIGN_OR_RETURN(const v1::ModelManifest manifest,
+                       VerifyModelFile(shelf.current(), root, SystemClock().Now()));
+  CSL_ASSIGN_OR_RETURN(const Json course, RunCourse(dir).Read(manifest.run_id()));
+  Json participants = Json::array();
+  for (const v1::Participant& one : manifest.participants()) {
+    participants.push_back({{"site", one.site()}, {"train_examples", one.train_examples()}});
+  }
+  return ToText(Json{{"run", manifest.run_id()},
+                     {"round", manifest.round()},
+                     {"participants", participants},
+                     {"course", course}});
 }
 
 // Made once: the model and, while a page is open, the images are what they are.
@@ -118,6 +140,7 @@ House HouseOf(const fs::path& dir) {
       },
       .data = [dir](const std::stop_token&) { return TellData(dir); },
       .contact_sheet = [dir](const std::stop_token&) { return ShowContactSheet(dir); },
+      .training = [dir](const std::stop_token&) { return TellTraining(dir); },
       .evaluation = [evaluation](const std::stop_token& stop) { return evaluation->Tell(stop); }};
 }
 

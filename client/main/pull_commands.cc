@@ -1,5 +1,6 @@
 // Global models: how a hospital gets them, and goes back to the one before.
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 
@@ -11,6 +12,7 @@
 #include "client/session/local.h"
 #include "client/session/local_tensors.h"
 #include "client/session/model_shelf.h"
+#include "client/session/run_course.h"
 #include "common/audit/trail.h"
 #include "common/base/file.h"
 #include "common/cli/cli.h"
@@ -18,6 +20,7 @@
 #include "common/metrics/report.h"
 #include "common/model/model_file.h"
 #include "common/rpc/channel.h"
+#include "common/wire/convert.h"
 
 namespace consilium {
 namespace {
@@ -97,6 +100,31 @@ Status CheckAcceptance(Model model, const std::filesystem::path& dir, const v1::
                             Percent(floor));
 }
 
+// For the hospital's page: what the run's models came to at all that have scored them, as far as
+// their coordinator has signed it. A model is not worth less without.
+void NoteCourse(CoordinatorClient& client, const Certificate& root, const PullOptions& options,
+                const std::string& run) {
+  constexpr int kMostModels = 200;  // the last ones
+  const auto note = [&]() -> Status {
+    CSL_ASSIGN_OR_RETURN(const v1::ListModelsResponse list, client.ListModels(run));
+    const RunCourse course(options.dir);
+    for (int i = std::max(0, list.models_size() - kMostModels); i < list.models_size(); ++i) {
+      const v1::ModelRef& model = list.models(i);
+      CSL_ASSIGN_OR_RETURN(const v1::Signed statement, client.GetManifest(model));
+      CSL_ASSIGN_OR_RETURN(const v1::ModelManifest manifest,
+                           VerifyManifest(statement, root, SystemClock().Now()));
+      CSL_RETURN_IF_ERROR(CheckManifestIsOf(manifest, model));
+      if (!manifest.has_evaluation()) continue;
+      CSL_ASSIGN_OR_RETURN(const Evaluation evaluation, FromProto(manifest.evaluation()));
+      CSL_RETURN_IF_ERROR(course.NotePooled(run, static_cast<int>(model.round()), evaluation));
+    }
+    return OkStatus();
+  };
+  if (const Status noted = note(); !noted.ok()) {
+    fmt::print(stderr, "the course of {} is not known: {}\n", run, std::string(noted.message()));
+  }
+}
+
 Status Pull(const PullOptions& options, const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(const Home home, ReadHome(options.dir));
   CSL_ASSIGN_OR_RETURN(const v1::SiteConfig site, ReadSiteOfFolder(options.dir));
@@ -150,6 +178,7 @@ Status Pull(const PullOptions& options, const std::stop_token& stop) {
   if (options.output.empty()) {
     CSL_RETURN_IF_ERROR(shelf.Install(fresh));
     CSL_RETURN_IF_ERROR(shelf.RemoveOtherManifests());
+    if (is_signed) NoteCourse(client, root, options, chosen.model.run_id());
   } else {
     fs::rename(fresh, output, error);
     if (error) return ErrnoStatus(error.value(), "cannot write", output);

@@ -17,6 +17,7 @@
 #include "client/session/plan_book.h"
 #include "client/session/plan_options.h"
 #include "client/session/policy.h"
+#include "client/session/run_course.h"
 #include "client/session/task_reporter.h"
 #include "client/session/task_store.h"
 #include "client/session/time_limit.h"
@@ -74,6 +75,7 @@ class Agent {
         local_(folder),
         control_(folder),
         corrections_(folder),
+        course_(folder),
         delivery_(link_, trail, root, store_, stop),
         stop_(stop) {}
 
@@ -259,6 +261,7 @@ class Agent {
       CSL_ASSIGN_OR_RETURN(const Evaluation evaluation,
                            trainee_.Evaluate(task.plan(), network, WatchTask()));
       *outcome.report.mutable_result()->mutable_evaluation() = ToProto(evaluation);
+      NoteCourse(task, static_cast<int>(task.round()), evaluation);
       return outcome;
     }
     CSL_RETURN_IF_ERROR(Train(task, global, left_alone, network, outcome));
@@ -282,6 +285,12 @@ class Agent {
     return CheckManifestIsOf(manifest, task.model());
   }
 
+  // For this hospital's page, which holds up no round.
+  void NoteCourse(const v1::Task& task, int round, const Evaluation& evaluation) const {
+    const Status noted = course_.NoteOwn(task.run_id(), round, evaluation);
+    if (!noted.ok()) spdlog::warn("{}", std::string(noted.message()));
+  }
+
   // Scores the global model, as this hospital has it, and trains it, or goes on where a process
   // before this one was.
   Status Train(const v1::Task& task, const Model& global, const ModelState& left_alone,
@@ -301,6 +310,7 @@ class Agent {
       CSL_ASSIGN_OR_RETURN(evaluation, trainee_.Evaluate(task.plan(), network, WatchTask()));
     }
     *result.mutable_evaluation() = ToProto(evaluation);
+    NoteCourse(task, static_cast<int>(task.round()) - 1, evaluation);
 
     CSL_ASSIGN_OR_RETURN(const ControlVariatePair control, FetchControlVariates(task, global));
     Enter("training", v1::TASK_STAGE_TRAINING);
@@ -402,6 +412,7 @@ class Agent {
   const LocalTensors local_;
   const ControlVariates control_;
   const CorrectionBook corrections_;
+  const RunCourse course_;
   Delivery delivery_;
   const std::stop_token stop_;
   std::string known_version_;  // of the coordinator

@@ -18,6 +18,7 @@ struct House {
   Telling outbox;         // all that it has sent
   Telling data;           // examples by split and class
   Telling contact_sheet;  // of the training images
+  Telling training;       // who made the model in use, and how its run went
   Telling evaluation;     // of the model in use on the validation images: report, roc_svg
 };
 

@@ -185,6 +185,7 @@ class PageServer {
     Tell("/v1/house/outbox", house.outbox, "application/json");
     Tell("/v1/house/data", house.data, "application/json");
     Tell("/v1/house/contact-sheet", house.contact_sheet, "image/png");
+    Tell("/v1/house/training", house.training, "application/json");
     Tell("/v1/house/evaluation", house.evaluation, "application/json");
     Post("/v1/show", [this](const httplib::Request&, const std::string& picture) {
       return ShowPicture(desk_, picture);

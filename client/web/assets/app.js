@@ -211,9 +211,7 @@ function showCourse(shown) {
   if (state.model.measures_extent) curves.push(["extent", (one) => (one.extent?.geographic_extent ?? 0) / 8]);
   $("curve").replaceChildren(svg("line", { x1: 10, y1: 130, x2: 310, y2: 130, class: "axis" }));
   for (const [name, share] of curves) {
-    const points = studies.map((one, i) => [x(times[i]), 130 - 120 * share(one)]);
-    $("curve").append(svg("polyline", { points: points.map((point) => point.join(",")).join(" "), class: name }));
-    for (const [cx, cy] of points) $("curve").append(svg("circle", { cx, cy, r: 4, class: name }));
+    drawCurve($("curve"), studies.map((one, i) => [x(times[i]), 130 - 120 * share(one)]), name);
   }
   $("course-text").textContent = studies.map((one) => text(one.extent ? "courseExtent" : "coursePoint", {
     date: one.prediction.date,
@@ -221,6 +219,11 @@ function showCourse(shown) {
     probability: percent(probability(one)),
     score: one.extent ? score(one.extent) : "",
   })).join("; ");
+}
+
+function drawCurve(plot, points, kind) {
+  plot.append(svg("polyline", { points: points.map((point) => point.join(",")).join(" "), class: kind }));
+  for (const [cx, cy] of points) plot.append(svg("circle", { cx, cy, r: 4, class: kind }));
 }
 
 function svg(name, attributes) {
@@ -372,6 +375,23 @@ const HOUSE = {
       table(confusion),
       image(new Blob([roc], { type: "image/svg+xml" }), text("roc")),
     ];
+  },
+  async training() {
+    const { run, round, participants, course } = await json("/v1/house/training");
+    const figure = element("figure");
+    const plot = svg("svg", { viewBox: "0 0 320 140", role: "img", class: "curve" });
+    const [own, pooled] = ["own", "pooled"].map((whose) => Object.entries(course[whose])
+      .filter(([, figures]) => figures.balanced_accuracy !== null)
+      .map(([at, figures]) => [Number(at), figures.balanced_accuracy]).sort((a, b) => a[0] - b[0]));
+    const last = Math.max(1, ...[...own, ...pooled].map(([at]) => at));
+    plot.append(svg("line", { x1: 10, y1: 130, x2: 310, y2: 130, class: "axis" }));
+    for (const [kind, points] of [["probability", own], ["extent", pooled]]) {
+      drawCurve(plot, points.map(([at, value]) => [10 + (300 * at) / last, 130 - 120 * value]), kind);
+    }
+    const ends = (points) => (points.length ? `${percent(points[0][1])} → ${percent(points[points.length - 1][1])}` : text("unknown"));
+    figure.append(plot, element("figcaption", text("trainingText", { run, round, own: ends(own), pooled: ends(pooled) })));
+    return [figure, table([[text("hospital"), text("examples")],
+      ...participants.map((one) => [one.site, String(one.train_examples)])])];
   },
   async data() {
     const { counts } = await json("/v1/house/data");

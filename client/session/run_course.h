@@ -1,0 +1,39 @@
+#pragma once
+
+// How a run went, round by round, as a hospital keeps it for its own page: course/RUN.json in its
+// folder.
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "common/base/status.h"
+#include "common/metrics/evaluation.h"
+
+namespace consilium {
+
+// Its state is the file system's; one process at a time may change a run's. A run is named by its
+// id.
+class RunCourse {
+ public:
+  explicit RunCourse(const std::filesystem::path& folder) : folder_(folder / "course") {}
+
+  // What the global model of a round (0 is the initial one) comes to: on the hospital's own
+  // validation images, or on those of all that have scored it, as the coordinator has signed it. In
+  // the place of what was noted of that round before. Nothing for an evaluation without examples.
+  Status NoteOwn(const std::string& run, int round, const Evaluation& evaluation) const;
+  Status NotePooled(const std::string& run, int round, const Evaluation& evaluation) const;
+
+  // {"own": {ROUND: {"balanced_accuracy", "loss"}}, "pooled": likewise}; empty where nothing is
+  // known.
+  StatusOr<nlohmann::ordered_json> Read(const std::string& run) const;
+
+ private:
+  std::filesystem::path PathOf(const std::string& run) const;
+  Status Note(const std::string& run, const char* whose, int round,
+              const Evaluation& evaluation) const;
+
+  const std::filesystem::path folder_;
+};
+
+}  // namespace consilium
