@@ -11,13 +11,27 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr std::size_t kMaxBytes = std::size_t{1} << 30;
 
-Json ToJson(const Calibration& calibration) {
-  const std::vector<float>& features = calibration.known.features();
+Json ToJson(const std::vector<float>& features) {
   std::vector<std::uint8_t> bytes(features.size() * sizeof(float));
   std::memcpy(bytes.data(), features.data(), bytes.size());
+  return Json::binary(std::move(bytes));
+}
+
+// INVALID_ARGUMENT unless they are of so many pictures.
+StatusOr<KnownPictures> ToKnown(const Json& json, int width, std::size_t pictures) {
+  const auto& bytes = json.get_binary();
+  if (width < 1 || bytes.size() != pictures * static_cast<std::size_t>(width) * sizeof(float)) {
+    return InvalidArgument("its parts do not fit together");
+  }
+  std::vector<float> features(bytes.size() / sizeof(float));
+  std::memcpy(features.data(), bytes.data(), bytes.size());
+  return KnownPictures(width, std::move(features));
+}
+
+Json ToJson(const Calibration& calibration) {
   Json thresholds = Json::array();
   for (const auto& threshold : calibration.thresholds) {
     thresholds.push_back(threshold ? Json(*threshold) : Json(nullptr));
@@ -30,11 +44,13 @@ Json ToJson(const Calibration& calibration) {
           {"specificity", calibration.specificity},
           {"thresholds", thresholds},
           {"width", calibration.known.width()},
-          {"features", Json::binary(std::move(bytes))},
+          {"features", ToJson(calibration.known.features())},
+          {"layouts", ToJson(calibration.layouts.features())},
           {"known_paths", calibration.known_paths},
           {"known_labels", calibration.known_labels},
           {"distance_limit", calibration.distance_limit},
-          {"energy_limit", calibration.energy_limit}};
+          {"energy_limit", calibration.energy_limit},
+          {"layout_limit", calibration.layout_limit}};
 }
 
 // Throws what the library throws for what is not there or of another type.
@@ -49,22 +65,20 @@ StatusOr<Calibration> FromJson(const Json& json) {
     calibration.thresholds.push_back(threshold.is_null() ? std::nullopt
                                                          : std::optional(threshold.get<double>()));
   }
-  const auto& bytes = json.at("features").get_binary();
-  const int width = json.at("width");
   calibration.known_paths = json.at("known_paths").get<std::vector<std::string>>();
   calibration.known_labels = json.at("known_labels").get<std::vector<std::string>>();
   calibration.distance_limit = json.at("distance_limit");
   calibration.energy_limit = json.at("energy_limit");
+  calibration.layout_limit = json.at("layout_limit");
   const std::size_t pictures = calibration.known_paths.size();
-  if (width < 1 || bytes.size() != pictures * static_cast<std::size_t>(width) * sizeof(float) ||
-      calibration.known_labels.size() != pictures ||
+  if (calibration.known_labels.size() != pictures ||
       calibration.thresholds.size() != calibration.classes.size() ||
       !(calibration.temperature > 0)) {
     return InvalidArgument("its parts do not fit together");
   }
-  std::vector<float> features(bytes.size() / sizeof(float));
-  std::memcpy(features.data(), bytes.data(), bytes.size());
-  calibration.known = KnownPictures(width, std::move(features));
+  CSL_ASSIGN_OR_RETURN(calibration.known, ToKnown(json.at("features"), json.at("width"), pictures));
+  CSL_ASSIGN_OR_RETURN(calibration.layouts,
+                       ToKnown(json.at("layouts"), kLayoutSide * kLayoutSide, pictures));
   return calibration;
 }
 

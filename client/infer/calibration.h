@@ -23,13 +23,15 @@ struct Calibration {
   double specificity = 0;                         // of the thresholds, on the validation images
   std::vector<std::optional<double>> thresholds;  // a class; on probabilities at the temperature
 
-  KnownPictures known{1, {}};  // training images
+  KnownPictures known{1, {}};    // training images
+  KnownPictures layouts{1, {}};  // of the same
   std::vector<std::string> known_paths;
   std::vector<std::string> known_labels;
   // Beyond them a picture is unlike what the model knows. The share of the validation images that
   // lies beyond each is 1 - kKnownShare.
   double distance_limit = 0;
   double energy_limit = 0;
+  double layout_limit = 0;
 };
 inline constexpr double kKnownShare = 0.99;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace consilium {
 
@@ -41,6 +42,26 @@ double KnownPictures::DistanceOf(const std::vector<Neighbour>& nearest) const {
 
 double KnownPictures::Distance(std::span<const float> picture) const {
   return DistanceOf(Nearest(picture, rank()));
+}
+
+std::vector<float> LayoutOf(const Image& picture) {
+  constexpr double kLeastContrast = 655;  // standard deviation, of 65535
+  const Image small = CropAndResize(picture, kLayoutSide);
+  const auto count = static_cast<double>(small.pixels.size());
+  const double mean = std::accumulate(small.pixels.begin(), small.pixels.end(), 0.0) / count;
+  double squares = 0;
+  for (const std::uint16_t pixel : small.pixels) squares += (pixel - mean) * (pixel - mean);
+  std::vector<float> layout(small.pixels.size());
+  if (std::sqrt(squares / count) < kLeastContrast) return layout;
+  for (std::size_t i = 0; i < layout.size(); ++i) {
+    layout[i] = static_cast<float>((small.pixels[i] - mean) / std::sqrt(squares));
+  }
+  return layout;
+}
+
+double LayoutDistance(const KnownPictures& layouts, std::span<const float> layout) {
+  const bool is_blank = std::ranges::all_of(layout, [](float value) { return value == 0; });
+  return is_blank ? 2 : layouts.Distance(layout);
 }
 
 double Energy(std::span<const float> logits) {

@@ -8,6 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "client/preprocess/image.h"
+
 namespace consilium {
 
 // A picture among those that are known.
@@ -42,6 +44,14 @@ class KnownPictures {
   int width_ = 0;
   std::vector<float> features_;
 };
+
+// A picture by its layout alone: its largest centred square at kLayoutSide x kLayoutSide, less its
+// mean, of length 1. A network that has learnt little may see a blank picture, or one that lies on
+// its side, as one of those that it knows; by its layout it is none.
+inline constexpr int kLayoutSide = 16;
+std::vector<float> LayoutOf(const Image& picture);
+// Its distance from those of the pictures that are known; 2 for a picture of one grey, as good as.
+double LayoutDistance(const KnownPictures& layouts, std::span<const float> layout);
 
 // -log(sum(exp(logits))): large where the network sees little of any class (Liu et al., NeurIPS
 // 2020, equation 4, at temperature 1).

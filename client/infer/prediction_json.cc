@@ -31,6 +31,7 @@ nlohmann::ordered_json ToJson(const Prediction& prediction,
     json["called"] = CalledClasses(prediction, classes);
     json["distance"] = prediction.judgement->distance;
     json["energy"] = prediction.judgement->energy;
+    json["layout_distance"] = prediction.judgement->layout_distance;
   }
   return json;
 }

@@ -14,7 +14,8 @@ inline constexpr char kResearchUse[] =
     "Research use only: not a medical device. A probability is a model's, not a diagnosis.";
 
 // A prediction for programs, without its path: prediction, probabilities and spread by class and,
-// where there is a calibration, abstains, called, distance and energy.
+// where there is a calibration, abstains, called, distance, energy and
+// layout_distance.
 nlohmann::ordered_json ToJson(const Prediction& prediction,
                               const std::vector<std::string>& classes);
 

@@ -111,16 +111,19 @@ std::vector<float> Predictor::Probabilities(std::span<const float> logits) const
   return probabilities;
 }
 
-Judgement Predictor::Judge(const Prediction& prediction, std::span<const float> logits,
-                           std::span<const float> features) const {
+Judgement Predictor::Judge(const Prediction& prediction, const Image& picture,
+                           std::span<const float> logits, std::span<const float> features) const {
   constexpr std::size_t kSimilar = 5;
   const KnownPictures& known = calibration_->known;
   auto nearest = known.Nearest(features, std::max(kSimilar, known.rank()));
-  Judgement judgement{.distance = known.DistanceOf(nearest), .energy = Energy(logits)};
+  Judgement judgement{.distance = known.DistanceOf(nearest),
+                      .energy = Energy(logits),
+                      .layout_distance = LayoutDistance(calibration_->layouts, LayoutOf(picture))};
   nearest.resize(std::min(kSimilar, nearest.size()));
   judgement.similar = std::move(nearest);
   judgement.is_unlike = judgement.distance > calibration_->distance_limit ||
-                        judgement.energy > calibration_->energy_limit;
+                        judgement.energy > calibration_->energy_limit ||
+                        judgement.layout_distance > calibration_->layout_limit;
   for (std::size_t c = 0; c < prediction.probabilities.size(); ++c) {
     const std::optional<double>& threshold = calibration_->thresholds[c];
     judgement.called.push_back(threshold &&
@@ -172,7 +175,8 @@ StatusOr<std::vector<Prediction>> Predictor::PredictPictures(const std::vector<I
     one.predicted =
         static_cast<int>(std::ranges::max_element(one.probabilities) - one.probabilities.begin());
     if (!calibration_) continue;
-    one.judgement = Judge(one, logits, std::span(embedding.features).subspan(i * width, width));
+    one.judgement =
+        Judge(one, pictures[i], logits, std::span(embedding.features).subspan(i * width, width));
   }
   if (draws_ > 0) CSL_RETURN_IF_ERROR(AddSpread(pictures, predictions));
   return predictions;

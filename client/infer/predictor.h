@@ -25,6 +25,7 @@ struct Judgement {
   std::vector<bool> called;  // a class: its probability is at its threshold or above
   double distance = 0;       // from what the model knows, see novelty.h
   double energy = 0;
+  double layout_distance = 0;
   bool is_unlike = false;  // beyond a limit: what the model says of the picture means nothing
   std::vector<Neighbour> similar;  // the known pictures that are nearest
 };
@@ -93,7 +94,7 @@ class Predictor {
   StatusOr<std::vector<Prediction>> PredictPictures(const std::vector<Image>& pictures);
   Status AddSpread(const std::vector<Image>& pictures, std::vector<Prediction>& predictions);
   std::vector<float> Probabilities(std::span<const float> logits) const;
-  Judgement Judge(const Prediction& prediction, std::span<const float> logits,
+  Judgement Judge(const Prediction& prediction, const Image& picture, std::span<const float> logits,
                   std::span<const float> features) const;
 
   Network network_;

@@ -37,7 +37,7 @@ PredictionPrinter::PredictionPrinter(std::string format, const Predictor& predic
   } else if (format_ == "csv") {
     for (const std::string& name : classes_) columns += QuoteCsv("p_" + name) + ",";
     for (const std::string& name : classes_) columns += QuoteCsv("spread_" + name) + ",";
-    fmt::print("path,prediction,{}called,abstains,distance,energy\n", columns);
+    fmt::print("path,prediction,{}called,abstains,distance,energy,layout_distance\n", columns);
   }
 }
 
@@ -90,11 +90,12 @@ void PredictionPrinter::PrintLine(const Prediction& prediction) const {
     }
   }
   if (prediction.judgement) {
-    fmt::print(",{},{},{:.6f},{:.6f}\n",
+    fmt::print(",{},{},{:.6f},{:.6f},{:.6f}\n",
                QuoteCsv(fmt::format("{}", fmt::join(CalledClasses(prediction, classes_), ";"))),
-               Abstains(prediction), prediction.judgement->distance, prediction.judgement->energy);
+               Abstains(prediction), prediction.judgement->distance, prediction.judgement->energy,
+               prediction.judgement->layout_distance);
   } else {
-    fmt::print(",,,,\n");
+    fmt::print(",,,,,\n");
   }
 }
 

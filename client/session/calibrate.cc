@@ -23,6 +23,7 @@ struct Seen {
   int width = 0;
   std::vector<float> features;
   std::vector<double> energies;
+  std::vector<float> layouts;
   Manifest examples;
 };
 
@@ -61,6 +62,11 @@ StatusOr<Seen> See(Network& network, const Manifest& examples, const v1::SiteCon
   }
   seen.scores.patients = images.patients();
   for (const std::size_t i : images.examples()) seen.examples.push_back(examples[i]);
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    const auto pixels = images.pixels(i);
+    const auto layout = LayoutOf({images.side(), images.side(), {pixels.begin(), pixels.end()}});
+    seen.layouts.insert(seen.layouts.end(), layout.begin(), layout.end());
+  }
   return seen;
 }
 
@@ -69,6 +75,16 @@ Manifest EveryNth(const Manifest& examples) {
   Manifest some;
   for (std::size_t i = 0; i < examples.size(); i += stride) some.push_back(examples[i]);
   return some;
+}
+
+// Beyond which few of the pictures lie that were held out.
+double LimitOf(const KnownPictures& known, std::span<const float> held_out) {
+  const auto width = static_cast<std::size_t>(known.width());
+  std::vector<double> distances;
+  for (std::size_t begin = 0; begin < held_out.size(); begin += width) {
+    distances.push_back(known.Distance(held_out.subspan(begin, width)));
+  }
+  return Quantile(distances, kKnownShare);
 }
 
 }  // namespace
@@ -88,12 +104,14 @@ StatusOr<Calibration> Calibrate(const Model& model, const std::string& model_dig
   CSL_ASSIGN_OR_RETURN(Seen known, See(network, EveryNth(training), site, stop));
   CSL_ASSIGN_OR_RETURN(const Seen held_out, See(network, validation, site, stop));
 
-  Calibration calibration{.model_digest = model_digest,
-                          .classes = model.info.spec.classes,
-                          .validation_images = held_out.scores.size(),
-                          .temperature = FitTemperature(held_out.scores),
-                          .specificity = specificity,
-                          .known = KnownPictures(known.width, std::move(known.features))};
+  Calibration calibration{
+      .model_digest = model_digest,
+      .classes = model.info.spec.classes,
+      .validation_images = held_out.scores.size(),
+      .temperature = FitTemperature(held_out.scores),
+      .specificity = specificity,
+      .known = KnownPictures(known.width, std::move(known.features)),
+      .layouts = KnownPictures(kLayoutSide * kLayoutSide, std::move(known.layouts))};
   const Scores sure = AtTemperature(held_out.scores, calibration.temperature);
   for (int c = 0; c < sure.classes; ++c) {
     calibration.thresholds.push_back(ThresholdAtSpecificity(sure, c, specificity));
@@ -102,13 +120,8 @@ StatusOr<Calibration> Calibrate(const Model& model, const std::string& model_dig
     calibration.known_paths.push_back(example.path.string());
     calibration.known_labels.push_back(example.label);
   }
-  std::vector<double> distances;
-  const auto width = static_cast<std::size_t>(held_out.width);
-  for (std::size_t i = 0; i < held_out.scores.size(); ++i) {
-    distances.push_back(
-        calibration.known.Distance(std::span(held_out.features).subspan(i * width, width)));
-  }
-  calibration.distance_limit = Quantile(distances, kKnownShare);
+  calibration.distance_limit = LimitOf(calibration.known, held_out.features);
+  calibration.layout_limit = LimitOf(calibration.layouts, held_out.layouts);
   calibration.energy_limit = Quantile(held_out.energies, kKnownShare);
   return calibration;
 }

@@ -22,10 +22,13 @@ Calibration Small() {
           .specificity = 0.9,
           .thresholds = {0.25, std::nullopt},
           .known = KnownPictures(2, {1, 0, 0, 1, -1, 0}),
+          .layouts = KnownPictures(kLayoutSide * kLayoutSide,
+                                   std::vector<float>(3 * kLayoutSide * kLayoutSide, 0.5F)),
           .known_paths = {"a.png", "b.png", "\xff.png"},
           .known_labels = {"covid", "normal", "normal"},
           .distance_limit = 0.5,
-          .energy_limit = -1};
+          .energy_limit = -1,
+          .layout_limit = 0.75};
 }
 
 class CalibrationTest : public ::testing::Test {
@@ -47,6 +50,8 @@ TEST_F(CalibrationTest, ComesBackAsItWasWritten) {
   EXPECT_EQ(read.known_labels, Small().known_labels);
   EXPECT_EQ(read.distance_limit, 0.5);
   EXPECT_EQ(read.energy_limit, -1);
+  EXPECT_EQ(read.layout_limit, 0.75);
+  EXPECT_EQ(read.layouts.features(), Small().layouts.features());
   EXPECT_EQ(std::filesystem::status(folder_ / "c").permissions(),
             std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
 }

@@ -46,5 +46,47 @@ TEST(Quantile, IsAValueThatTheShareIsNotAbove) {
   EXPECT_EQ(Quantile({}, 0.5), std::numeric_limits<double>::infinity());
 }
 
+// Bright with two dark upright stripes, moved to the right by so much.
+Image Chest(int moved, bool inverted = false) {
+  Image image{.width = 64, .height = 64, .pixels = {}};
+  for (int y = 0; y < 64; ++y) {
+    for (int x = 0; x < 64; ++x) {
+      const int at = x - moved;
+      const bool is_lung = y > 8 && y < 52 && ((at > 8 && at < 26) || (at > 36 && at < 54));
+      image.pixels.push_back(is_lung != inverted ? 15'000 : 45'000);
+    }
+  }
+  return image;
+}
+
+TEST(Layout, ChestsAreNearEachOtherAndOtherPicturesFar) {
+  const KnownPictures known(kLayoutSide * kLayoutSide, LayoutOf(Chest(0)));
+  const auto distance = [&](const Image& picture) {
+    return LayoutDistance(known, LayoutOf(picture));
+  };
+  EXPECT_NEAR(distance(Chest(0)), 0, 1e-6);
+  EXPECT_LT(distance(Chest(2)), 0.7);
+  EXPECT_NEAR(distance(Chest(0, /*inverted=*/true)), 2, 1e-3);
+  Image lying = Chest(0);
+  for (std::size_t y = 0; y < 64; ++y) {
+    for (std::size_t x = 0; x < y; ++x)
+      std::swap(lying.pixels[64 * y + x], lying.pixels[64 * x + y]);
+  }
+  EXPECT_GT(distance(lying), 0.9);
+}
+
+TEST(Layout, BrightnessAndContrastDoNotMatter) {
+  Image darker = Chest(0);
+  for (std::uint16_t& pixel : darker.pixels) pixel = static_cast<std::uint16_t>(pixel / 3);
+  const KnownPictures known(kLayoutSide * kLayoutSide, LayoutOf(Chest(0)));
+  EXPECT_NEAR(LayoutDistance(known, LayoutOf(darker)), 0, 0.01);
+}
+
+TEST(Layout, BlankPictureIsAsFarAsCanBe) {
+  const KnownPictures known(kLayoutSide * kLayoutSide, LayoutOf(Chest(0)));
+  const Image blank{.width = 64, .height = 64, .pixels = std::vector<std::uint16_t>(4096, 9000)};
+  EXPECT_EQ(LayoutDistance(known, LayoutOf(blank)), 2);
+}
+
 }  // namespace
 }  // namespace consilium

@@ -56,7 +56,8 @@ class PredictorTest : public ::testing::Test {
             .known_paths = std::vector<std::string>(pictures, "known.png"),
             .known_labels = std::vector<std::string>(pictures, "covid"),
             .distance_limit = 0.01,
-            .energy_limit = 100};
+            .energy_limit = 100,
+            .layout_limit = 3};
   }
   // The features of the first image.
   Embedding EmbedFirst() {
@@ -150,6 +151,20 @@ TEST_F(PredictorTest, EnergyBeyondItsLimitIsUnlikeToo) {
   calibration.energy_limit = -1000;
   Predictor predictor = Make({}, calibration);
   paths_.resize(1);
+  EXPECT_TRUE(PredictAll(predictor)[0].judgement->is_unlike);
+}
+
+TEST_F(PredictorTest, LayoutBeyondItsLimitIsUnlikeToo) {
+  const Embedding first = EmbedFirst();
+  Calibration calibration = Knowing(first.features, first.width);
+  calibration.layouts = KnownPictures(kLayoutSide * kLayoutSide, LayoutOf(*ReadImage(paths_[0])));
+  calibration.layout_limit = 0.1;
+  Predictor predictor = Make({}, calibration);
+  paths_.resize(1);
+  EXPECT_NEAR(PredictAll(predictor)[0].judgement->layout_distance, 0, 0.05);
+  EXPECT_FALSE(PredictAll(predictor)[0].judgement->is_unlike);
+  calibration.layout_limit = -1;
+  predictor = Make({}, calibration);
   EXPECT_TRUE(PredictAll(predictor)[0].judgement->is_unlike);
 }
 

@@ -43,7 +43,8 @@ class PageServerTest : public ::testing::Test {
                             .known_paths = {(folder_ / "known.png").string()},
                             .known_labels = {"covid"},
                             .distance_limit = 3,
-                            .energy_limit = 1e9};
+                            .energy_limit = 1e9,
+                            .layout_limit = 3};
     calibration.known = KnownPictures(128, std::vector<float>(128, 0.088F));
     testing::WriteImage(folder_ / "known.png", testing::Ramp(40, 40, CV_8UC1, 0, 5));
     desk_ = *Desk::Create({{{spec, {.run = "r-1", .round = 4}}, network.State()},
