@@ -24,8 +24,8 @@ struct ImageSetOptions {
   double max_unreadable = 0.05;                         // share of images that may be unreadable
   std::uint64_t memory_bytes = std::uint64_t{4} << 30;  // beyond it, pixels lie in a mapped file
   std::filesystem::path cache_folder = "/tmp";          // of that file, which has no name
-  // What is known of the pixels of an example, whose picture is given; side x side. Empty: nothing
-  // is asked.
+  // Beside all this in memory, a byte a pixel: what is known of the pixels of an example, whose
+  // picture is given; side x side. Empty: nothing is asked.
   std::function<StatusOr<std::vector<std::uint8_t>>(const Example&, const Image& picture)>
       label_pixels;
 };

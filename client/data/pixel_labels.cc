@@ -38,6 +38,11 @@ StatusOr<double> ParseExtent(const std::string& text) {
 }  // namespace
 
 StatusOr<PixelLabeller> PixelLabeller::Create(PixelSources sources) {
+  for (const auto* folders : {&sources.lungs, &sources.opacities}) {
+    for (const fs::path& folder : *folders) {
+      if (!fs::is_directory(folder)) return NotFound("{}: no folder of masks", folder.string());
+    }
+  }
   PixelLabeller labeller(std::move(sources));
   const fs::path& severity = labeller.sources_.severity;
   if (severity.empty()) return labeller;

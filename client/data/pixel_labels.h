@@ -34,7 +34,8 @@ inline constexpr char kHealthyLabel[] = "normal";
 // Thread-safe.
 class PixelLabeller {
  public:
-  // INVALID_ARGUMENT for a severity file that is none, or whose extents are not numbers of 0 to 8.
+  // NOT_FOUND for a folder that is none; INVALID_ARGUMENT for a severity file that is none, or
+  // whose extents are not numbers of 0 to 8.
   static StatusOr<PixelLabeller> Create(PixelSources sources);
 
   // Whether the picture has a mask of its lungs. Without one nothing is known of its pixels.

@@ -128,6 +128,9 @@ StatusOr<MeasuredPicture> ExtentMeter::Measure(const std::filesystem::path& path
   ToNetworkInput(square.pixels, spec.input_size, {spec.mean, spec.stddev}, {}, unused,
                  spec.channels, batch.pixels);
   CSL_ASSIGN_OR_RETURN(measured.probabilities, Predict(network_, batch));
+  if (!AllFinite(measured.probabilities)) {
+    return FailedPrecondition("the model's scores are not finite: it has diverged");
+  }
   const std::span<const float> p = measured.probabilities;
   for (std::size_t i = 0; i < square.pixels.size(); ++i) {
     const auto pixel = p.subspan(i * kTissueCount, kTissueCount);

@@ -2,8 +2,6 @@
 
 // How much of each lung is affected, by a network that labels pixels.
 
-#include <array>
-#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <span>
@@ -50,7 +48,8 @@ class ExtentMeter {
   // INVALID_ARGUMENT for a model that does not label pixels.
   static StatusOr<ExtentMeter> Create(const Model& model, const std::string& device, int threads);
 
-  // INVALID_ARGUMENT or NOT_FOUND for what is not an image.
+  // INVALID_ARGUMENT or NOT_FOUND for what is not an image; FAILED_PRECONDITION where the model
+  // gives no numbers.
   StatusOr<MeasuredPicture> Measure(const std::filesystem::path& path);
 
   int side() const { return network_.spec().input_size; }

@@ -103,7 +103,11 @@ Json EntryOf(const std::string& urn, Json resource) {
 
 std::string ToFhir(const Prediction& prediction, const std::vector<std::string>& classes,
                    const FhirContext& context) {
-  const std::string what = context.sop_instance_uid + context.model_digest;
+  // All that is said and of whom: a corrected result is another one.
+  const std::string what =
+      fmt::format("{}\n{}\n{}\n{}\n{:.6f}\n{}\n{}", context.sop_instance_uid, context.model_digest,
+                  context.patient_id, context.study_uid, fmt::join(prediction.probabilities, " "),
+                  fmt::join(CalledClasses(prediction, classes), " "), Abstains(prediction));
   const std::string device = UrnOf(context.model_digest + context.software);
   const std::vector<std::string> called = CalledClasses(prediction, classes);
   Json results = Json::array();

@@ -2,14 +2,18 @@
 
 #include <httplib.h>
 
+#include <chrono>
 #include <regex>
 
+#include "common/base/address.h"
 #include "common/base/file.h"
 
 namespace consilium {
 namespace {
 
 constexpr int kSecondsToAnswer = 30;
+constexpr std::chrono::seconds kMostTime{60};  // of a whole answer
+constexpr std::size_t kMostBytes = 64 << 10;
 
 struct Url {
   std::string origin;  // "https://fhir.example:8443"
@@ -29,7 +33,7 @@ StatusOr<Url> ParseUrl(const std::string& text) {
   return Url{.origin = fmt::format("{}://{}{}", parts[1].str(), host, parts[3].str()),
              .path = parts[4].matched ? parts[4].str() : "/",
              .is_encrypted = parts[1] == "https",
-             .is_local = host == "localhost" || host == "[::1]" || host.starts_with("127.")};
+             .is_local = IsLoopback(host == "[::1]" ? "::1" : host)};
 }
 
 StatusOr<std::string> ReadToken(const std::filesystem::path& file) {
@@ -57,10 +61,28 @@ Status PostFhir(const FhirServer& server, const std::string& bundle) {
     CSL_ASSIGN_OR_RETURN(const std::string token, ReadToken(server.token_file));
     client.set_bearer_token_auth(token.c_str());
   }
-  const auto result = client.Post(url.path.c_str(), bundle, "application/fhir+json");
+  client.set_decompress(false);
+  httplib::Request request;
+  request.method = "POST";
+  request.path = url.path;
+  request.body = bundle;
+  request.set_header("Content-Type", "application/fhir+json");
+  // What it says beyond its status is not looked at, and does not keep this program.
+  const auto end = std::chrono::steady_clock::now() + kMostTime;
+  std::size_t bytes = 0;
+  request.content_receiver = [&](const char* /*data*/, std::size_t size, std::uint64_t /*at*/,
+                                 std::uint64_t /*of*/) {
+    bytes += size;
+    return bytes <= kMostBytes && std::chrono::steady_clock::now() < end;
+  };
+  const auto result = client.send(request);
   if (!result) return Unavailable("{}: {}", url.origin, httplib::to_string(result.error()));
-  if (result->status == 200 || result->status == 201) return OkStatus();
-  return Unavailable("{} answers with status {}", url.origin, result->status);
+  const int status = result->status;
+  if (status == 200 || status == 201) return OkStatus();
+  if (status == 400 || status == 409 || status == 412 || status == 422) {
+    return InvalidArgument("{} refuses it with status {}", url.origin, status);
+  }
+  return Unavailable("{} answers with status {}", url.origin, status);
 }
 
 }  // namespace consilium

@@ -19,8 +19,10 @@ struct FhirServer {
 // than this one: patients' data go there.
 Status CheckFhirServer(const FhirServer& server);
 
-// Posts a Bundle. UNAVAILABLE where the server cannot be reached, cannot be trusted (its
-// certificate is checked against the system's authorities) or does not take it, with the status.
+// Posts a Bundle. INVALID_ARGUMENT where the server refuses it for what it is; UNAVAILABLE where it
+// cannot be reached, cannot be trusted (its certificate is checked against the system's
+// authorities) or does not take it now, with the status. An answer of more than 64 KiB or a minute
+// is cut off.
 Status PostFhir(const FhirServer& server, const std::string& bundle);
 
 }  // namespace consilium

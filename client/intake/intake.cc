@@ -24,6 +24,7 @@ constexpr char kReceived[] = ".dcm";
 // Beside results that are still to be sent, or posted.
 constexpr char kUnsent[] = ".unsent";
 constexpr char kUnposted[] = ".unposted";
+constexpr char kRefused[] = ".refused";  // by who was to get them
 
 // Files with that ending, the oldest first.
 std::vector<fs::path> FilesOf(const fs::path& folder, const std::string& ending) {
@@ -172,12 +173,18 @@ class Intake {
     for (const fs::path& marked : FilesOf(results_, mark)) {
       if (stop_.stop_requested()) return;
       const std::string uid = marked.stem().string();
-      if (const Status done = hand_on(uid); !done.ok()) {  // others may be taken
-        spdlog::warn("{}: not sent yet: {}", uid, std::string(done.message()));
-        send_after_ = clock_.Now() + kBetweenSendings;
+      const Status done = hand_on(uid);
+      std::error_code error;
+      if (absl::IsInvalidArgument(done)) {  // it will not be taken another time either
+        spdlog::error("{}: {}", uid, std::string(done.message()));
+        fs::rename(marked, results_ / (uid + kRefused), error);
         continue;
       }
-      std::error_code error;
+      if (!done.ok()) {
+        spdlog::warn("{}: not sent yet: {}", uid, std::string(done.message()));
+        send_after_ = clock_.Now() + kBetweenSendings;
+        return;
+      }
       fs::remove(marked, error);
       spdlog::info("{}: sent to {}", uid, to);
     }

@@ -58,6 +58,8 @@ Json ToJson(const std::optional<double>& value, const std::optional<Interval>& i
   return json;
 }
 
+Json ToJson(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+
 Json ToJson(const ExtentCheck& check) {
   Json dice = Json::object();
   if (check.lungs) dice["lungs"] = *check.lungs;
@@ -71,7 +73,8 @@ Json ToJson(const ExtentCheck& check) {
             {"correlation", ToJson(severity.correlation, severity.correlation_ci)},
             {"mean_absolute_error",
              ToJson(severity.mean_absolute_error, severity.mean_absolute_error_ci)},
-            {"error_of_median", severity.error_of_median.value_or(0)}}}};
+            {"error_of_median", ToJson(severity.error_of_median)},
+            {"not_measured", check.not_measured}}}};
 }
 
 std::string Describe(const std::optional<double>& value, const std::optional<Interval>& interval) {

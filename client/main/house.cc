@@ -51,8 +51,16 @@ StatusOr<std::string> ShowContactSheet(const fs::path& dir) {
   return EncodeContactSheet(Select(manifest, Split::kTrain), kColumns, kRows);
 }
 
-StatusOr<std::string> Evaluate(const fs::path& dir, const std::stop_token& stop) {
+// The page speaks of the model that it was begun with.
+Status CheckSame(const std::string& pulled, const std::string& in_use) {
+  if (pulled == in_use) return OkStatus();
+  return FailedPrecondition("another model was pulled since: start serve again");
+}
+
+StatusOr<std::string> Evaluate(const fs::path& dir, const std::string& digest,
+                               const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(const UsableModel usable, ReadUsableModel(dir, ""));
+  CSL_RETURN_IF_ERROR(CheckSame(usable.digest, digest));
   CSL_ASSIGN_OR_RETURN(const v1::SiteConfig site, ReadSiteOfFolder(dir));
   CSL_ASSIGN_OR_RETURN(const ScoredImages scored, ScoreModel(usable.model, site, {}, stop));
   const auto& classes = usable.model.info.spec.classes;
@@ -62,12 +70,13 @@ StatusOr<std::string> Evaluate(const fs::path& dir, const std::stop_token& stop)
 }
 
 // Who made the model in use, and how its run went.
-StatusOr<std::string> TellTraining(const fs::path& dir) {
+StatusOr<std::string> TellTraining(const fs::path& dir, const std::string& digest) {
   CSL_ASSIGN_OR_RETURN(const Home home, ReadHome(dir));
   CSL_ASSIGN_OR_RETURN(const Certificate root, Certificate::FromPem(home.ca_pem));
   CSL_ASSIGN_OR_RETURN(const ModelShelf shelf, ModelShelf::Open(dir, /*accept_unsigned=*/false));
   CSL_ASSIGN_OR_RETURN(const v1::ModelManifest manifest,
                        VerifyModelFile(shelf.current(), root, SystemClock().Now()));
+  CSL_RETURN_IF_ERROR(CheckSame(manifest.digest(), digest));
   CSL_ASSIGN_OR_RETURN(const Json course, RunCourse(dir).Read(manifest.run_id()));
   Json participants = Json::array();
   for (const v1::Participant& one : manifest.participants()) {
@@ -82,18 +91,20 @@ StatusOr<std::string> TellTraining(const fs::path& dir) {
 // Made once: the model and, while a page is open, the images are what they are.
 class EvaluationOnce {
  public:
-  explicit EvaluationOnce(fs::path dir) : dir_(std::move(dir)) {}
+  EvaluationOnce(fs::path dir, std::string digest)
+      : dir_(std::move(dir)), digest_(std::move(digest)) {}
 
   StatusOr<std::string> Tell(const std::stop_token& stop) {
     MutexLock lock(mu_);
     if (!told_) {
-      CSL_ASSIGN_OR_RETURN(told_, Evaluate(dir_, stop));
+      CSL_ASSIGN_OR_RETURN(told_, Evaluate(dir_, digest_, stop));
     }
     return *told_;
   }
 
  private:
   const fs::path dir_;
+  const std::string digest_;
   Mutex mu_;
   std::optional<std::string> told_ ABSL_GUARDED_BY(mu_);
 };
@@ -127,8 +138,8 @@ Json ToJson(const std::vector<Sending>& outbox) {
   return list;
 }
 
-House HouseOf(const fs::path& dir) {
-  const auto evaluation = std::make_shared<EvaluationOnce>(dir);
+House HouseOf(const fs::path& dir, const std::string& digest) {
+  const auto evaluation = std::make_shared<EvaluationOnce>(dir, digest);
   return {
       .plans = [dir](const std::stop_token&) -> StatusOr<std::string> {
         CSL_ASSIGN_OR_RETURN(const auto plans, PlanBook(dir).List());
@@ -140,7 +151,7 @@ House HouseOf(const fs::path& dir) {
       },
       .data = [dir](const std::stop_token&) { return TellData(dir); },
       .contact_sheet = [dir](const std::stop_token&) { return ShowContactSheet(dir); },
-      .training = [dir](const std::stop_token&) { return TellTraining(dir); },
+      .training = [dir, digest](const std::stop_token&) { return TellTraining(dir, digest); },
       .evaluation = [evaluation](const std::stop_token& stop) { return evaluation->Tell(stop); }};
 }
 

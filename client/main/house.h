@@ -16,6 +16,8 @@ nlohmann::ordered_json ToJson(const std::vector<PlanEntry>& plans);
 nlohmann::ordered_json ToJson(const std::vector<Sending>& outbox);
 
 // Of the folder, and of how the model that it uses does on its validation images.
-House HouseOf(const std::filesystem::path& dir);
+// The model that is used is the one with the digest: once another was pulled, nothing is said of
+// it.
+House HouseOf(const std::filesystem::path& dir, const std::string& digest);
 
 }  // namespace consilium

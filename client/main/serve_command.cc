@@ -63,7 +63,7 @@ Status ServePage(ServeCommand command, const std::stop_token& stop) {
                        Desk::Create(std::move(in_use), command.subject.options));
   if (!command.subject.dir.empty()) {
     options.corrections.emplace(command.subject.dir);
-    options.house = HouseOf(command.subject.dir);
+    options.house = HouseOf(command.subject.dir, usable.digest);
   }
   PrintLimits();
   return Serve(*desk, options, stop, [&](int port) {

@@ -13,7 +13,8 @@
 
 namespace consilium {
 
-// Which studies; empty: any. As DICOM writes them, with its wildcards and ranges.
+// Which studies; empty: any, but not all three. As DICOM writes them, with its wildcards and
+// ranges.
 struct StudyQuery {
   std::string patient_id;
   std::string study_date;  // "20260301" or "20260301-20260331"
@@ -24,12 +25,14 @@ struct FetchedStudy {
   std::string study_uid;
   std::string study_date;
   std::size_t images = 0;
+  std::size_t missing =
+      0;  // objects that were not given: no images that are read here, or failures
 };
 
 // Writes UID.dcm into the folder for each image of each study that the PACS finds, whole or not at
-// all; one that is there is replaced. INVALID_ARGUMENT for an AE title that is none; UNAVAILABLE
-// where the PACS cannot be reached, refuses, or does not give all that it found. CANCELLED when
-// stopped, after the study that it is at.
+// all; one that is there is replaced. INVALID_ARGUMENT for an AE title that is none, a query for
+// everything, and more than 10,000 studies; UNAVAILABLE where the PACS cannot be reached, refuses,
+// or breaks off. CANCELLED when stopped, after the study that it is at.
 StatusOr<std::vector<FetchedStudy>> FetchStudies(const Peer& pacs, const std::string& own_ae_title,
                                                  const StudyQuery& query,
                                                  const std::filesystem::path& folder,

@@ -1,5 +1,5 @@
-// consilium-pacs: speaks DICOM with a PACS for consilium-client pacs, which starts it. It faces the
-// network and has no model and no key of the federation.
+// consilium-pacs: speaks DICOM with a PACS for consilium-client pacs and fetch, which start it. It
+// faces the network and has no model and no key of the federation.
 
 #include <dcmtk/oflog/oflog.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
@@ -98,8 +98,10 @@ Status Fetch(const FetchCommand& command, const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(const std::vector<FetchedStudy> studies,
                        FetchStudies(pacs, command.title, command.query, command.folder, stop));
   for (const FetchedStudy& study : studies) {
-    const Json json = {
-        {"study", study.study_uid}, {"date", study.study_date}, {"images", study.images}};
+    const Json json = {{"study", study.study_uid},
+                       {"date", study.study_date},
+                       {"images", study.images},
+                       {"missing", study.missing}};
     fmt::print("{}\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
   }
   return OkStatus();

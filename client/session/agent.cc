@@ -261,7 +261,7 @@ class Agent {
       CSL_ASSIGN_OR_RETURN(const Evaluation evaluation,
                            trainee_.Evaluate(task.plan(), network, WatchTask()));
       *outcome.report.mutable_result()->mutable_evaluation() = ToProto(evaluation);
-      NoteCourse(task, static_cast<int>(task.round()), evaluation);
+      NoteCourse(task, evaluation);
       return outcome;
     }
     CSL_RETURN_IF_ERROR(Train(task, global, left_alone, network, outcome));
@@ -285,9 +285,11 @@ class Agent {
     return CheckManifestIsOf(manifest, task.model());
   }
 
-  // For this hospital's page, which holds up no round.
-  void NoteCourse(const v1::Task& task, int round, const Evaluation& evaluation) const {
-    const Status noted = course_.NoteOwn(task.run_id(), round, evaluation);
+  // For this hospital's page, which holds up no round. What was scored is the model of the round
+  // before.
+  void NoteCourse(const v1::Task& task, const Evaluation& evaluation) const {
+    const Status noted =
+        course_.NoteOwn(task.run_id(), static_cast<int>(task.round()) - 1, evaluation);
     if (!noted.ok()) spdlog::warn("{}", std::string(noted.message()));
   }
 
@@ -310,7 +312,7 @@ class Agent {
       CSL_ASSIGN_OR_RETURN(evaluation, trainee_.Evaluate(task.plan(), network, WatchTask()));
     }
     *result.mutable_evaluation() = ToProto(evaluation);
-    NoteCourse(task, static_cast<int>(task.round()) - 1, evaluation);
+    NoteCourse(task, evaluation);
 
     CSL_ASSIGN_OR_RETURN(const ControlVariatePair control, FetchControlVariates(task, global));
     Enter("training", v1::TASK_STAGE_TRAINING);

@@ -27,8 +27,8 @@ std::vector<std::int64_t> NumberPatients(const Manifest& examples) {
   return patients;
 }
 
-StatusOr<MeasuredNumbers> MeasureSeverity(const Model& model, const Manifest& manifest,
-                                          const v1::SiteConfig& site, const std::stop_token& stop) {
+Status MeasureSeverity(const Model& model, const Manifest& manifest, const v1::SiteConfig& site,
+                       const std::stop_token& stop, ExtentCheck& check) {
   CSL_ASSIGN_OR_RETURN(const PixelLabeller labeller,
                        PixelLabeller::Create(ToPixelSources(site.data())));
   CSL_ASSIGN_OR_RETURN(ExtentMeter meter,
@@ -39,13 +39,18 @@ StatusOr<MeasuredNumbers> MeasureSeverity(const Model& model, const Manifest& ma
     if (stop.stop_requested()) return Cancelled("stopped");
     const auto given = labeller.GeographicExtent(example);
     if (!given) continue;
-    CSL_ASSIGN_OR_RETURN(const MeasuredPicture picture, meter.Measure(example.path));
+    const auto picture = meter.Measure(example.path);
+    if (!picture.ok() || !picture->extent.geographic_extent) {
+      ++check.not_measured;
+      continue;
+    }
     numbers.given.push_back(*given);
-    numbers.measured.push_back(picture.extent.geographic_extent.value_or(0));
+    numbers.measured.push_back(*picture->extent.geographic_extent);
     measured.push_back(example);
   }
   numbers.patients = NumberPatients(measured);
-  return numbers;
+  check.severity = Agree(numbers);
+  return OkStatus();
 }
 
 // Counts pixels of a region, as it is and as it is found (Dice, Ecology 1945).
@@ -79,12 +84,18 @@ Status CountRegions(Network& network, BatchSource& pictures, const std::stop_tok
     CSL_ASSIGN_OR_RETURN(const Batch* batch, pictures.Next());
     if (batch == nullptr) break;
     CSL_ASSIGN_OR_RETURN(const std::vector<float> p, Predict(network, *batch));
-    for (std::size_t i = 0; i < batch->labels.size(); ++i) {
-      const float* of_pixel = &p[i * kTissues.size()];
-      lungs.Add(batch->labels[i] != 0, of_pixel[0] < 0.5F);
-      if (batch->labels[i] >= kSomeLung) continue;
-      const bool is_likeliest = of_pixel[2] > std::max(of_pixel[0], of_pixel[1]);
-      opacities.Add(batch->labels[i] == kOpacity, is_likeliest);
+    const std::size_t area = batch->labels.size() / static_cast<std::size_t>(batch->count);
+    for (std::size_t first = 0; first < batch->labels.size(); first += area) {
+      const auto labels = std::span(batch->labels).subspan(first, area);
+      const bool are_known =
+          std::ranges::all_of(labels, [](auto label) { return label < kSomeLung; });
+      for (std::size_t i = 0; i < area; ++i) {
+        const float* of_pixel = &p[(first + i) * kTissues.size()];
+        lungs.Add(labels[i] != 0, of_pixel[0] < 0.5F);
+        if (!are_known) continue;
+        const bool is_likeliest = of_pixel[2] > std::max(of_pixel[0], of_pixel[1]);
+        opacities.Add(labels[i] == kOpacity, is_likeliest);
+      }
     }
   }
   check.lungs = lungs.Coefficient();
@@ -98,16 +109,15 @@ StatusOr<ExtentCheck> CheckExtent(const Model& model, const v1::SiteConfig& site
                                   const std::string& split, const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(const Manifest manifest, ReadSplitManifest(ToDataSource(site.data())));
   CSL_ASSIGN_OR_RETURN(const Manifest examples, SelectSplit(manifest, split));
-  CSL_ASSIGN_OR_RETURN(const MeasuredNumbers severity,
-                       MeasureSeverity(model, examples, site, stop));
+  ExtentCheck check;
+  CSL_RETURN_IF_ERROR(MeasureSeverity(model, examples, site, stop, check));
   CSL_ASSIGN_OR_RETURN(const ImageSet images,
                        DecodeFor(model.info.spec, examples, site, kScratchFolder, stop));
-  if (images.size() == 0 && severity.given.empty()) {
+  if (images.size() == 0 && check.severity.images + check.not_measured == 0) {
     return NotFound("{}: no picture of split '{}' has a mask of its lungs or a known extent",
                     site.data().path(), split);
   }
-  ExtentCheck check{
-      .masked = images.size(), .lungs = {}, .opacities = {}, .severity = Agree(severity)};
+  check.masked = images.size();
   CSL_ASSIGN_OR_RETURN(Network network, Trainee(site, kScratchFolder).Load(model));
   Loader loader(images, model.info.spec, ToEvaluationLoader(DefaultPlan(), site));
   CSL_RETURN_IF_ERROR(CountRegions(network, loader, stop, check));

@@ -20,7 +20,9 @@ struct ExtentCheck {
   // the pictures whose opacities are known. Absent where there is nothing to find.
   std::optional<double> lungs;
   std::optional<double> opacities;
-  Agreement severity;  // geographic extent, of the pictures in data.severity
+  std::size_t not_measured = 0;  // pictures in data.severity that are unreadable, or without a lung
+                                 // that was found
+  Agreement severity;            // geographic extent, of the pictures in data.severity
 };
 
 // On a split of the site's data: train, val, test or all. INVALID_ARGUMENT for a model that does

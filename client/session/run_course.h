@@ -1,7 +1,8 @@
 #pragma once
 
-// How a run went, round by round, as a hospital keeps it for its own page: course/RUN.json in its
-// folder.
+// How a run went, round by round, as a hospital keeps it for its own page: in course/ of its
+// folder, a file of what it found itself and one of what the coordinator says. A run's name comes
+// from elsewhere; its hash is the files' name.
 
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
@@ -12,8 +13,8 @@
 
 namespace consilium {
 
-// Its state is the file system's; one process at a time may change a run's. A run is named by its
-// id.
+// Its state is the file system's; one process at a time may note own figures of a run, and one
+// pooled ones.
 class RunCourse {
  public:
   explicit RunCourse(const std::filesystem::path& folder) : folder_(folder / "course") {}
@@ -29,9 +30,8 @@ class RunCourse {
   StatusOr<nlohmann::ordered_json> Read(const std::string& run) const;
 
  private:
-  std::filesystem::path PathOf(const std::string& run) const;
-  Status Note(const std::string& run, const char* whose, int round,
-              const Evaluation& evaluation) const;
+  std::filesystem::path PathOf(const std::string& run, const std::string& whose) const;
+  Status Note(const std::filesystem::path& path, int round, const Evaluation& evaluation) const;
 
   const std::filesystem::path folder_;
 };

@@ -18,8 +18,9 @@ namespace {
 
 // Whether two networks are fed with the same decoded images.
 bool SeeTheSame(const ModelSpec& a, const ModelSpec& b) {
-  return a.input_size == b.input_size && a.classes == b.classes &&
-         a.window_center == b.window_center && a.window_width == b.window_width;
+  return LabelsPixels(a) == LabelsPixels(b) && a.input_size == b.input_size &&
+         a.classes == b.classes && a.window_center == b.window_center &&
+         a.window_width == b.window_width;
 }
 
 Manifest OfClasses(const Manifest& examples, const std::vector<std::string>& classes) {

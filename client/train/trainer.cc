@@ -235,6 +235,9 @@ StatusOr<Scores> Score(Network& network, BatchSource& source, const std::stop_to
     if (stop.stop_requested()) return Cancelled("evaluation stopped");
     CSL_ASSIGN_OR_RETURN(const Batch* batch, source.Next());
     if (batch == nullptr) return scores;
+    if (batch->labels.size() != static_cast<std::size_t>(batch->count)) {
+      return InvalidArgument("the images have labels of pixels, not of pictures");
+    }
     CSL_ASSIGN_OR_RETURN(const std::vector<float> p, Predict(network, *batch));
     if (!AllFinite(p)) {
       return FailedPrecondition("the model's scores are not finite: it has diverged");

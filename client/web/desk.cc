@@ -3,7 +3,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <charconv>
+#include <chrono>
 
 #include "client/data/manifest.h"
 #include "client/infer/overlay.h"
@@ -49,6 +50,25 @@ StatusOr<ShownPicture> ToShown(const Image& image) {
   return shown;
 }
 
+// "20200317" as "2020-03-17"; empty for what is no day.
+std::string ToDate(const std::string& text) {
+  int numbers[3] = {};
+  constexpr std::size_t kEnds[] = {4, 6, 8};
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < 3; ++i) {
+    const char* end = text.data() + kEnds[i];
+    if (text.size() != 8 || std::from_chars(text.data() + begin, end, numbers[i]).ptr != end) {
+      return "";
+    }
+    begin = kEnds[i];
+  }
+  const std::chrono::year_month_day day(std::chrono::year(numbers[0]),
+                                        std::chrono::month(static_cast<unsigned>(numbers[1])),
+                                        std::chrono::day(static_cast<unsigned>(numbers[2])));
+  if (!day.ok()) return "";
+  return text.substr(0, 4) + "-" + text.substr(4, 2) + "-" + text.substr(6);
+}
+
 }  // namespace
 
 StatusOr<std::unique_ptr<Desk>> Desk::Create(ModelInUse in_use, const PredictOptions& options) {
@@ -69,10 +89,7 @@ StudyFacts Desk::FactsOf(const std::string& picture) const {
   const auto facts = ReadDicomFacts(file->path());
   if (!facts.ok()) return {};
   StudyFacts study{.patient = Pseudonym(facts->patient_id), .date = {}};
-  const std::string& date = facts->study_date;
-  if (date.size() == 8 && std::ranges::all_of(date, [](char c) { return c >= '0' && c <= '9'; })) {
-    study.date = date.substr(0, 4) + "-" + date.substr(4, 2) + "-" + date.substr(6);
-  }
+  study.date = ToDate(facts->study_date);
   return study;
 }
 

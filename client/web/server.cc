@@ -1,6 +1,5 @@
 #include "client/web/server.h"
 
-#include <arpa/inet.h>
 #include <httplib.h>
 #include <openssl/crypto.h>
 
@@ -10,6 +9,7 @@
 
 #include "client/web/api_internal.h"
 #include "client/web/assets_internal.h"
+#include "common/base/address.h"
 
 namespace consilium {
 namespace {
@@ -61,12 +61,6 @@ void SetAnswer(const StatusOr<ApiAnswer>& answer, httplib::Response& response) {
   }
   for (const auto& [name, value] : answer->headers) response.set_header(name.c_str(), value);
   response.set_content(answer->body, answer->type.c_str());
-}
-
-bool IsLoopback(const std::string& host) {
-  in_addr address{};
-  if (::inet_pton(AF_INET, host.c_str(), &address) == 1) return ntohl(address.s_addr) >> 24 == 127;
-  return host == "localhost" || host == "::1";
 }
 
 // One more call in hand, for as long as this lives.

@@ -13,8 +13,14 @@ constexpr int kDraws = 1000;
 
 using Images = std::vector<std::size_t>;
 
+// Exactly: sums about a mean are rounded.
+bool Varies(const std::vector<double>& values, const Images& images) {
+  return std::ranges::any_of(
+      images, [&](std::size_t image) { return values[image] != values[images.front()]; });
+}
+
 std::optional<double> Correlation(const MeasuredNumbers& numbers, const Images& images) {
-  if (images.empty()) return std::nullopt;
+  if (!Varies(numbers.measured, images) || !Varies(numbers.given, images)) return std::nullopt;
   const auto count = static_cast<double>(images.size());
   double mean_x = 0;
   double mean_y = 0;
@@ -32,7 +38,6 @@ std::optional<double> Correlation(const MeasuredNumbers& numbers, const Images& 
     yy += y * y;
     xy += x * y;
   }
-  if (xx == 0 || yy == 0) return std::nullopt;
   return xy / std::sqrt(xx * yy);
 }
 

@@ -224,15 +224,19 @@ Status Idle(const fs::path& identities, int seconds) {
   const auto begin = SteadyClock::now();
   std::atomic<std::size_t> connected = 0;
   std::atomic<std::int64_t> ends = 0;  // milliseconds after the beginning; 0: not all connected
+  std::atomic<bool> failed = false;
   const auto status = ForAll(homes, [&](std::size_t, const Home& home) -> Status {
     CoordinatorClient client(home, {});
-    CSL_RETURN_IF_ERROR(client.Greet().status());
+    if (const Status greeted = client.Greet().status(); !greeted.ok()) {
+      failed = true;
+      return greeted;
+    }
     if (++connected == homes.size()) {
       ends = static_cast<std::int64_t>(1000 * Since(begin)) + 1000 * std::int64_t{seconds};
       fmt::print("{{\"connected\": {}, \"seconds\": {:.3f}}}\n", homes.size(), Since(begin));
       std::fflush(stdout);
     }
-    while (ends == 0 || 1000 * Since(begin) < static_cast<double>(ends)) {
+    while (!failed && (ends == 0 || 1000 * Since(begin) < static_cast<double>(ends))) {
       CSL_RETURN_IF_ERROR(client.NextTask(std::chrono::seconds(10)).status());
     }
     return OkStatus();

@@ -283,9 +283,11 @@ class PacsTest(CohortTest):
             self.assertEqual(len(fetch("--patient", "P-1")), 2)
             self.assertEqual(fetch("--patient", "nobody"), [])
             self.assertEqual(fetch("--modality", "CT"), [])
+            everything = fetch(check=False)
+            self.assertIn("not all that the PACS has", everything.stderr)
             predicted = run("consilium-client", "predict", "--model", self.model, "--json", fetched).stdout
             self.assertEqual(len(predicted.splitlines()), 3)
-        done = fetch(check=False)
+        done = fetch("--modality", "DX", check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("ORTHANC", done.stderr)
 

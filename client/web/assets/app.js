@@ -94,9 +94,9 @@ function showCard() {
 
 const probability = (reading) => reading.prediction.probabilities[state.model.classes[0]];
 // What the worklist is ordered by: the first class's probability, which is what is looked for, or how
-// much of the lungs is affected.
+// much of the lungs is affected: first where none was found, which may be for that.
 const urgency = (reading) => ($("order").value === "extent"
-  ? reading.extent?.geographic_extent ?? -1 : probability(reading));
+  ? reading.extent?.geographic_extent ?? Infinity : probability(reading));
 
 async function read(files) {
   const failures = [];
@@ -208,10 +208,11 @@ function showCourse(shown) {
   const [first, last] = [times[0], times[times.length - 1]];
   const x = (time) => (last === first ? 160 : 10 + (300 * (time - first)) / (last - first));
   const curves = [["probability", probability]];
-  if (state.model.measures_extent) curves.push(["extent", (one) => (one.extent?.geographic_extent ?? 0) / 8]);
+  if (state.model.measures_extent) curves.push(["extent", (one) => (one.extent?.geographic_extent ?? NaN) / 8]);
   $("curve").replaceChildren(svg("line", { x1: 10, y1: 130, x2: 310, y2: 130, class: "axis" }));
   for (const [name, share] of curves) {
-    drawCurve($("curve"), studies.map((one, i) => [x(times[i]), 130 - 120 * share(one)]), name);
+    const points = studies.map((one, i) => [x(times[i]), 130 - 120 * share(one)]);
+    drawCurve($("curve"), points.filter(([, y]) => !Number.isNaN(y)), name);
   }
   $("course-text").textContent = studies.map((one) => text(one.extent ? "courseExtent" : "coursePoint", {
     date: one.prediction.date,
@@ -414,13 +415,15 @@ const HOUSE = {
 
 async function showHouse(part) {
   const place = $(part).querySelector("div");
-  if (!$(part).open) return;
+  if (!$(part).open || place.dataset.loading) return;
+  place.dataset.loading = "yes";
   place.replaceChildren(element("p", text("loading"), { role: "status" }));
   try {
     place.replaceChildren(...await HOUSE[part]());
   } catch (error) {
     place.replaceChildren(element("p", error.message));
   }
+  delete place.dataset.loading;
 }
 
 function listen() {

@@ -37,7 +37,10 @@ class PixelLabelsTest : public ::testing::Test {
     testing::WriteImage(folder_ / "opacities" / name, opacity);
   }
   PixelSources Sources() const {
-    return {.lungs = {folder_ / "none", folder_ / "lungs"}, .opacities = {folder_ / "opacities"}};
+    for (const char* name : {"empty", "lungs", "opacities"}) {
+      std::filesystem::create_directories(folder_ / name);
+    }
+    return {.lungs = {folder_ / "empty", folder_ / "lungs"}, .opacities = {folder_ / "opacities"}};
   }
   StatusOr<std::vector<std::uint8_t>> Label(const Example& example, const PixelSources& sources) {
     CSL_ASSIGN_OR_RETURN(const PixelLabeller labeller, PixelLabeller::Create(sources));
@@ -112,6 +115,10 @@ TEST_F(PixelLabelsTest, WrongMasksAndExtentsAreNamed) {
   testing::WriteImage(folder_ / "lungs/a.png", cv::Mat(16, 16, CV_8U, cv::Scalar(255)));
   EXPECT_THAT(Label(example, Sources()), StatusIs(kInvalid, HasSubstr("16 x 16")));
   PixelSources sources = Sources();
+  sources.opacities = {folder_ / "opacites"};
+  EXPECT_THAT(PixelLabeller::Create(sources),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("opacites")));
+  sources = Sources();
   sources.severity = folder_ / "severity.csv";
   for (const std::string extent : {"9", "-1", "much", "nan"}) {
     ASSERT_THAT(

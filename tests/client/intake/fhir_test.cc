@@ -71,6 +71,19 @@ TEST(Fhir, ReferencesLeadToEntriesAndAreTheSameAgain) {
   EXPECT_TRUE(urls.contains(resources["Observation"][0]["device"]["reference"]));
 }
 
+// A server that has the one does not take the other for it.
+TEST(Fhir, CorrectedResultHasOtherIdentifiers) {
+  const auto identifier = [](const Prediction& prediction, const FhirContext& context) {
+    auto resources = ByType(Json::parse(ToFhir(prediction, kClasses, context)));
+    return resources["DiagnosticReport"].at(0)["identifier"][0]["value"].get<std::string>();
+  };
+  const std::string first = identifier(SomePrediction(false), SomeContext());
+  FhirContext of_another = SomeContext();
+  of_another.patient_id = "P-18";
+  EXPECT_NE(identifier(SomePrediction(false), of_another), first);
+  EXPECT_NE(identifier(SomePrediction(true), SomeContext()), first);
+}
+
 TEST(Fhir, ModelThatAbstainsGivesNoValue) {
   auto resources = ByType(Json::parse(ToFhir(SomePrediction(true), kClasses, SomeContext())));
   for (const Json& observation : resources["Observation"]) {

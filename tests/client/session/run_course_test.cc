@@ -49,11 +49,22 @@ TEST(RunCourse, NothingIsKnownOfOtherRunsOrWithoutExamples) {
 
 TEST(RunCourse, DamagedFileIsNamed) {
   const testing::TempFolder folder;
-  ASSERT_THAT(MakeFolders(folder / "course"), IsOk());
-  ASSERT_THAT(WriteFileAtomically(folder / "course/run-1.json", "{"), IsOk());
-  const auto read = RunCourse(folder.path()).Read("run-1");
-  EXPECT_TRUE(absl::IsDataLoss(read.status()));
-  EXPECT_THAT(std::string(read.status().message()), ::testing::HasSubstr("run-1.json"));
+  const RunCourse course(folder.path());
+  ASSERT_THAT(course.NoteOwn("run-1", 0, Half()), IsOk());
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "course")) {
+    for (const char* damaged : {"{", "[]", R"({"0": 5})"}) {
+      ASSERT_THAT(WriteFileAtomically(entry.path(), damaged), IsOk());
+      EXPECT_TRUE(absl::IsDataLoss(course.Read("run-1").status())) << damaged;
+      EXPECT_TRUE(absl::IsDataLoss(course.NoteOwn("run-1", 1, Half()))) << damaged;
+    }
+  }
+}
+
+TEST(RunCourse, NameOfARunIsNoPath) {
+  const testing::TempFolder folder;
+  ASSERT_THAT(RunCourse(folder / "home").NoteOwn("../../escaped", 0, Half()), IsOk());
+  EXPECT_FALSE(std::filesystem::exists(folder / "escaped.json"));
+  EXPECT_EQ(RunCourse(folder / "home").Read("../../escaped")->at("own").size(), 1U);
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ TEST(Agreement, FiguresAreThoseOfTheDefinition) {
 
 TEST(Agreement, WhatDoesNotVaryHasNoCorrelation) {
   EXPECT_EQ(Agree(Numbers({1, 1}, {2, 3})).correlation, std::nullopt);
+  EXPECT_EQ(Agree(Numbers(std::vector(3, 0.3), {2, 3, 4})).correlation, std::nullopt);
   const Agreement none = Agree(Numbers({}, {}));
   EXPECT_EQ(none.correlation, std::nullopt);
   EXPECT_EQ(none.mean_absolute_error, std::nullopt);
