@@ -2,7 +2,6 @@
 
 import http.server
 import json
-import os
 import pathlib
 import shutil
 import socket
@@ -11,14 +10,13 @@ import sys
 import threading
 import time
 import unittest
-import urllib.error
-import urllib.request
 
 from PIL import Image
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 from tests.e2e.support import CohortTest, calibrated_model, dicom  # noqa: E402
 from tests.testing.federation import BIN, free_port, run, wait_until  # noqa: E402
+from tests.testing.orthanc import Orthanc  # noqa: E402
 
 STUDY = "1.2.826.0.1.3680043.8.498.1"
 
@@ -70,39 +68,6 @@ class FhirServer:
     def __exit__(self, *_):
         self._server.shutdown()
         self._server.server_close()
-
-
-class Orthanc:
-    """A PACS, until the end of the block."""
-
-    def __init__(self, folder, port, consilium_port):
-        self.http = free_port()
-        config = {"StorageDirectory": str(folder / "db"), "IndexDirectory": str(folder / "db"), "HttpPort": self.http,
-                  "DicomPort": port, "DicomAet": "ORTHANC", "RemoteAccessAllowed": False, "AuthenticationEnabled": False,
-                  "DicomModalities": {"consilium": ["CONSILIUM", "127.0.0.1", consilium_port]},
-                  "DicomAlwaysAllowStore": True, "DicomCheckModalityHost": False}
-        folder.mkdir()
-        (folder / "orthanc.json").write_text(json.dumps(config))
-        self.process = subprocess.Popen([shutil.which("Orthanc") or "/usr/sbin/Orthanc", folder / "orthanc.json"],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(self.answers, timeout=60, what="Orthanc")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(60)
-
-    def call(self, path, body=None):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", body, timeout=60) as answer:
-            return json.loads(answer.read() or "null")
-
-    def answers(self):
-        try:
-            return self.call("/system") is not None
-        except (urllib.error.URLError, ConnectionError):
-            return False
 
 
 @unittest.skipUnless(shutil.which("storescu"), "no DCMTK tools here")
@@ -238,7 +203,7 @@ class PacsTest(CohortTest):
                     if come is theirs:
                         allowed -= max(1, len(data))
 
-    @unittest.skipUnless(shutil.which("Orthanc") or os.path.exists("/usr/sbin/Orthanc"), "no Orthanc here")
+    @unittest.skipUnless(Orthanc.PROGRAM, "no Orthanc here")
     def test_orthanc_sends_an_image_and_gets_its_report(self):
         port = free_port()
         self.start(results_port=port)
@@ -260,7 +225,7 @@ class PacsTest(CohortTest):
                           for series in orthanc.call("/series")}
             self.assertTrue({"SR", "OT"} <= modalities, modalities)
 
-    @unittest.skipUnless(shutil.which("Orthanc") or os.path.exists("/usr/sbin/Orthanc"), "no Orthanc here")
+    @unittest.skipUnless(Orthanc.PROGRAM, "no Orthanc here")
     def test_studies_are_fetched_from_orthanc(self):
         port = free_port()
         fetched = self.folder / "fetched"
