@@ -6,10 +6,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <map>
-#include <string_view>
 #include <thread>
 
+#include "client/data/patients.h"
 #include "common/base/file.h"
 #include "common/base/mutex.h"
 
@@ -31,23 +30,6 @@ StatusOr<std::vector<std::int64_t>> LabelIndices(const Manifest& examples,
     labels.push_back(found - classes.begin());
   }
   return labels;
-}
-
-std::vector<std::int64_t> NumberPatients(const Manifest& examples) {
-  std::map<std::string_view, std::int64_t> known;
-  std::vector<std::int64_t> numbers;
-  numbers.reserve(examples.size());
-  std::int64_t next = 0;
-  for (const Example& example : examples) {
-    if (example.patient.empty()) {
-      numbers.push_back(next++);
-      continue;
-    }
-    const auto [patient, is_new] = known.emplace(example.patient, next);
-    if (is_new) ++next;
-    numbers.push_back(patient->second);
-  }
-  return numbers;
 }
 
 // A mapped file without a name: it is gone with its last mapping, whatever happens to the process.

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <opencv2/imgproc.hpp>
 
-#include "client/batch/batch.h"
+#include "client/infer/picture_batch.h"
 #include "client/train/trainer.h"
 
 namespace consilium {
@@ -120,20 +120,14 @@ StatusOr<MeasuredPicture> ExtentMeter::Measure(const std::filesystem::path& path
   const ModelSpec& spec = network_.spec();
   MeasuredPicture measured;
   CSL_ASSIGN_OR_RETURN(measured.image, ReadImage(path, {spec.window_center, spec.window_width}));
-  const Image square = CropAndResize(measured.image, spec.input_size);
-  Batch batch{
-      .count = 1, .channels = spec.channels, .height = spec.input_size, .width = spec.input_size};
-  batch.pixels.resize(square.pixels.size() * static_cast<std::size_t>(spec.channels));
-  Random unused(0);
-  ToNetworkInput(square.pixels, spec.input_size, {spec.mean, spec.stddev}, {}, unused,
-                 spec.channels, batch.pixels);
+  const Batch batch = ToBatch({CropAndResize(measured.image, spec.input_size)}, spec);
   CSL_ASSIGN_OR_RETURN(measured.probabilities, Predict(network_, batch));
   if (!AllFinite(measured.probabilities)) {
     return FailedPrecondition("the model's scores are not finite: it has diverged");
   }
   const std::span<const float> p = measured.probabilities;
-  for (std::size_t i = 0; i < square.pixels.size(); ++i) {
-    const auto pixel = p.subspan(i * kTissueCount, kTissueCount);
+  for (std::size_t i = 0; i < p.size(); i += kTissueCount) {
+    const auto pixel = p.subspan(i, kTissueCount);
     measured.map.push_back(pixel[0] < 0.5F ? Affected(pixel) : 0);
   }
   measured.extent = MeasureExtent(p, spec.input_size);

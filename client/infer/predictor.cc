@@ -7,7 +7,7 @@
 #include <numeric>
 #include <thread>
 
-#include "client/batch/batch.h"
+#include "client/infer/picture_batch.h"
 #include "client/train/embedding.h"
 #include "client/train/trainer.h"
 #include "common/base/random.h"
@@ -45,24 +45,6 @@ std::vector<StatusOr<Image>> ReadSquares(std::span<const fs::path> paths, const 
   work();
   threads.clear();  // waits for them
   return squares;
-}
-
-// The pictures as the network wants them, each changed by a draw of its own.
-Batch ToBatch(const std::vector<Image>& pictures, const ModelSpec& spec,
-              const Augmentation& augmentation, Random random) {
-  Batch batch{.count = static_cast<int>(pictures.size()),
-              .channels = spec.channels,
-              .height = spec.input_size,
-              .width = spec.input_size};
-  const auto area = static_cast<std::size_t>(spec.input_size) *
-                    static_cast<std::size_t>(spec.input_size * spec.channels);
-  batch.pixels.resize(pictures.size() * area);
-  for (std::size_t i = 0; i < pictures.size(); ++i) {
-    Random of_picture = random;  // whichever pictures are beside it
-    ToNetworkInput(pictures[i].pixels, spec.input_size, {spec.mean, spec.stddev}, augmentation,
-                   of_picture, spec.channels, std::span(batch.pixels).subspan(i * area, area));
-  }
-  return batch;
 }
 
 }  // namespace
@@ -159,8 +141,7 @@ Status Predictor::AddSpread(const std::vector<Image>& pictures,
 }
 
 StatusOr<std::vector<Prediction>> Predictor::PredictPictures(const std::vector<Image>& pictures) {
-  CSL_ASSIGN_OR_RETURN(const Embedding embedding,
-                       Embed(network_, ToBatch(pictures, spec(), {}, Random(0))));
+  CSL_ASSIGN_OR_RETURN(const Embedding embedding, Embed(network_, ToBatch(pictures, spec())));
   if (calibration_ && calibration_->known.width() != embedding.width) {
     return InvalidArgument("the calibration is of {} features, the model has {}",
                            calibration_->known.width(), embedding.width);
@@ -236,9 +217,8 @@ StatusOr<ExplainedPrediction> Predictor::Explain(const fs::path& path,
   explained.prediction.path = path;
   explained.explained = which.value_or(explained.prediction.predicted);
   const std::int64_t index = explained.explained;
-  CSL_ASSIGN_OR_RETURN(explained.map,
-                       consilium::Explain(network_, ToBatch(pictures, spec(), {}, Random(0)),
-                                          std::span(&index, 1), method, stop));
+  CSL_ASSIGN_OR_RETURN(explained.map, consilium::Explain(network_, ToBatch(pictures, spec()),
+                                                         std::span(&index, 1), method, stop));
   return explained;
 }
 

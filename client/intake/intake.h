@@ -32,7 +32,8 @@ struct IntakeOptions {
 // UID.json, UID.overlay.png, UID.sr.dcm and UID.sc.dcm (see client/pacs/report.h) and
 // UID.fhir.json; sends the two DICOM objects, and posts the last, on. What cannot be read lies in
 // failed/, with a UID.txt that says why. Results that cannot be sent are tried again until they
-// are, also by the next process, which begins with the image that this one was at. Until stopped.
+// are, also by the next process, which begins with the image that this one was at; what the FHIR
+// server refuses for what it is has a UID.refused beside it, and the log the reason. Until stopped.
 // UNAVAILABLE where the receiver ends, which says why on stderr.
 Status TakeIn(Predictor& predictor, const IntakeOptions& options, const Clock& clock,
               const std::stop_token& stop);

@@ -107,7 +107,7 @@ void NoteCourse(CoordinatorClient& client, const Certificate& root, const PullOp
   constexpr int kMostModels = 200;  // the last ones
   const auto note = [&]() -> Status {
     CSL_ASSIGN_OR_RETURN(const v1::ListModelsResponse list, client.ListModels(run));
-    const RunCourse course(options.dir);
+    EvaluationsByRound evaluations;
     for (int i = std::max(0, list.models_size() - kMostModels); i < list.models_size(); ++i) {
       const v1::ModelRef& model = list.models(i);
       CSL_ASSIGN_OR_RETURN(const v1::Signed statement, client.GetManifest(model));
@@ -115,10 +115,10 @@ void NoteCourse(CoordinatorClient& client, const Certificate& root, const PullOp
                            VerifyManifest(statement, root, SystemClock().Now()));
       CSL_RETURN_IF_ERROR(CheckManifestIsOf(manifest, model));
       if (!manifest.has_evaluation()) continue;
-      CSL_ASSIGN_OR_RETURN(const Evaluation evaluation, FromProto(manifest.evaluation()));
-      CSL_RETURN_IF_ERROR(course.NotePooled(run, static_cast<int>(model.round()), evaluation));
+      CSL_ASSIGN_OR_RETURN(evaluations[static_cast<int>(model.round())],
+                           FromProto(manifest.evaluation()));
     }
-    return OkStatus();
+    return RunCourse(options.dir).NotePooled(run, evaluations);
   };
   if (const Status noted = note(); !noted.ok()) {
     fmt::print(stderr, "the course of {} is not known: {}\n", run, std::string(noted.message()));

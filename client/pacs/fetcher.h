@@ -25,8 +25,8 @@ struct FetchedStudy {
   std::string study_uid;
   std::string study_date;
   std::size_t images = 0;
-  std::size_t missing =
-      0;  // objects that were not given: no images that are read here, or failures
+  // Objects that were not given: no images that are read here, or failures.
+  std::size_t missing = 0;
 };
 
 // Writes UID.dcm into the folder for each image of each study that the PACS finds, whole or not at

@@ -47,9 +47,8 @@ void Add(const Embedding& embedding, const Batch& batch, Seen& seen) {
 StatusOr<Seen> See(Network& network, const Manifest& examples, const v1::SiteConfig& site,
                    const std::stop_token& stop) {
   const ModelSpec& spec = network.spec();
-  CSL_ASSIGN_OR_RETURN(
-      const ImageSet images,
-      ImageSet::Build(examples, spec.classes, ToImageSetOptions(site, spec, kScratchFolder), stop));
+  CSL_ASSIGN_OR_RETURN(const ImageSet images,
+                       DecodeFor(spec, examples, site, kScratchFolder, stop));
   Loader loader(images, spec, ToEvaluationLoader(DefaultPlan(), site));
   Seen seen;
   loader.StartEpoch(0);

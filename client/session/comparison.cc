@@ -58,10 +58,8 @@ StatusOr<Compared> Compare(const std::filesystem::path& file, const v1::SiteConf
   compared.parameters = cost.parameters;
   compared.flops = cost.flops;
   CSL_ASSIGN_OR_RETURN(compared.latency_seconds, Latency(network));
-  CSL_ASSIGN_OR_RETURN(
-      const ImageSet images,
-      ImageSet::Build(scored.examples, model.info.spec.classes,
-                      ToImageSetOptions(site, model.info.spec, kScratchFolder), stop));
+  CSL_ASSIGN_OR_RETURN(const ImageSet images,
+                       DecodeFor(model.info.spec, scored.examples, site, kScratchFolder, stop));
   CSL_ASSIGN_OR_RETURN(compared.train_images_per_second, TrainRate(network, images, site, stop));
   return compared;
 }

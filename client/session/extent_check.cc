@@ -1,9 +1,9 @@
 #include "client/session/extent_check.h"
 
 #include <algorithm>
-#include <map>
 
 #include "client/data/loader.h"
+#include "client/data/patients.h"
 #include "client/data/pixel_labels.h"
 #include "client/infer/extent.h"
 #include "client/session/plan_options.h"
@@ -14,18 +14,6 @@
 
 namespace consilium {
 namespace {
-
-// A picture without a patient is a patient of its own.
-std::vector<std::int64_t> NumberPatients(const Manifest& examples) {
-  std::map<std::string, std::int64_t> numbers;
-  std::vector<std::int64_t> patients;
-  for (const Example& example : examples) {
-    const std::string name = example.patient.empty() ? example.path.string() : example.patient;
-    const auto number = static_cast<std::int64_t>(numbers.size());
-    patients.push_back(numbers.emplace(name, number).first->second);
-  }
-  return patients;
-}
 
 Status MeasureSeverity(const Model& model, const Manifest& manifest, const v1::SiteConfig& site,
                        const std::stop_token& stop, ExtentCheck& check) {

@@ -120,10 +120,8 @@ StatusOr<ScoredImages> ScoreModel(const Model& model, const v1::SiteConfig& site
   if (examples.empty()) {
     return InvalidArgument("{}: no image in split '{}'", site.data().path(), options.split);
   }
-  CSL_ASSIGN_OR_RETURN(
-      const ImageSet images,
-      ImageSet::Build(examples, model.info.spec.classes,
-                      ToImageSetOptions(site, model.info.spec, kScratchFolder), stop));
+  CSL_ASSIGN_OR_RETURN(const ImageSet images,
+                       DecodeFor(model.info.spec, examples, site, kScratchFolder, stop));
   Loader loader(images, model.info.spec, ToEvaluationLoader(DefaultPlan(), site));
   ScoredImages scored;
   CSL_ASSIGN_OR_RETURN(scored.scores, Score(network, loader, stop));

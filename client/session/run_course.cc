@@ -32,24 +32,25 @@ std::filesystem::path RunCourse::PathOf(const std::string& run, const std::strin
 }
 
 Status RunCourse::NoteOwn(const std::string& run, int round, const Evaluation& evaluation) const {
-  return Note(PathOf(run, "own"), round, evaluation);
+  return Note(PathOf(run, "own"), {{round, evaluation}});
 }
 
-Status RunCourse::NotePooled(const std::string& run, int round,
-                             const Evaluation& evaluation) const {
-  return Note(PathOf(run, "pooled"), round, evaluation);
+Status RunCourse::NotePooled(const std::string& run, const EvaluationsByRound& evaluations) const {
+  return Note(PathOf(run, "pooled"), evaluations);
 }
 
-Status RunCourse::Note(const std::filesystem::path& path, int round,
-                       const Evaluation& evaluation) const {
-  if (evaluation.examples() == 0) return OkStatus();
+Status RunCourse::Note(const std::filesystem::path& path,
+                       const EvaluationsByRound& evaluations) const {
   CSL_RETURN_IF_ERROR(MakeFolders(folder_));
   CSL_ASSIGN_OR_RETURN(Json rounds, ReadRounds(path));
-  const Report report = Summarise(evaluation);
-  Json& noted = rounds[std::to_string(round)];
-  noted = {{"balanced_accuracy", nullptr}, {"loss", nullptr}};
-  if (report.balanced_accuracy) noted["balanced_accuracy"] = *report.balanced_accuracy;
-  if (report.loss) noted["loss"] = *report.loss;
+  for (const auto& [round, evaluation] : evaluations) {
+    if (evaluation.examples() == 0) continue;
+    const Report report = Summarise(evaluation);
+    Json& noted = rounds[std::to_string(round)];
+    noted = {{"balanced_accuracy", nullptr}, {"loss", nullptr}};
+    if (report.balanced_accuracy) noted["balanced_accuracy"] = *report.balanced_accuracy;
+    if (report.loss) noted["loss"] = *report.loss;
+  }
   return WriteFileAtomically(path, rounds.dump() + "\n", kPrivateMode);
 }
 

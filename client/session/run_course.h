@@ -5,6 +5,7 @@
 // from elsewhere; its hash is the files' name.
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -12,6 +13,8 @@
 #include "common/metrics/evaluation.h"
 
 namespace consilium {
+
+using EvaluationsByRound = std::map<int, Evaluation>;
 
 // Its state is the file system's; one process at a time may note own figures of a run, and one
 // pooled ones.
@@ -23,7 +26,7 @@ class RunCourse {
   // validation images, or on those of all that have scored it, as the coordinator has signed it. In
   // the place of what was noted of that round before. Nothing for an evaluation without examples.
   Status NoteOwn(const std::string& run, int round, const Evaluation& evaluation) const;
-  Status NotePooled(const std::string& run, int round, const Evaluation& evaluation) const;
+  Status NotePooled(const std::string& run, const EvaluationsByRound& evaluations) const;
 
   // {"own": {ROUND: {"balanced_accuracy", "loss"}}, "pooled": likewise}; empty where nothing is
   // known.
@@ -31,7 +34,7 @@ class RunCourse {
 
  private:
   std::filesystem::path PathOf(const std::string& run, const std::string& whose) const;
-  Status Note(const std::filesystem::path& path, int round, const Evaluation& evaluation) const;
+  Status Note(const std::filesystem::path& path, const EvaluationsByRound& evaluations) const;
 
   const std::filesystem::path folder_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "client/infer/picture_batch.h"
 #include "client/preprocess/image.h"
 #include "client/preprocess/mask.h"
 #include "client/session/plan_options.h"
@@ -43,13 +44,7 @@ Batch ToBatch(const Masked& masked, Shown shown, const ModelSpec& spec) {
                         (shown == Shown::kLungsAlone && !masked.lung[i]);
     if (hidden) pixels[i] = 0;
   }
-  Batch batch{
-      .count = 1, .channels = spec.channels, .height = spec.input_size, .width = spec.input_size};
-  batch.pixels.resize(static_cast<std::size_t>(spec.channels) * pixels.size());
-  Random unused(0);
-  ToNetworkInput(pixels, spec.input_size, {spec.mean, spec.stddev}, {}, unused, spec.channels,
-                 batch.pixels);
-  return batch;
+  return ToBatch({{spec.input_size, spec.input_size, std::move(pixels)}}, spec);
 }
 
 // The sums that the audit's shares are made of.
@@ -130,8 +125,7 @@ StatusOr<std::optional<SourceProbe>> AuditSources(const Model& model, const Scor
   const ModelSpec& spec = model.info.spec;
   CSL_ASSIGN_OR_RETURN(Network network, Trainee(site, kScratchFolder).Load(model));
   CSL_ASSIGN_OR_RETURN(const ImageSet images,
-                       ImageSet::Build(scored.examples, spec.classes,
-                                       ToImageSetOptions(site, spec, kScratchFolder), stop));
+                       DecodeFor(spec, scored.examples, site, kScratchFolder, stop));
   Loader loader(images, spec, ToEvaluationLoader(DefaultPlan(), site));
   loader.StartEpoch(0);
   std::vector<float> features;

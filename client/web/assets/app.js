@@ -207,8 +207,8 @@ function showCourse(shown) {
   const times = studies.map((one) => Date.parse(one.prediction.date));
   const [first, last] = [times[0], times[times.length - 1]];
   const x = (time) => (last === first ? 160 : 10 + (300 * (time - first)) / (last - first));
-  const curves = [["probability", probability]];
-  if (state.model.measures_extent) curves.push(["extent", (one) => (one.extent?.geographic_extent ?? NaN) / 8]);
+  const curves = [["solid", probability]];
+  if (state.model.measures_extent) curves.push(["dashed", (one) => (one.extent?.geographic_extent ?? NaN) / 8]);
   $("curve").replaceChildren(svg("line", { x1: 10, y1: 130, x2: 310, y2: 130, class: "axis" }));
   for (const [name, share] of curves) {
     const points = studies.map((one, i) => [x(times[i]), 130 - 120 * share(one)]);
@@ -386,7 +386,7 @@ const HOUSE = {
       .map(([at, figures]) => [Number(at), figures.balanced_accuracy]).sort((a, b) => a[0] - b[0]));
     const last = Math.max(1, ...[...own, ...pooled].map(([at]) => at));
     plot.append(svg("line", { x1: 10, y1: 130, x2: 310, y2: 130, class: "axis" }));
-    for (const [kind, points] of [["probability", own], ["extent", pooled]]) {
+    for (const [kind, points] of [["solid", own], ["dashed", pooled]]) {
       drawCurve(plot, points.map(([at, value]) => [10 + (300 * at) / last, 130 - 120 * value]), kind);
     }
     const ends = (points) => (points.length ? `${percent(points[0][1])} → ${percent(points[points.length - 1][1])}` : text("unknown"));

@@ -29,7 +29,7 @@ TEST(RunCourse, KeepsWhatModelsComeToByRound) {
   ASSERT_THAT(course.NoteOwn("run-1", 0, Half()), IsOk());
   ASSERT_THAT(course.NoteOwn("run-1", 1, Half()), IsOk());
   ASSERT_THAT(course.NoteOwn("run-1", 1, Half(true)), IsOk());  // again, after a restart
-  ASSERT_THAT(course.NotePooled("run-1", 0, Half(true)), IsOk());
+  ASSERT_THAT(course.NotePooled("run-1", {{0, Half(true)}}), IsOk());
   ASSERT_OK_AND_ASSIGN(const auto read, RunCourse(folder.path()).Read("run-1"));
   EXPECT_EQ(read["own"].size(), 2U);
   EXPECT_EQ(read["own"]["0"]["balanced_accuracy"], 0.5);
