@@ -1,5 +1,7 @@
 #include "client/data/pixel_labels.h"
 
+#include <libfccp/csv.h>
+
 #include <charconv>
 #include <cmath>
 
@@ -12,6 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr double kGreatestExtent = 8;
+constexpr double kGreatestOpacity = 6;
 enum Tissue : std::uint8_t { kElsewhere, kLung, kOpacity };
 
 std::optional<fs::path> FindMask(const std::vector<fs::path>& folders, const fs::path& picture) {
@@ -24,15 +27,52 @@ std::optional<fs::path> FindMask(const std::vector<fs::path>& folders, const fs:
   return std::nullopt;
 }
 
-StatusOr<double> ParseExtent(const std::string& text) {
+StatusOr<double> ParseScore(const char* column, const std::string& text, double greatest) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() ||
-      !(value >= 0 && value <= kGreatestExtent)) {
-    return InvalidArgument("geographic_extent '{}', want a number of 0 to {}", text,
-                           kGreatestExtent);
+      !(value >= 0 && value <= greatest)) {
+    return InvalidArgument("{} '{}', want a number of 0 to {}", column, text, greatest);
   }
   return value;
+}
+
+// A line of the severity file.
+struct SeverityLine {
+  std::string path;
+  std::string geographic_extent;
+  std::string opacity;  // empty where the file does not have it
+};
+
+StatusOr<std::vector<SeverityLine>> ReadLines(const fs::path& csv) {
+  auto read = CatchAsStatus(csv.string(), [&] {
+    io::CSVReader<3, io::trim_chars<' ', '\t', '\r'>, io::double_quote_escape<',', '"'>> reader(
+        csv.string());
+    reader.read_header(io::ignore_extra_column | io::ignore_missing_column, "path",
+                       "geographic_extent", "opacity");
+    for (const char* column : {"path", "geographic_extent"}) {
+      if (!reader.has_column(column)) {
+        throw std::invalid_argument(fmt::format("no column '{}'", column));
+      }
+    }
+    std::vector<SeverityLine> lines;
+    for (SeverityLine line; reader.read_row(line.path, line.geographic_extent, line.opacity);) {
+      lines.push_back(line);
+    }
+    return lines;
+  });
+  if (!read.ok()) return InvalidArgument("{}", std::string(read.status().message()));
+  return *std::move(read);
+}
+
+StatusOr<SeverityScore> Parse(const SeverityLine& line) {
+  SeverityScore score;
+  CSL_ASSIGN_OR_RETURN(score.geographic_extent,
+                       ParseScore("geographic_extent", line.geographic_extent, kGreatestExtent));
+  if (!line.opacity.empty()) {
+    CSL_ASSIGN_OR_RETURN(score.opacity, ParseScore("opacity", line.opacity, kGreatestOpacity));
+  }
+  return score;
 }
 
 }  // namespace
@@ -46,13 +86,11 @@ StatusOr<PixelLabeller> PixelLabeller::Create(PixelSources sources) {
   PixelLabeller labeller(std::move(sources));
   const fs::path& severity = labeller.sources_.severity;
   if (severity.empty()) return labeller;
-  CSL_ASSIGN_OR_RETURN(const std::vector<std::string> paths, ReadColumn(severity, "path"));
-  CSL_ASSIGN_OR_RETURN(const std::vector<std::string> extents,
-                       ReadColumn(severity, "geographic_extent"));
-  for (std::size_t i = 0; i < paths.size(); ++i) {
-    const auto extent = ParseExtent(extents[i]);
-    if (!extent.ok()) return Annotate(extent.status(), severity.string());
-    labeller.extents_[fs::path(paths[i]).filename().string()] = *extent;
+  CSL_ASSIGN_OR_RETURN(const std::vector<SeverityLine> lines, ReadLines(severity));
+  for (const SeverityLine& line : lines) {
+    const auto score = Parse(line);
+    if (!score.ok()) return Annotate(score.status(), severity.string());
+    labeller.severities_[fs::path(line.path).filename().string()] = *score;
   }
   return labeller;
 }
@@ -61,9 +99,9 @@ bool PixelLabeller::Knows(const Example& example) const {
   return FindMask(sources_.lungs, example.path).has_value();
 }
 
-std::optional<double> PixelLabeller::GeographicExtent(const Example& example) const {
-  const auto found = extents_.find(example.path.filename().string());
-  if (found == extents_.end()) return std::nullopt;
+std::optional<SeverityScore> PixelLabeller::Severity(const Example& example) const {
+  const auto found = severities_.find(example.path.filename().string());
+  if (found == severities_.end()) return std::nullopt;
   return found->second;
 }
 
@@ -76,9 +114,9 @@ StatusOr<std::vector<std::uint8_t>> PixelLabeller::Label(const Example& example,
   std::uint8_t in_lung = kLung;
   if (const auto file = FindMask(sources_.opacities, example.path)) {
     CSL_ASSIGN_OR_RETURN(opacity, ReadMask(*file, picture, side));
-  } else if (const auto extent = GeographicExtent(example)) {
-    in_lung =
-        static_cast<std::uint8_t>(kLungOfExtent + std::lround(100 * *extent / kGreatestExtent));
+  } else if (const auto severity = Severity(example)) {
+    in_lung = static_cast<std::uint8_t>(
+        kLungOfExtent + std::lround(100 * severity->geographic_extent / kGreatestExtent));
   } else if (example.label != kHealthyLabel) {
     in_lung = kSomeLung;
   }

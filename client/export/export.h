@@ -29,8 +29,7 @@ std::string Preprocessing(const ModelInfo& info);
 
 // Writes the file whole or not at all. FAILED_PRECONDITION where the format cannot say what the
 // network does: ONNX has no average pool to a size that does not divide the feature maps' (vgg16
-// wants an input size that is a multiple of 224, simple_cnn of 64); and what OpenCV 4.6 does with
-// mobilenet_v3_small's hard-swish is not what LibTorch does, so that it is not written.
+// wants an input size that is a multiple of 224, simple_cnn of 64).
 Status ExportModel(const Model& model, ExportFormat format, const std::filesystem::path& path);
 
 }  // namespace consilium

@@ -73,6 +73,15 @@ class Writer {
     for (const std::int64_t value : ints) proto.add_int64_data(value);
     return name;
   }
+  std::string AddFloats(const std::vector<float>& floats) {
+    const std::string name = Fresh("scales");
+    onnx::TensorProto& proto = *graph_.add_initializer();
+    proto.set_name(name);
+    proto.set_data_type(onnx::TensorProto::FLOAT);
+    proto.add_dims(static_cast<std::int64_t>(floats.size()));
+    for (const float value : floats) proto.add_float_data(value);
+    return name;
+  }
   std::string Fresh(const std::string& stem) { return fmt::format("{}_{}", stem, ++fresh_); }
 
   // A node of one output, which gets a name of its own.
@@ -94,6 +103,8 @@ class Writer {
   Status WritePool(const Node* node, const std::string& type);
   Status WriteAdaptivePool(const Node* node);
   void WriteGroupNorm(const Node* node);
+  std::string AddHardSigmoid(const std::string& input);
+  void WriteProduct(const Node* node);
 
   onnx::GraphProto& graph_;
   std::map<const Value*, std::string> names_;
@@ -119,6 +130,13 @@ void SetFloat(onnx::NodeProto& node, const char* name, double value) {
   attribute.set_name(name);
   attribute.set_type(onnx::AttributeProto::FLOAT);
   attribute.set_f(static_cast<float>(value));
+}
+
+void SetText(onnx::NodeProto& node, const char* name, const char* value) {
+  onnx::AttributeProto& attribute = *node.add_attribute();
+  attribute.set_name(name);
+  attribute.set_type(onnx::AttributeProto::STRING);
+  attribute.set_s(value);
 }
 
 // Above and left, then below and right.
@@ -200,6 +218,33 @@ void Writer::WriteGroupNorm(const Node* node) {
   Name(node->output(), Add("Add", {Add("Mul", {back, scale}), shift}));
 }
 
+// PyTorch's, clip(x + 3, 0, 6) / 6; ONNX's own slope is another.
+std::string Writer::AddHardSigmoid(const std::string& input) {
+  return Add("HardSigmoid", {input}, [](onnx::NodeProto& sigmoid) {
+    SetFloat(sigmoid, "alpha", 1.0 / 6);
+    SetFloat(sigmoid, "beta", 0.5);
+  });
+}
+
+// N x C x H x W times either as much, or weights of channels, N x C x 1 x 1. These are made as wide
+// first: OpenCV 4.6 spreads nothing where N is free, and takes the weights' own hard sigmoid for a
+// part of a hard swish.
+void Writer::WriteProduct(const Node* node) {
+  const std::string& images = NameOf(node->input(0));
+  std::string weights = NameOf(node->input(1));
+  const Dims shape = ShapeOf(node->input(0));
+  if (ShapeOf(node->input(1)) != shape) {
+    const std::string scales =
+        AddFloats({1, 1, static_cast<float>(shape.at(2)), static_cast<float>(shape.at(3))});
+    weights = Add("Resize", {weights, /*roi=*/"", scales}, [](onnx::NodeProto& resize) {
+      SetText(resize, "mode", "nearest");
+      SetText(resize, "nearest_mode", "floor");
+      SetText(resize, "coordinate_transformation_mode", "asymmetric");
+    });
+  }
+  Name(node->output(), Add("Mul", {images, weights}));
+}
+
 Status Writer::Write(const Node* node) {
   std::string kind = node->kind().toUnqualString();
   if (kind.ends_with('_') && !kind.ends_with("__")) kind.pop_back();  // in place: the same value
@@ -216,9 +261,15 @@ Status Writer::Write(const Node* node) {
              [&](onnx::NodeProto& norm) { SetFloat(norm, "epsilon", NumberOf(node->input(7))); }));
   } else if (kind == "relu") {
     Name(node->output(), Add("Relu", {input(0)}));
-  } else if (kind == "add" || kind == "mul") {
-    if (kind == "add" && NumberOf(node->input(2)) != 1) return Unsayable(node, "a weighted sum");
-    Name(node->output(), Add(kind == "add" ? "Add" : "Mul", {input(0), input(1)}));
+  } else if (kind == "hardsigmoid") {
+    Name(node->output(), AddHardSigmoid(input(0)));
+  } else if (kind == "hardswish") {  // which this opset lacks
+    Name(node->output(), Add("Mul", {input(0), AddHardSigmoid(input(0))}));
+  } else if (kind == "mul") {
+    WriteProduct(node);
+  } else if (kind == "add") {
+    if (NumberOf(node->input(2)) != 1) return Unsayable(node, "a weighted sum");
+    Name(node->output(), Add("Add", {input(0), input(1)}));
   } else if (kind == "cat") {
     std::vector<std::string> parts;
     for (const Value* part : node->input(0)->node()->inputs()) parts.push_back(NameOf(part));

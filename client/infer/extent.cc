@@ -14,6 +14,7 @@ constexpr std::size_t kLung = 1;
 constexpr std::size_t kOpacity = 2;
 constexpr double kLeastPiece = 0.01;
 constexpr double kPointsOfLung = 4;
+constexpr double kOpacityOfExtent = 0.75;
 
 // What is summed over a lung's pixels.
 struct Sum {
@@ -100,6 +101,7 @@ Extent MeasureExtent(std::span<const float> probabilities, int side) {
   const LungExtent& on_right = extent.right ? *extent.right : *extent.left;
   const LungExtent& on_left = extent.left ? *extent.left : *extent.right;
   extent.geographic_extent = kPointsOfLung * (on_right.affected + on_left.affected);
+  extent.opacity = kOpacityOfExtent * *extent.geographic_extent;
   return extent;
 }
 

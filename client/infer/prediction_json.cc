@@ -43,8 +43,10 @@ nlohmann::ordered_json ToJson(const Extent& extent) {
   };
   nlohmann::ordered_json json = {{"right_lung", of_lung(extent.right)},
                                  {"left_lung", of_lung(extent.left)},
-                                 {"geographic_extent", nullptr}};
+                                 {"geographic_extent", nullptr},
+                                 {"opacity", nullptr}};
   if (extent.geographic_extent) json["geographic_extent"] = *extent.geographic_extent;
+  if (extent.opacity) json["opacity"] = *extent.opacity;
   return json;
 }
 

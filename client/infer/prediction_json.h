@@ -25,7 +25,7 @@ std::vector<std::string> CalledClasses(const Prediction& prediction,
 // Whether the picture is unlike what the model knows.
 bool Abstains(const Prediction& prediction);
 
-// right_lung and left_lung with area and affected, or null; geographic_extent, or null.
+// right_lung and left_lung with area and affected, or null; geographic_extent and opacity, or null.
 nlohmann::ordered_json ToJson(const Extent& extent);
 
 }  // namespace consilium

@@ -60,27 +60,42 @@ Json ToJson(const std::optional<double>& value, const std::optional<Interval>& i
 
 Json ToJson(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 
+Json ToJson(const Agreement& agreement) {
+  return {{"pictures", agreement.images},
+          {"patients", agreement.patients},
+          {"correlation", ToJson(agreement.correlation, agreement.correlation_ci)},
+          {"mean_absolute_error",
+           ToJson(agreement.mean_absolute_error, agreement.mean_absolute_error_ci)},
+          {"error_of_median", ToJson(agreement.error_of_median)}};
+}
+
 Json ToJson(const ExtentCheck& check) {
   Json dice = Json::object();
   if (check.lungs) dice["lungs"] = *check.lungs;
   if (check.opacities) dice["opacities"] = *check.opacities;
-  const Agreement& severity = check.severity;
   return {{"pictures_with_lung_mask", check.masked},
           {"dice", dice},
-          {"geographic_extent",
-           {{"pictures", severity.images},
-            {"patients", severity.patients},
-            {"correlation", ToJson(severity.correlation, severity.correlation_ci)},
-            {"mean_absolute_error",
-             ToJson(severity.mean_absolute_error, severity.mean_absolute_error_ci)},
-            {"error_of_median", ToJson(severity.error_of_median)},
-            {"not_measured", check.not_measured}}}};
+          {"geographic_extent", ToJson(check.geographic_extent)},
+          {"opacity", ToJson(check.opacity)},
+          {"not_measured", check.not_measured}};
 }
 
 std::string Describe(const std::optional<double>& value, const std::optional<Interval>& interval) {
   if (!value) return "not defined";
   if (!interval) return fmt::format("{:.2f}", *value);
   return fmt::format("{:.2f} ({:.2f} to {:.2f})", *value, interval->low, interval->high);
+}
+
+std::string Describe(const char* name, int greatest, const Agreement& agreement) {
+  if (agreement.images == 0) return "";
+  return fmt::format(
+      "{}, 0 to {}, of {} pictures of {} patients, 95% intervals by patient\n"
+      "  correlation with the experts' {}\n  mean absolute error {}; of who always says "
+      "their median, {:.2f}\n",
+      name, greatest, agreement.images, agreement.patients,
+      Describe(agreement.correlation, agreement.correlation_ci),
+      Describe(agreement.mean_absolute_error, agreement.mean_absolute_error_ci),
+      *agreement.error_of_median);
 }
 
 std::string Describe(const ExtentCheck& check) {
@@ -90,17 +105,13 @@ std::string Describe(const ExtentCheck& check) {
     text += fmt::format("  opacities, where they are known: Dice coefficient {:.3f}\n",
                         *check.opacities);
   }
-  const Agreement& severity = check.severity;
-  if (severity.images == 0) return text;
-  return text +
-         fmt::format(
-             "geographic extent, 0 to 8, of {} pictures of {} patients, 95% intervals by patient\n"
-             "  correlation with the experts' {}\n  mean absolute error {}; of who always says "
-             "their median, {:.2f}\n",
-             severity.images, severity.patients,
-             Describe(severity.correlation, severity.correlation_ci),
-             Describe(severity.mean_absolute_error, severity.mean_absolute_error_ci),
-             *severity.error_of_median);
+  text += Describe("geographic extent", 8, check.geographic_extent);
+  text += Describe("opacity, by the extent", 6, check.opacity);
+  if (check.not_measured > 0) {
+    text += fmt::format("{} scored pictures not measured: unreadable, or no lung was found\n",
+                        check.not_measured);
+  }
+  return text;
 }
 
 Json ToJson(const ShortcutAudit& audit) {

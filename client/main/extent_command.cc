@@ -37,11 +37,12 @@ void Print(const fs::path& path, const Extent& extent, const fs::path& overlay, 
     fmt::print("{}\n", ToText(line));
     return;
   }
-  const std::string score = extent.geographic_extent
-                                ? fmt::format("{:.1f} of 8", *extent.geographic_extent)
-                                : "no lung was found";
-  fmt::print("{}: right lung {}, left lung {} affected; extent {}{}\n", path.string(),
-             ShareOf(extent.right), ShareOf(extent.left), score,
+  const std::string scores = extent.geographic_extent
+                                 ? fmt::format("extent {:.1f} of 8, opacity by it {:.1f} of 6",
+                                               *extent.geographic_extent, *extent.opacity)
+                                 : "no lung was found";
+  fmt::print("{}: right lung {}, left lung {} affected; {}{}\n", path.string(),
+             ShareOf(extent.right), ShareOf(extent.left), scores,
              overlay.empty() ? "" : " -> " + overlay.string());
 }
 

@@ -82,9 +82,12 @@ StatusOr<std::string> TellTraining(const fs::path& dir, const std::string& diges
   for (const v1::Participant& one : manifest.participants()) {
     participants.push_back({{"site", one.site()}, {"train_examples", one.train_examples()}});
   }
+  Json scores = Json::array();
+  for (const v1::SiteScore& one : manifest.site_scores()) scores.push_back(ToJson(one));
   return ToText(Json{{"run", manifest.run_id()},
                      {"round", manifest.round()},
                      {"participants", participants},
+                     {"site_scores", scores},
                      {"course", course}});
 }
 
@@ -136,6 +139,13 @@ Json ToJson(const std::vector<Sending>& outbox) {
                     {"digest", sending.digest}});
   }
   return list;
+}
+
+Json ToJson(const v1::SiteScore& score) {
+  return {{"site", score.site()},
+          {"examples", score.examples()},
+          {"accuracy", score.accuracy()},
+          {"balanced_accuracy", score.balanced_accuracy()}};
 }
 
 House HouseOf(const fs::path& dir, const std::string& digest) {

@@ -6,6 +6,7 @@
 #include "certs/model_manifest.h"
 #include "client/export/export.h"
 #include "client/main/commands.h"
+#include "client/main/house.h"
 #include "client/main/json_text.h"
 #include "client/nn/checkpoint.h"
 #include "client/nn/network.h"
@@ -109,6 +110,13 @@ Status VerifyModel(const VerifyCommand& command) {
     participants += fmt::format("  {} with {} images, update {}\n", one.site(),
                                 one.train_examples(), one.update_digest());
   }
+  Json scores = Json::array();
+  std::string by_site;
+  for (const v1::SiteScore& one : manifest.site_scores()) {
+    scores.push_back(ToJson(one));
+    by_site += fmt::format("  {} {} on {} images\n", one.site(), Percent(one.balanced_accuracy()),
+                           one.examples());
+  }
   if (command.json) {
     const Json json = {{"federation", manifest.federation()},
                        {"run", manifest.run_id()},
@@ -121,6 +129,7 @@ Status VerifyModel(const VerifyCommand& command) {
                        {"participants", sites},
                        {"evaluated_sites", manifest.evaluated_sites()},
                        {"evaluation", is_scored ? ReportToJson(evaluation, spec.classes) : Json()},
+                       {"site_scores", scores},
                        {"software", manifest.software()},
                        {"signed_unix_ms", manifest.signed_unix_ms()},
                        {"channel", manifest.channel()}};
@@ -131,7 +140,7 @@ Status VerifyModel(const VerifyCommand& command) {
       "{}: whole, and signed by the coordinator of '{}'\n"
       "sha256 {}\n{} round {}{}, {} with input {}x{}x{}, classes {}\nplan {}\nparent {}\n"
       "averaged from {} sites\n{}"
-      "balanced accuracy at {} sites {}\n"
+      "balanced accuracy at {} sites {}\n{}"
       "signed {} UTC by consilium {}\n",
       command.file, manifest.federation(), manifest.digest(), manifest.run_id(), manifest.round(),
       manifest.channel().empty() ? "" : ", released on '" + manifest.channel() + "'",
@@ -139,7 +148,7 @@ Status VerifyModel(const VerifyCommand& command) {
       fmt::join(spec.classes, ", "), manifest.plan_digest(),
       manifest.parent_digest().empty() ? "-" : manifest.parent_digest(), sites.size(), participants,
       manifest.evaluated_sites(),
-      is_scored ? Percent(Summarise(evaluation).balanced_accuracy) : "-",
+      is_scored ? Percent(Summarise(evaluation).balanced_accuracy) : "-", by_site,
       FormatTime(manifest.signed_unix_ms()), manifest.software());
   return OkStatus();
 }

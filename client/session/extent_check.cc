@@ -15,29 +15,45 @@
 namespace consilium {
 namespace {
 
+// Scores of the same pictures, by experts and by a network.
+struct Comparison {
+  Manifest pictures;
+  MeasuredNumbers numbers;
+
+  void Add(const Example& picture, double given, double measured) {
+    pictures.push_back(picture);
+    numbers.given.push_back(given);
+    numbers.measured.push_back(measured);
+  }
+  Agreement Agree() && {
+    numbers.patients = NumberPatients(pictures);
+    return consilium::Agree(numbers);
+  }
+};
+
 Status MeasureSeverity(const Model& model, const Manifest& manifest, const v1::SiteConfig& site,
                        const std::stop_token& stop, ExtentCheck& check) {
   CSL_ASSIGN_OR_RETURN(const PixelLabeller labeller,
                        PixelLabeller::Create(ToPixelSources(site.data())));
   CSL_ASSIGN_OR_RETURN(ExtentMeter meter,
                        ExtentMeter::Create(model, site.device(), static_cast<int>(site.threads())));
-  Manifest measured;
-  MeasuredNumbers numbers;
+  Comparison extent;
+  Comparison opacity;
   for (const Example& example : manifest) {
     if (stop.stop_requested()) return Cancelled("stopped");
-    const auto given = labeller.GeographicExtent(example);
+    const auto given = labeller.Severity(example);
     if (!given) continue;
     const auto picture = meter.Measure(example.path);
     if (!picture.ok() || !picture->extent.geographic_extent) {
       ++check.not_measured;
       continue;
     }
-    numbers.given.push_back(*given);
-    numbers.measured.push_back(*picture->extent.geographic_extent);
-    measured.push_back(example);
+    const Extent& measured = picture->extent;
+    extent.Add(example, given->geographic_extent, *measured.geographic_extent);
+    if (given->opacity) opacity.Add(example, *given->opacity, *measured.opacity);
   }
-  numbers.patients = NumberPatients(measured);
-  check.severity = Agree(numbers);
+  check.geographic_extent = std::move(extent).Agree();
+  check.opacity = std::move(opacity).Agree();
   return OkStatus();
 }
 
@@ -101,7 +117,7 @@ StatusOr<ExtentCheck> CheckExtent(const Model& model, const v1::SiteConfig& site
   CSL_RETURN_IF_ERROR(MeasureSeverity(model, examples, site, stop, check));
   CSL_ASSIGN_OR_RETURN(const ImageSet images,
                        DecodeFor(model.info.spec, examples, site, kScratchFolder, stop));
-  if (images.size() == 0 && check.severity.images + check.not_measured == 0) {
+  if (images.size() == 0 && check.geographic_extent.images + check.not_measured == 0) {
     return NotFound("{}: no picture of split '{}' has a mask of its lungs or a known extent",
                     site.data().path(), split);
   }

@@ -22,7 +22,9 @@ struct ExtentCheck {
   std::optional<double> opacities;
   std::size_t not_measured = 0;  // pictures in data.severity that are unreadable, or without a lung
                                  // that was found
-  Agreement severity;            // geographic extent, of the pictures in data.severity
+  // With the experts' scores, of the pictures in data.severity.
+  Agreement geographic_extent;
+  Agreement opacity;
 };
 
 // On a split of the site's data: train, val, test or all. INVALID_ARGUMENT for a model that does

@@ -13,6 +13,7 @@ ModelRecord RecordOf(const RunState& run, int round, const std::vector<TaskState
                      .spec = run.config.model,
                      .parent_digest = {},
                      .participants = {},
+                     .site_evaluations = {},
                      .evaluation = {}};
   if (round > 0) record.parent_digest = ModelOfRound(run, round - 1)->digest;
   for (const TaskState& task : tasks) {
@@ -24,10 +25,11 @@ ModelRecord RecordOf(const RunState& run, int round, const std::vector<TaskState
     // A round's tasks score the model that the round before made.
     if (task.round == round + 1 && task.result.evaluation.classes() > 0 &&
         record.evaluation.Merge(task.result.evaluation).ok()) {
-      ++record.evaluated_sites;
+      record.site_evaluations.push_back({task.site, task.result.evaluation});
     }
   }
   std::ranges::sort(record.participants, {}, &ModelRecord::Participant::site);
+  std::ranges::sort(record.site_evaluations, {}, &ModelRecord::SiteEvaluation::site);
   return record;
 }
 

@@ -21,8 +21,12 @@ struct ModelRecord {
     std::string update_digest;
   };
   std::vector<Participant> participants;  // by site
-  Evaluation evaluation;                  // of all sites that have scored it
-  int evaluated_sites = 0;
+  struct SiteEvaluation {
+    std::string site;
+    Evaluation evaluation;
+  };
+  std::vector<SiteEvaluation> site_evaluations;  // of the sites that have scored it, by site
+  Evaluation evaluation;                         // theirs, summed
 };
 
 // Of the run's model of that round, which it must have, from the run's tasks of that round and the

@@ -5,6 +5,8 @@
 #include "common/config/plan.h"
 #include "common/crypto/digest.h"
 #include "common/crypto/signature.h"
+#include "common/metrics/breakdown.h"
+#include "common/metrics/report.h"
 #include "common/rpc/protocol.h"
 #include "common/wire/convert.h"
 #include "consilium/v1/plan.pb.h"
@@ -90,19 +92,28 @@ StatusOr<v1::Signed> ModelSigner::ManifestOf(const std::string& run_id, int roun
   *manifest.mutable_model() = ToProto(record.spec);
   manifest.set_parent_digest(record.parent_digest);
   manifest.set_plan_digest(Sha256Of(record.plan));
+  const auto name_of = [&](const std::string& site) -> StatusOr<std::string> {
+    if (plan.site_names() != kPseudonyms) return site;
+    return PseudonymOf(site, run_id, signer.key);
+  };
   for (const ModelRecord::Participant& participant : record.participants) {
     v1::Participant& message = *manifest.add_participants();
-    message.set_site(participant.site);
-    if (plan.site_names() == kPseudonyms) {
-      CSL_ASSIGN_OR_RETURN(*message.mutable_site(),
-                           PseudonymOf(participant.site, run_id, signer.key));
-    }
+    CSL_ASSIGN_OR_RETURN(*message.mutable_site(), name_of(participant.site));
     message.set_train_examples(participant.train_examples);
     message.set_update_digest(participant.update_digest);
   }
-  if (record.evaluated_sites > 0) {
+  if (!record.site_evaluations.empty()) {
     *manifest.mutable_evaluation() = ToProto(record.evaluation);
-    manifest.set_evaluated_sites(static_cast<std::uint32_t>(record.evaluated_sites));
+    manifest.set_evaluated_sites(static_cast<std::uint32_t>(record.site_evaluations.size()));
+  }
+  for (const auto& [site, evaluation] : record.site_evaluations) {
+    if (evaluation.examples() < kSmallestGroup) continue;
+    const Report report = Summarise(evaluation);
+    v1::SiteScore& message = *manifest.add_site_scores();
+    CSL_ASSIGN_OR_RETURN(*message.mutable_site(), name_of(site));
+    message.set_examples(report.examples);
+    message.set_accuracy(*report.accuracy);
+    message.set_balanced_accuracy(*report.balanced_accuracy);
   }
   manifest.set_software(std::string(SoftwareVersion()));
   manifest.set_signed_unix_ms(ToUnixMillis(clock_.Now()));

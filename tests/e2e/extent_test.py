@@ -22,13 +22,14 @@ def share_affected(data, name):
 
 
 def write_severity(data):
-    """The extents of all pictures, as experts would give them, to quarters of a point."""
+    """The scores of all pictures, as experts would give them, to quarters of a point."""
     path = data / "severity.csv"
     with open(path, "w", newline="") as out:
         writer = csv.writer(out)
-        writer.writerow(["path", "geographic_extent"])
+        writer.writerow(["path", "geographic_extent", "opacity"])
         for picture in sorted((data / "images").iterdir()):
-            writer.writerow([picture.name, round(32 * share_affected(data, picture.name)) / 4])
+            share = share_affected(data, picture.name)
+            writer.writerow([picture.name, round(32 * share) / 4, round(24 * share) / 4])
     return path
 
 
@@ -69,10 +70,11 @@ class ExtentTest(CohortTest):
         shown = json.loads(done.stdout)
         self.assertEqual(shown["pictures_with_lung_mask"], 40)
         self.assertGreater(shown["dice"]["lungs"], 0.7)
-        extent = shown["geographic_extent"]
-        self.assertEqual(extent["pictures"], 40)
-        self.assertGreater(extent["correlation"]["value"], 0.5)
-        self.assertLess(extent["mean_absolute_error"]["value"], extent["error_of_median"])
+        for score in ("geographic_extent", "opacity"):
+            agreement = shown[score]
+            self.assertEqual(agreement["pictures"], 40)
+            self.assertGreater(agreement["correlation"]["value"], 0.5)
+            self.assertLess(agreement["mean_absolute_error"]["value"], agreement["error_of_median"])
 
     def test_each_lung_has_its_extent_and_an_overlay(self):
         done = run("consilium-client", "extent", "--model", self.model, "--json", "-o",
@@ -83,6 +85,7 @@ class ExtentTest(CohortTest):
             for lung in ("right_lung", "left_lung"):
                 self.assertTrue(0 <= line[lung]["affected"] <= 1)
             self.assertTrue(0 <= line["geographic_extent"] <= 8)
+            self.assertTrue(0 <= line["opacity"] <= 6)
             with Image.open(line["overlay"]) as overlay:
                 overlay.verify()
         table = run("consilium-client", "extent", "--model", self.model, self.test / "images")

@@ -65,6 +65,11 @@ class ModelsTest(CohortTest):
                          sum(t["train_examples"] for t in shown["tasks"]
                              if t["kind"] == "train" and t["round"] == 2))
         self.assertEqual(said["evaluated_sites"], 3)
+        self.assertEqual({score["site"] for score in said["site_scores"]},
+                         {participant["site"] for participant in said["participants"]})
+        self.assertEqual(sum(score["examples"] for score in said["site_scores"]), said["evaluation"]["examples"])
+        for score in said["site_scores"]:
+            self.assertTrue(0 <= score["balanced_accuracy"] <= 1)
         images = self.cohorts[0] / "images"
         self.client("predict", images)
 

@@ -189,7 +189,7 @@ class PageTest(CohortTest):
             with Served("--dir", north, "--threads", 1) as server:
                 self.open(address=server.address)
                 self.wait(lambda: self.by("house").is_displayed(), "the hospital's part")
-                for part, said in (("evaluation", "balanced accuracy"), ("training", "Balanced accuracy by round"), ("data", "training"), ("plans", "e2e"),
+                for part, said in (("evaluation", "balanced accuracy"), ("training", "Balanced accuracy there"), ("data", "training"), ("plans", "e2e"),
                                    ("outbox", ".train")):
                     self.by(part).find_element(By.TAG_NAME, "summary").click()
                     self.wait(lambda: said in self.by(part).text, f"{said} in {part}")

@@ -194,7 +194,8 @@ function showExtent(extent) {
     row.append(element("th", text(side), { scope: "row" }), element("td", lung ? percent(lung.affected) : text("notFound")));
     return row;
   }));
-  $("score").textContent = text("score", { score: score(extent) });
+  const opacity = extent.opacity === null ? text("unknown") : text("ofSix", { score: extent.opacity.toFixed(1) });
+  $("score").textContent = text("score", { score: score(extent), opacity });
 }
 
 // The studies of the shown picture's patient that are on the worklist, over time.
@@ -378,7 +379,7 @@ const HOUSE = {
     ];
   },
   async training() {
-    const { run, round, participants, course } = await json("/v1/house/training");
+    const { run, round, participants, site_scores: scores, course } = await json("/v1/house/training");
     const figure = element("figure");
     const plot = svg("svg", { viewBox: "0 0 320 140", role: "img", class: "curve" });
     const [own, pooled] = ["own", "pooled"].map((whose) => Object.entries(course[whose])
@@ -391,8 +392,14 @@ const HOUSE = {
     }
     const ends = (points) => (points.length ? `${percent(points[0][1])} → ${percent(points[points.length - 1][1])}` : text("unknown"));
     figure.append(plot, element("figcaption", text("trainingText", { run, round, own: ends(own), pooled: ends(pooled) })));
-    return [figure, table([[text("hospital"), text("examples")],
-      ...participants.map((one) => [one.site, String(one.train_examples)])])];
+    const sites = [...new Set([...participants, ...scores].map((one) => one.site))];
+    const rows = sites.map((site) => {
+      const trained = participants.find((one) => one.site === site);
+      const scored = scores.find((one) => one.site === site);
+      return [site, trained ? String(trained.train_examples) : text("unknown"),
+        scored ? String(scored.examples) : text("unknown"), scored ? percent(scored.balanced_accuracy) : text("unknown")];
+    });
+    return [figure, table([["hospital", "examples", "scoredOn", "balancedAccuracy"].map((key) => text(key)), ...rows])];
   },
   async data() {
     const { counts } = await json("/v1/house/data");

@@ -120,12 +120,29 @@ TEST_F(PixelLabelsTest, WrongMasksAndExtentsAreNamed) {
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("opacites")));
   sources = Sources();
   sources.severity = folder_ / "severity.csv";
-  for (const std::string extent : {"9", "-1", "much", "nan"}) {
-    ASSERT_THAT(
-        WriteFileAtomically(sources.severity, "path,geographic_extent\na.png," + extent + "\n"),
-        IsOk());
-    EXPECT_THAT(PixelLabeller::Create(sources), StatusIs(kInvalid, HasSubstr("severity.csv")));
+  for (const std::string text :
+       {"path,geographic_extent\na.png,9\n", "path,geographic_extent\na.png,-1\n",
+        "path,geographic_extent\na.png,much\n", "path,geographic_extent\na.png,nan\n",
+        "path,geographic_extent,opacity\na.png,8,6.5\n", "path,opacity\na.png,6\n"}) {
+    ASSERT_THAT(WriteFileAtomically(sources.severity, text), IsOk());
+    EXPECT_THAT(PixelLabeller::Create(sources), StatusIs(kInvalid, HasSubstr("severity.csv")))
+        << text;
   }
+}
+
+TEST_F(PixelLabelsTest, ExpertsScoreExtentAndMaybeOpacity) {
+  PixelSources sources = Sources();
+  sources.severity = folder_ / "severity.csv";
+  ASSERT_THAT(WriteFileAtomically(sources.severity,
+                                  "path,opacity,geographic_extent\na.png,2.5,4\nb.png,,0\n"),
+              IsOk());
+  ASSERT_OK_AND_ASSIGN(const PixelLabeller labeller, PixelLabeller::Create(sources));
+  const auto scored = labeller.Severity({.path = "elsewhere/a.png"});
+  ASSERT_TRUE(scored);
+  EXPECT_EQ(scored->geographic_extent, 4);
+  EXPECT_EQ(scored->opacity, 2.5);
+  EXPECT_EQ(labeller.Severity({.path = "b.png"})->opacity, std::nullopt);
+  EXPECT_FALSE(labeller.Severity({.path = "c.png"}));
 }
 
 TEST_F(PixelLabelsTest, LoaderMovesLabelsWithTheirPicture) {

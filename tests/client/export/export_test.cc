@@ -68,11 +68,6 @@ class ExportTest : public ::testing::TestWithParam<std::string> {
 };
 
 TEST_P(ExportTest, OnnxGivesTheSameScoresInOpenCv) {
-  if (GetParam() == "mobilenet_v3_small") {
-    EXPECT_THAT(ExportModel(TheModel(), ExportFormat::kOnnx, folder_ / "m.onnx"),
-                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("hardswish")));
-    return;
-  }
   ASSERT_THAT(ExportModel(TheModel(), ExportFormat::kOnnx, folder_ / "m.onnx"), IsOk());
   cv::dnn::Net net = cv::dnn::readNetFromONNX((folder_ / "m.onnx").string());
   const int sides[] = {kImages, 1, side_, side_};

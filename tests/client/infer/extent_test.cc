@@ -51,6 +51,7 @@ TEST(Extent, EachLungHasItsOwn) {
   EXPECT_NEAR(extent.right->affected, 0.25, 1e-5);
   EXPECT_NEAR(extent.left->affected, 0.5, 1e-5);
   EXPECT_NEAR(*extent.geographic_extent, 4 * 0.25 + 4 * 0.5, 1e-4);
+  EXPECT_NEAR(*extent.opacity, 3 * 0.25 + 3 * 0.5, 1e-4);
 }
 
 TEST(Extent, LungsThatTouchAreCutInTheMiddle) {

@@ -134,7 +134,7 @@ TEST_F(PageServerTest, MeasuresExtentWhereItHasAModelForIt) {
   const auto measured = client.Post("/v1/extent", Picture(), "application/octet-stream");
   ASSERT_EQ(measured->status, 200) << measured->body;
   const Json json = Json::parse(measured->body);
-  for (const char* field : {"right_lung", "left_lung", "geographic_extent", "limits"}) {
+  for (const char* field : {"right_lung", "left_lung", "geographic_extent", "opacity", "limits"}) {
     EXPECT_TRUE(json.contains(field)) << field;
   }
   const auto map = client.Post("/v1/extent/map", Picture(), "application/octet-stream");

@@ -29,7 +29,9 @@ TEST(ModelRecordTest, SaysWhoMadeTheModelAndHowItWasScoredAfterwards) {
   ASSERT_EQ(record.participants.size(), 2U);
   EXPECT_EQ(record.participants[0].site, "north");  // by name
   EXPECT_EQ(record.participants[1].update_digest, "u-south");
-  EXPECT_EQ(record.evaluated_sites, 2);
+  ASSERT_EQ(record.site_evaluations.size(), 2U);
+  EXPECT_EQ(record.site_evaluations[0].site, "north");
+  EXPECT_EQ(record.site_evaluations[1].evaluation.examples(), 1U);
   EXPECT_EQ(record.evaluation.examples(), 2U);
 }
 
@@ -39,7 +41,7 @@ TEST(ModelRecordTest, InitialModelHasNoParentAndNoParticipants) {
       RecordOf(run, 0, {Task("north", 0, TaskKind::kInitialise, TaskStatus::kDone)});
   EXPECT_EQ(record.parent_digest, "");
   EXPECT_TRUE(record.participants.empty());
-  EXPECT_EQ(record.evaluated_sites, 0);
+  EXPECT_TRUE(record.site_evaluations.empty());
 }
 
 }  // namespace
