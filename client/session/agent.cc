@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "certs/home.h"
+#include "certs/identity.h"
 #include "certs/model_manifest.h"
 #include "client/data/corrections.h"
 #include "client/session/control_variates.h"
@@ -17,7 +18,9 @@
 #include "client/session/plan_book.h"
 #include "client/session/plan_options.h"
 #include "client/session/policy.h"
+#include "client/session/residuals.h"
 #include "client/session/run_course.h"
+#include "client/session/sent_update.h"
 #include "client/session/task_reporter.h"
 #include "client/session/task_store.h"
 #include "client/session/time_limit.h"
@@ -43,14 +46,6 @@ constexpr std::chrono::milliseconds kMaxReportInterval{60'000};
 constexpr std::chrono::seconds kDecisionInterval{1};  // between two looks for one on a plan
 constexpr std::chrono::minutes kReturnMemoryInterval{1};
 
-// A model file as it travels: the header and, behind it, the numbers, in one buffer.
-std::string EncodeModel(const ModelInfo& info, const ModelState& state) {
-  std::string bytes = EncodeModelHeader(info, *state.layout);
-  const auto values = std::as_bytes(std::span(state.values));
-  bytes.append(reinterpret_cast<const char*>(values.data()), values.size());
-  return bytes;
-}
-
 // What was finished and has only to be sent.
 Outcome ToOutcome(TaskStore::Finished finished) {
   spdlog::info("{}: was finished before, and only has to be sent", finished.task.task_id());
@@ -63,9 +58,11 @@ Outcome ToOutcome(TaskStore::Finished finished) {
 
 class Agent {
  public:
-  Agent(const Home& home, const Certificate& root, const v1::SiteConfig& site,
-        const fs::path& folder, AuditTrail& trail, const std::stop_token& stop)
+  Agent(const Home& home, const std::string& name, const Certificate& root,
+        const v1::SiteConfig& site, const fs::path& folder, AuditTrail& trail,
+        const std::stop_token& stop)
       : trail_(trail),
+        name_(name),
         root_(root),
         site_(site),
         link_(home, folder, trail, site.policy(), stop),
@@ -74,6 +71,7 @@ class Agent {
         store_(folder / "work"),
         local_(folder),
         control_(folder),
+        residuals_(folder),
         corrections_(folder),
         course_(folder),
         delivery_(link_, trail, root, store_, stop),
@@ -209,7 +207,8 @@ class Agent {
     stage_ = "making the initial model";
     CSL_ASSIGN_OR_RETURN(const Network network, trainee_.Initialise(task.plan()));
     Outcome outcome;
-    SetUpdate({{network.spec(), {.run = task.run_id(), .round = 0}}, network.State()}, outcome);
+    SetUpdate(EncodeModel({{network.spec(), {.run = task.run_id(), .round = 0}}, network.State()}),
+              outcome);
     return outcome;
   }
 
@@ -357,9 +356,13 @@ class Agent {
     CSL_RETURN_IF_ERROR(PutLocalPart(left_alone, trained_model.state));
     outcome.update_norm =
         NormOfChange(*global.state.layout, global.state.values, trained_model.state.values);
-    const TensorMask frozen = FrozenTensors(*trained_model.state.layout, StagesOf(task.plan()),
-                                            round, static_cast<int>(task.plan().rounds()));
-    SetUpdate({trained_model.info, PartOf(trained_model.state, Inverse(frozen))}, outcome);
+    const TensorMask moved =
+        Inverse(FrozenTensors(*trained_model.state.layout, StagesOf(task.plan()), round,
+                              static_cast<int>(task.plan().rounds())));
+    CSL_ASSIGN_OR_RETURN(std::string update,
+                         Encode(task, {trained_model.info, PartOf(trained_model.state, moved)},
+                                PartOf(global.state, moved)));
+    SetUpdate(std::move(update), outcome);
     const Status kept = store_.KeepFinished({key, result, outcome.update, outcome.update_norm});
     if (!kept.ok()) spdlog::warn("{}", std::string(kept.message()));  // it can still be sent
     return OkStatus();
@@ -396,15 +399,31 @@ class Agent {
     return task.plan().strategy().name() == "scaffold";
   }
 
-  // Makes a model the result that is to be sent.
-  static void SetUpdate(const Model& model, Outcome& outcome) {
-    outcome.update = EncodeModel(model.info, model.state);
+  // The update as it travels. What it leaves unsent is kept for the next round.
+  StatusOr<std::string> Encode(const v1::Task& task, const Model& trained, const ModelState& base) {
+    const auto round = static_cast<int>(task.round());
+    std::vector<float> residual;
+    if (task.plan().encoding().update() == "top_k") {
+      CSL_ASSIGN_OR_RETURN(residual, residuals_.Load(task.run_id(), round, trained));
+    }
+    CSL_ASSIGN_OR_RETURN(std::string update,
+                         EncodeToSend(task.plan(), name_, trained, base, residual));
+    if (!residual.empty()) {
+      CSL_RETURN_IF_ERROR(residuals_.Keep(task.run_id(), round, trained, residual));
+    }
+    return update;
+  }
+
+  // Makes a file the result that is to be sent.
+  static void SetUpdate(std::string file, Outcome& outcome) {
+    outcome.update = std::move(file);
     outcome.report.mutable_result()->set_blob_digest(Sha256Of(outcome.update));
   }
 
   CoordinatorClient& client() { return link_.client(); }
 
   AuditTrail& trail_;
+  const std::string name_;
   const Certificate root_;
   const v1::SiteConfig site_;
   CoordinatorLink link_;
@@ -413,6 +432,7 @@ class Agent {
   const TaskStore store_;
   const LocalTensors local_;
   const ControlVariates control_;
+  const Residuals residuals_;
   const CorrectionBook corrections_;
   const RunCourse course_;
   Delivery delivery_;
@@ -432,13 +452,15 @@ Status RunAgent(const fs::path& folder, const std::stop_token& stop) {
   CSL_ASSIGN_OR_RETURN(const v1::SiteConfig site, ReadSite(folder / kSiteFile));
   CSL_ASSIGN_OR_RETURN(const FileDescriptor lock, LockFolder(folder));
   CSL_ASSIGN_OR_RETURN(const Certificate root, Certificate::FromPem(home.ca_pem));
+  CSL_ASSIGN_OR_RETURN(const Certificate own, Certificate::FromPem(home.certificate_pem));
+  CSL_ASSIGN_OR_RETURN(const Identity identity, IdentityOf(own));
   const SystemClock clock;
   CSL_ASSIGN_OR_RETURN(const auto trail, AuditTrail::Open(folder / kTrailFile, clock));
   CSL_ASSIGN_OR_RETURN(const std::string settings, ReadFile(folder / kSiteFile));
   CSL_RETURN_IF_ERROR(trail->Append(
       "started", {{"software", SoftwareVersion()}, {"settings", Sha256Of(settings)}}));
   spdlog::info("federation '{}' at {}: waiting for rounds", home.federation, home.endpoint);
-  return Agent(home, root, site, folder, *trail, stop).Run();
+  return Agent(home, identity.name, root, site, folder, *trail, stop).Run();
 }
 
 }  // namespace consilium

@@ -162,6 +162,26 @@ Status CheckLabelsPixels(const v1::Training& training) {
   return OkStatus();
 }
 
+Status CheckEncoding(const v1::RunPlan& plan) {
+  const std::string& update = plan.encoding().update();
+  CSL_RETURN_IF_ERROR(
+      CheckChoice("encoding.update", update, {"float32", "bfloat16", "int8", "top_k", ""}));
+  if ((update == "top_k") != (plan.encoding().top_k() > 0)) {
+    return InvalidArgument("encoding: a top_k above 0 and update top_k go together");
+  }
+  CSL_RETURN_IF_ERROR(CheckRange("encoding.top_k", plan.encoding().top_k(), 0, 0.5));
+  if (update.empty() || update == "float32") return OkStatus();
+  if (plan.strategy().name() == "scaffold") {  // both ends' variates are of the same update
+    return InvalidArgument("strategy scaffold wants encoding.update float32, not '{}'", update);
+  }
+  const auto& stages = plan.training().stages();
+  if (update == "top_k" &&
+      std::ranges::any_of(stages, [](const auto& s) { return s.frozen() > 0; })) {
+    return InvalidArgument("encoding.update top_k wants no training.stages.frozen");
+  }
+  return OkStatus();
+}
+
 // What of a training and a strategy cannot be had together.
 Status CheckGoesTogether(const v1::RunPlan& plan) {
   const v1::Training& training = plan.training();
@@ -291,6 +311,7 @@ Status CheckPlan(const v1::RunPlan& plan) {
   if (LabelsPixels(*spec)) CSL_RETURN_IF_ERROR(CheckLabelsPixels(plan.training()));
   CSL_RETURN_IF_ERROR(CheckStrategy(plan.strategy()));
   CSL_RETURN_IF_ERROR(CheckGoesTogether(plan));
+  CSL_RETURN_IF_ERROR(CheckEncoding(plan));
   return CheckTraining(plan.training());
 }
 

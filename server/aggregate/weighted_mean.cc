@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/base/widest.h"
 #include "common/model/part.h"
 
 namespace consilium {
@@ -10,15 +11,6 @@ namespace {
 
 // 32 KiB of sums and 16 KiB of each update's values: together in the L2 cache.
 constexpr std::size_t kBlock = 4096;
-
-// The widest vectors that the machine has. No variant contracts products and sums (see
-// CMakeLists.txt), so all give the same bits.
-#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
-#define CONSILIUM_WIDEST __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define CONSILIUM_WIDEST
-#endif
 
 // An update's values at a block's elements, and what they are multiplied by.
 struct Term {

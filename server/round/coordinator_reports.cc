@@ -5,6 +5,7 @@
 #include "common/crypto/digest.h"
 #include "common/model/model_file.h"
 #include "server/admission/admission.h"
+#include "server/aggregate/decode_update.h"
 #include "server/aggregate/rebase.h"
 #include "server/round/coordinator.h"
 #include "server/round/late_update.h"
@@ -104,13 +105,17 @@ StatusOr<std::string> Coordinator::ReportOnce(const std::string& site, const Tas
   }
   TaskResult result = success->result;
   Status admission = Admit(found->run, found->task, result);
+  if (admission.ok() && result.blob_digest != digest) {
+    CSL_RETURN_IF_ERROR(trail_.Append(
+        "update_decoded", {{"task", task_id}, {"sent", digest}, {"digest", result.blob_digest}}));
+  }
   if (admission.ok() && !open) admission = Transfer(*found, result);
   if (absl::IsInvalidArgument(admission)) return Refuse(*found, digest, admission);
   if (!admission.ok()) return Unavailable("{}", std::string(admission.message()));
   const std::string& counted = open ? found->task.id : found->successor->id;
   CSL_RETURN_IF_ERROR(ApplyResult(found->run.id, {counted, result}, task_id));
+  if (!open || result.blob_digest != digest) blobs_.Drop(digest, task_id);
   if (open) return "";
-  blobs_.Drop(digest, task_id);
   return fmt::format("the task had ended ({}); its result counts as that of {}", found->task.reason,
                      counted);
 }
@@ -161,7 +166,16 @@ Status Coordinator::Admit(const RunState& run, const TaskState& task, TaskResult
   const ModelVersion* base = ModelOfRound(run, task.round - 1);
   if (base == nullptr) return Internal("{} has no model of round {}", run.id, task.round - 1);
   CSL_ASSIGN_OR_RETURN(const auto base_file, blobs_.Map(base->digest));
-  CSL_ASSIGN_OR_RETURN(result.update_norm, CheckUpdate(file->bytes(), base_file->bytes(),
+  std::shared_ptr<const MappedFile> update = file;
+  if (run.config.update_encoding != UpdateEncoding::kFloat32) {
+    CSL_ASSIGN_OR_RETURN(
+        const AveragedModel decoded,
+        DecodeUpdate(blobs_, file->bytes(), run.config.update_encoding, base->digest,
+                     {run.config.stages, task.round, run.config.rounds}));
+    result.blob_digest = decoded.digest;
+    CSL_ASSIGN_OR_RETURN(update, blobs_.Map(decoded.digest));
+  }
+  CSL_ASSIGN_OR_RETURN(result.update_norm, CheckUpdate(update->bytes(), base_file->bytes(),
                                                        {.run = run.id,
                                                         .round = task.round,
                                                         .base_digest = base->digest,
@@ -175,14 +189,17 @@ Status Coordinator::Transfer(const Found& found, TaskResult& result) const {
   if (found.task.round == found.successor->round) return OkStatus();
   const ModelVersion* old_base = ModelOfRound(found.run, found.task.round - 1);
   const ModelVersion& new_base = found.run.models.back();
-  CSL_ASSIGN_OR_RETURN(const auto file, blobs_.MapUpload(result.blob_digest, found.task.id));
+  const bool is_decoded = found.run.config.update_encoding != UpdateEncoding::kFloat32;
+  CSL_ASSIGN_OR_RETURN(const auto file, is_decoded
+                                            ? blobs_.Map(result.blob_digest)
+                                            : blobs_.MapUpload(result.blob_digest, found.task.id));
   CSL_ASSIGN_OR_RETURN(const AveragedModel rebased,
                        Rebase(blobs_, file->bytes(), old_base->digest, new_base.digest,
                               {.run = found.run.id,
                                .round = found.successor->round,
                                .parent_digest = new_base.digest}));
   result.blob_digest = rebased.digest;
-  result.blob_bytes = rebased.bytes;
+  if (!is_decoded) result.blob_bytes = rebased.bytes;
   result.evaluation = {};  // it scored the older model
   return OkStatus();
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "common/crypto/digest.h"
 #include "common/model/model_file.h"
@@ -23,11 +24,40 @@ std::string OwnerOf(const Identity& caller, const std::string& task_id) {
   return caller.role == Role::kHospital ? task_id : UploaderOf(caller.name);
 }
 
+// gRPC's own reading and writing of messages. Reading consumes references alone.
+template <typename Message>
+StatusOr<Message> Parse(grpc::ByteBuffer bytes) {
+  Message message;
+  CSL_RETURN_IF_ERROR(FromGrpc(grpc::SerializationTraits<Message>::Deserialize(&bytes, &message)));
+  return message;
+}
+template <typename Message>
+void Serialise(const Message& message, grpc::ByteBuffer& bytes) {
+  bool owns = false;
+  (void)grpc::SerializationTraits<Message>::Serialize(message, &bytes, &owns);
+}
+
+// The field of bytes as which a whole message is written: its tag, its length, then the bytes.
+constexpr std::size_t kMaxEnvelope = 11;
+constexpr unsigned char TagOf(int field) { return static_cast<unsigned char>((field << 3) | 2); }
+
+// Where a chunk's data begin in its first slice; 0 where the message is anything but a chunk. As
+// every writer writes it: the field alone, once.
+std::size_t FindData(std::span<const std::uint8_t> first, std::size_t message_bytes) {
+  if (first.empty() || first[0] != TagOf(v1::UploadRequest::kDataFieldNumber)) return 0;
+  std::size_t size = 0;
+  for (std::size_t i = 1; i < std::min(first.size(), kMaxEnvelope); ++i) {
+    size |= static_cast<std::size_t>(first[i] & 0x7f) << (7 * (i - 1));
+    if ((first[i] & 0x80) == 0) return size == message_bytes - (i + 1) ? i + 1 : 0;
+  }
+  return 0;
+}
+
 // Writes what a caller sends into the store. Finishes once the sender is done or anything is wrong.
-class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
+class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
  public:
   UploadReactor(BlobService& service, OpenCaller caller, std::string peer,
-                v1::UploadResponse* response)
+                grpc::ByteBuffer* response)
       : service_(service), caller_(std::move(caller)), peer_(std::move(peer)), response_(response) {
     StartRead(&request_);
   }
@@ -38,7 +68,6 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
       StartRead(&request_);
       return;
     }
-    if (upload_) response_->set_held_bytes(upload_->size());
     upload_.reset();
     if (claimed_) service_.Release(blob_.digest(), owner_);
     Finish(ToCaller(status));
@@ -47,24 +76,32 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
 
  private:
   Status Take() {
-    caller_.open.Moved(request_.data().size());
+    caller_.open.Moved(request_.Length());
     if (!upload_) return Begin();
-    const std::string& data = request_.data();
-    if (!request_.has_data() || data.empty()) return InvalidArgument("want a chunk of data");
-    if (data.size() > blob_.size_bytes() - upload_->size()) {
+    std::vector<grpc::Slice> slices;
+    CSL_RETURN_IF_ERROR(FromGrpc(request_.Dump(&slices)));
+    std::size_t begin =
+        slices.empty() ? 0 : FindData({slices[0].begin(), slices[0].size()}, request_.Length());
+    if (begin == 0 || begin == request_.Length()) return InvalidArgument("want a chunk of data");
+    if (request_.Length() - begin > blob_.size_bytes() - upload_->size()) {
       return InvalidArgument("more than the {} bytes announced", blob_.size_bytes());
     }
-    return upload_->Append(AsBytes(data));
+    for (const grpc::Slice& slice : slices) {
+      const auto bytes = std::as_bytes(std::span(slice.begin(), slice.size()));
+      CSL_RETURN_IF_ERROR(upload_->Append(bytes.subspan(std::exchange(begin, 0))));
+    }
+    return OkStatus();
   }
 
   Status Begin() {
-    if (!request_.has_header()) return InvalidArgument("an upload begins with its header");
-    blob_ = request_.header().blob();
-    const Status allowed =
-        service_.CheckUpload(caller_.identity, blob_, request_.header().task_id());
+    CSL_ASSIGN_OR_RETURN(const auto request, Parse<v1::UploadRequest>(request_));
+    if (!request.has_header()) return InvalidArgument("an upload begins with its header");
+    const v1::UploadRequest::Header& header = request.header();
+    blob_ = header.blob();
+    const Status allowed = service_.CheckUpload(caller_.identity, blob_, header.task_id());
     service_.gate().NoteIfRefused(allowed, peer_, caller_.identity.name, kUpload);
     CSL_RETURN_IF_ERROR(allowed);
-    owner_ = OwnerOf(caller_.identity, request_.header().task_id());
+    owner_ = OwnerOf(caller_.identity, header.task_id());
     claimed_ = service_.Claim(blob_.digest(), owner_);
     if (!claimed_) return absl::AbortedError("this blob is being uploaded on another connection");
     if (caller_.identity.role == Role::kHospital)
@@ -74,9 +111,9 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
       return InvalidArgument("{} bytes are held, more than the {} announced now", upload_->size(),
                              blob_.size_bytes());
     }
-    if (upload_->size() != request_.header().offset()) {
+    if (upload_->size() != header.offset()) {
       return absl::AbortedError(fmt::format("{} bytes are held, the upload would go on at {}",
-                                            upload_->size(), request_.header().offset()));
+                                            upload_->size(), header.offset()));
     }
     return OkStatus();
   }
@@ -87,7 +124,9 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
     if (upload_->size() < blob_.size_bytes()) {
       return Unavailable("{} of {} bytes came", upload_->size(), blob_.size_bytes());
     }
-    response_->set_held_bytes(upload_->size());
+    v1::UploadResponse response;
+    response.set_held_bytes(upload_->size());
+    Serialise(response, *response_);
     BlobUpload upload = *std::exchange(upload_, std::nullopt);
     return std::move(upload).Finish();
   }
@@ -95,8 +134,8 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
   BlobService& service_;
   OpenCaller caller_;
   const std::string peer_;
-  v1::UploadResponse* const response_;
-  v1::UploadRequest request_;
+  grpc::ByteBuffer* const response_;
+  grpc::ByteBuffer request_;
   v1::BlobRef blob_;
   std::string owner_;
   std::optional<BlobUpload> upload_;
@@ -107,8 +146,7 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
 // hand, the data are the file's own pages, which stay mapped until gRPC has sent them.
 grpc::ByteBuffer EncodeChunk(const std::shared_ptr<const MappedFile>& file, std::size_t offset,
                              std::size_t size) {
-  constexpr unsigned char kTag = (v1::DownloadResponse::kDataFieldNumber << 3) | 2;
-  unsigned char envelope[11] = {kTag};
+  unsigned char envelope[kMaxEnvelope] = {TagOf(v1::DownloadResponse::kDataFieldNumber)};
   std::size_t used = 1;
   for (std::size_t rest = size;; rest >>= 7) {
     envelope[used++] = static_cast<unsigned char>((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
@@ -161,19 +199,11 @@ class DownloadReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer> 
 };
 
 // Ends an upload before it begins.
-class RefusedUpload final : public grpc::ServerReadReactor<v1::UploadRequest> {
+class RefusedUpload final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
  public:
   explicit RefusedUpload(const Status& status) { Finish(ToCaller(status)); }
   void OnDone() override { delete this; }
 };
-
-StatusOr<v1::DownloadRequest> ParseDownload(const grpc::ByteBuffer& bytes) {
-  grpc::ByteBuffer copy(bytes);  // of the references; parsing consumes it
-  v1::DownloadRequest request;
-  CSL_RETURN_IF_ERROR(
-      FromGrpc(grpc::SerializationTraits<v1::DownloadRequest>::Deserialize(&copy, &request)));
-  return request;
-}
 
 }  // namespace
 
@@ -190,8 +220,8 @@ grpc::ServerUnaryReactor* BlobService::StatUpload(grpc::CallbackServerContext* c
   });
 }
 
-grpc::ServerReadReactor<v1::UploadRequest>* BlobService::Upload(
-    grpc::CallbackServerContext* context, v1::UploadResponse* response) {
+grpc::ServerReadReactor<grpc::ByteBuffer>* BlobService::Upload(grpc::CallbackServerContext* context,
+                                                               grpc::ByteBuffer* response) {
   auto caller = gate_.AdmitOpen(*context, kUpload);
   if (!caller.ok()) return new RefusedUpload(caller.status());
   return new UploadReactor(*this, *std::move(caller), context->peer(), response);
@@ -201,7 +231,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* BlobService::Download(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
   const auto open = [&]() -> StatusOr<grpc::ServerWriteReactor<grpc::ByteBuffer>*> {
     CSL_ASSIGN_OR_RETURN(OpenCaller caller, gate_.AdmitOpen(*context, kDownload));
-    CSL_ASSIGN_OR_RETURN(const v1::DownloadRequest download, ParseDownload(*request));
+    CSL_ASSIGN_OR_RETURN(const v1::DownloadRequest download, Parse<v1::DownloadRequest>(*request));
     const Status allowed = CheckDownload(caller.identity, download.digest());
     gate_.NoteIfRefused(allowed, context->peer(), caller.identity.name, kDownload);
     CSL_RETURN_IF_ERROR(allowed);

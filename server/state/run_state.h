@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/encoding/update_encoding.h"
 #include "common/metrics/evaluation.h"
 #include "common/model/model_info.h"
 #include "common/model/stage.h"
@@ -145,6 +146,7 @@ struct RunConfig {
   LocalWork local;
   std::vector<Stage> stages;       // of the network; see common/model/stage.h
   bool sums_class_counts = false;  // the sites weigh classes by what all have
+  UpdateEncoding update_encoding = UpdateEncoding::kFloat32;
 
   bool operator==(const RunConfig&) const = default;
 };

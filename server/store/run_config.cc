@@ -4,6 +4,7 @@
 #include <map>
 #include <string_view>
 
+#include "common/encoding/update_encoding.h"
 #include "common/wire/convert.h"
 #include "consilium/v1/plan.pb.h"
 
@@ -65,6 +66,7 @@ StatusOr<RunConfig> ParseRunConfig(const std::string& plan) {
                    .sums_class_counts = message.training().class_counts() == "federated"};
   CSL_ASSIGN_OR_RETURN(config.model, FromProto(message.model()));
   CSL_ASSIGN_OR_RETURN(config.optimizer, ToServerOptimizer(message.strategy()));
+  CSL_ASSIGN_OR_RETURN(config.update_encoding, ParseUpdateEncoding(message.encoding().update()));
   return config;
 }
 

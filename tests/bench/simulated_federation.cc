@@ -18,6 +18,7 @@
 #include "client/nn/network.h"
 #include "client/session/local.h"
 #include "client/session/plan_options.h"
+#include "client/session/sent_update.h"
 #include "client/session/site_images.h"
 #include "client/session/trainee.h"
 #include "client/train/class_weights.h"
@@ -26,8 +27,10 @@
 #include "common/base/memory.h"
 #include "common/config/plan.h"
 #include "common/config/site.h"
+#include "common/encoding/update_encoding.h"
 #include "common/metrics/report_text.h"
 #include "common/model/local_part.h"
+#include "common/model/part.h"
 #include "server/aggregate/next_model.h"
 #include "server/aggregate/server_optimizer.h"
 #include "server/aggregate/update_terms.h"
@@ -61,6 +64,7 @@ struct Site {
   Trainee trainee;
   std::optional<ModelState> local;  // what it keeps of its own network
   std::vector<float> control;       // its control variate (SCAFFOLD)
+  std::vector<float> residual;      // what its updates have left unsent
 };
 
 // The global model as the site has it.
@@ -81,6 +85,24 @@ struct Update {
   ModelState state;
   LocalEffort effort;
 };
+
+// As it comes out at the coordinator, and how many bytes went there.
+StatusOr<std::size_t> Travel(const v1::RunPlan& plan, const RunConfig& config, int round,
+                             const ModelInfo& info, const ModelState& global, Site& site,
+                             ModelState& trained) {
+  const TensorMask moved = Inverse(
+      FrozenTensors(*trained.layout, config.stages, round, static_cast<int>(plan.rounds())));
+  Model sent{info, PartOf(trained, moved)};
+  sent.info.provenance = {.run = "simulated", .round = round, .parent_digest = "simulated"};
+  const ModelState base = PartOf(global, moved);
+  CSL_ASSIGN_OR_RETURN(const std::string file,
+                       EncodeToSend(plan, site.name, sent, base, site.residual));
+  if (config.update_encoding == UpdateEncoding::kFloat32) return file.size();
+  CSL_ASSIGN_OR_RETURN(sent.state.values,
+                       ApplyUpdate(AsBytes(file), *sent.state.layout, base.values));
+  CSL_RETURN_IF_ERROR(PutPart(sent.state, moved, trained));
+  return file.size();
+}
 
 void Aggregate(int round, const std::vector<Update>& updates, Coordinator& coordinator) {
   std::vector<LocalEffort> efforts;
@@ -161,6 +183,7 @@ Status Simulate(const Settings& settings) {
   std::vector<std::uint64_t> told;  // class counts, once a round was done
   Json rounds = Json::array();
   std::uint64_t images = 0;
+  std::uint64_t sent = 0;  // bytes of updates
   double train_seconds = 0;
   const auto begin = Clock::now();
   for (int round = 1; round <= static_cast<int>(plan.rounds()); ++round) {
@@ -180,6 +203,9 @@ Status Simulate(const Settings& settings) {
                             .values;
       }
       if (HasLocalPart(*trained.layout)) site->local = LocalPart(trained);
+      CSL_ASSIGN_OR_RETURN(const std::size_t bytes,
+                           Travel(plan, config, round, info, coordinator.global, *site, trained));
+      sent += bytes;
       updates.push_back({std::move(trained), {site->trainee.train_images().size(), report.steps}});
       losses[site->name] = report.loss;
       images += report.examples;
@@ -204,6 +230,7 @@ Status Simulate(const Settings& settings) {
                        {"seconds", seconds.count()},
                        {"train_seconds", train_seconds},
                        {"images_per_second", static_cast<double>(images) / train_seconds},
+                       {"update_bytes", sent},
                        {"rounds", rounds},
                        {"scores", scores}};
   return WriteFileAtomically(settings.json, result.dump() + "\n");

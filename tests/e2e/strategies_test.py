@@ -52,6 +52,18 @@ class StrategiesTest(CohortTest):
                     kept = sorted((federation.home(site) / "control").iterdir())
                     self.assertEqual(len(kept), 2)  # after each of the last two rounds
 
+            for encoding, least, most in (({"update": "bfloat16"}, 0.2, 0.51), ({"update": "int8"}, 0.1, 0.27),
+                                          ({"update": "top_k", "top_k": 0.01}, 0.001, 0.05)):
+                with self.subTest(encoding["update"]):
+                    plan = small_plan(federation.folder / f"{encoding['update']}.yaml", rounds=3, seed=7,
+                                      training={"batch_size": 8, "learning_rate": 0.02}, encoding=encoding)
+                    shown, real, simulated, _ = self.run_plan(federation, plan)
+                    self.assert_same(real, simulated)
+                    whole = shown["models"][0]["bytes"]
+                    for task in shown["tasks"]:
+                        if task["kind"] == "train":
+                            self.assertTrue(least < task["update_bytes"] / whole < most, task["update_bytes"] / whole)
+
             with self.subTest("frozen tensors stay, and are not sent"):
                 training = {
                     "batch_size": 8, "learning_rate": 0.02, "micro_batch_size": 4, "ema_decay": 0.5,

@@ -79,6 +79,7 @@ class PageServerTest : public ::testing::Test {
   }
   httplib::Client Client(const std::string& token = kToken) const {
     httplib::Client client("127.0.0.1", port_);
+    client.set_read_timeout(std::chrono::minutes(1));  // of a machine that has other work
     if (!token.empty()) client.set_bearer_token_auth(token.c_str());
     return client;
   }

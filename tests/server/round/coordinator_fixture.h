@@ -95,12 +95,17 @@ class CoordinatorTest : public ::testing::Test {
       Provenance provenance{.run = assignment.run_id, .round = task.round};
       if (assignment.model) provenance.parent_digest = assignment.model->digest;
       const std::string bytes = testing::EncodeFile({testing::SmallSpec(), provenance}, state);
-      CSL_RETURN_IF_ERROR(coordinator_->CheckUpload(site, task.id, bytes.size()));
-      result.blob_digest = Sha256Of(bytes);
-      CSL_ASSIGN_OR_RETURN(BlobUpload upload, blobs_->Continue(result.blob_digest, task.id));
-      CSL_RETURN_IF_ERROR(upload.Append(AsBytes(bytes)));
-      CSL_RETURN_IF_ERROR(std::move(upload).Finish());
+      return DeliverFile(site, task, bytes, std::move(result));
     }
+    return coordinator_->Report(site, TaskSucceeded{task.id, result}).status();
+  }
+  Status DeliverFile(const std::string& site, const TaskState& task, std::string_view bytes,
+                     TaskResult result = {.train_examples = 10}) {
+    CSL_RETURN_IF_ERROR(coordinator_->CheckUpload(site, task.id, bytes.size()));
+    result.blob_digest = Sha256Of(bytes);
+    CSL_ASSIGN_OR_RETURN(BlobUpload upload, blobs_->Continue(result.blob_digest, task.id));
+    CSL_RETURN_IF_ERROR(upload.Append(AsBytes(bytes)));
+    CSL_RETURN_IF_ERROR(std::move(upload).Finish());
     return coordinator_->Report(site, TaskSucceeded{task.id, result}).status();
   }
 

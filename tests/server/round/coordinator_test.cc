@@ -8,6 +8,8 @@
 #include <map>
 #include <set>
 
+#include "common/base/file.h"
+#include "common/encoding/update_encoding.h"
 #include "tests/server/round/coordinator_fixture.h"
 
 namespace consilium {
@@ -291,6 +293,48 @@ TEST_F(CoordinatorTest, FedNovaAveragesWhatAStepChanges) {
   const ModelState start = StateOf("site-a", {.round = 0});
   // tau_eff = (10 * 3 + 30 * 9) / 40 = 7.5 steps, each of (10 * 0.25 / 3 + 30 * 0.5 / 9) / 40.
   EXPECT_NEAR(model.state.values[0] - start.values[0], 7.5 * (2.5 / 3 + 15.0 / 9) / 40, 1e-5);
+}
+
+TEST_F(CoordinatorTest, EncodedUpdateCountsAsWhatItSays) {
+  Enrol("site-a");
+  v1::RunPlan plan = SmallPlan();
+  plan.mutable_encoding()->set_update("bfloat16");
+  const std::string run = Submit(plan);
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  const Assignment assignment = **Wait("site-a");
+  const ModelState base = StateOf("site-a", {.round = 0});
+  const ModelState update = StateOf("site-a", assignment.task);
+  std::vector<float> none;
+  ASSERT_OK_AND_ASSIGN(const std::string sent,
+                       EncodeUpdate({.encoding = UpdateEncoding::kBfloat16,
+                                     .run = run,
+                                     .round = 1,
+                                     .base_digest = assignment.model->digest},
+                                    *base.layout, base.values, update.values, {}, none));
+  ASSERT_THAT(DeliverFile("site-a", assignment.task, sent), IsOk());
+  coordinator_->Work();
+  const RunState after = *coordinator_->FindRun(run);
+  ASSERT_OK_AND_ASSIGN(const auto file, blobs_->Map(after.models.back().digest));
+  const auto values = DecodeModel(file->bytes())->state.values;
+  const auto wanted = *ApplyUpdate(AsBytes(sent), *base.layout, base.values);
+  const std::size_t shared = base.layout->offset(3);  // behind it, what stays at the hospital
+  EXPECT_TRUE(std::equal(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(shared),
+                         wanted.begin()));
+  EXPECT_EQ(after.tasks.front().result.blob_bytes, sent.size());
+  EXPECT_FALSE(blobs_->HeldOf(Sha256Of(sent), assignment.task.id).whole);
+  ASSERT_OK_AND_ASSIGN(const std::string trail, ReadFile(folder_ / kTrailFile));
+  EXPECT_THAT(trail, HasSubstr("update_decoded"));
+  EXPECT_THAT(trail, HasSubstr(Sha256Of(sent)));
+}
+
+TEST_F(CoordinatorTest, ModelFileIsNoAnswerToAPlanThatEncodes) {
+  Enrol("site-a");
+  v1::RunPlan plan = SmallPlan();
+  plan.mutable_encoding()->set_update("int8");
+  Submit(plan);
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  EXPECT_THAT(Do("site-a", **Wait("site-a")),
+              StatusIs(testing::kInvalid, HasSubstr("not an encoded update")));
 }
 
 TEST_F(CoordinatorTest, AnotherSitesTaskIsNotToBeReported) {

@@ -1,0 +1,65 @@
+#include "server/aggregate/decode_update.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "server/aggregate/mapped_model.h"
+
+namespace consilium {
+namespace {
+
+// Elements between two writes.
+constexpr std::size_t kWritten = std::size_t{1} << 18;
+static_assert(kWritten % UpdateDecoder::kStride == 0);
+
+Status DecodeTensor(UpdateDecoder& decoder, TensorRole role, std::span<const float> base,
+                    BlobStore::Writer& writer) {
+  CSL_RETURN_IF_ERROR(decoder.BeginTensor(role));
+  std::vector<float> decoded(std::min(kWritten, base.size()));
+  for (std::size_t begin = 0; begin < base.size(); begin += kWritten) {
+    const std::size_t count = std::min(kWritten, base.size() - begin);
+    const auto out = std::span(decoded).first(count);
+    CSL_RETURN_IF_ERROR(decoder.Next(base.subspan(begin, count), out));
+    CSL_RETURN_IF_ERROR(writer.Append(std::as_bytes(out)));
+  }
+  return decoder.EndTensor();
+}
+
+}  // namespace
+
+StatusOr<AveragedModel> DecodeUpdate(const BlobStore& blobs, std::span<const std::byte> file,
+                                     UpdateEncoding wanted, const std::string& base_digest,
+                                     const Freezing& freezing) {
+  CSL_ASSIGN_OR_RETURN(UpdateDecoder decoder, UpdateDecoder::Create(file));
+  const EncodedUpdateHead& head = decoder.head();
+  if (head.encoding != wanted) {
+    return InvalidArgument("its encoding is {}, the plan's {}", UpdateEncodingName(head.encoding),
+                           UpdateEncodingName(wanted));
+  }
+  if (head.base_digest != base_digest) {
+    return InvalidArgument("it changes model {}, want {}", head.base_digest, base_digest);
+  }
+  CSL_ASSIGN_OR_RETURN(const MappedModel base, MapModel(blobs, base_digest));
+  const Layout& layout = *base.header.layout;
+  const TensorMask frozen = FrozenTensors(layout, freezing.stages, freezing.round, freezing.rounds);
+  const auto trained = PartOf(layout, Inverse(frozen));
+  const std::string header =
+      EncodeModelHeader({base.header.info.spec,
+                         {.run = head.run, .round = head.round, .parent_digest = head.base_digest}},
+                        *trained);
+  CSL_ASSIGN_OR_RETURN(BlobStore::Writer writer, blobs.Create());
+  CSL_RETURN_IF_ERROR(writer.Append(AsBytes(header)));
+  for (std::size_t t = 0; t < layout.tensors().size(); ++t) {
+    if (frozen[t]) continue;
+    const TensorSpec& tensor = layout.tensors()[t];
+    const auto values = base.values().subspan(layout.offset(t), tensor.NumElements());
+    CSL_RETURN_IF_ERROR(DecodeTensor(decoder, tensor.role, values, writer));
+  }
+  CSL_RETURN_IF_ERROR(decoder.End());
+  CSL_ASSIGN_OR_RETURN(const std::string digest, std::move(writer).Finish());
+  return AveragedModel{.digest = digest,
+                       .bytes = header.size() + trained->size() * sizeof(float),
+                       .moments_digest = {}};
+}
+
+}  // namespace consilium
