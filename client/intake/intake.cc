@@ -107,9 +107,18 @@ class Intake {
       return OkStatus();
     }
     spdlog::warn("{}: {}", image.stem().string(), std::string(read.message()));
+    RemoveResults(image.stem().string());
     fs::rename(image, failed_ / image.filename(), error);
     return WriteFileAtomically(failed_ / (image.stem().string() + ".txt"),
                                std::string(read.message()) + "\n", kPrivateMode);
+  }
+
+  // A result is whole or not there.
+  void RemoveResults(const std::string& uid) const {
+    for (const char* ending : {".json", ".overlay.png", ".sr.dcm", ".sc.dcm", ".fhir.json"}) {
+      std::error_code error;
+      fs::remove(results_ / (uid + ending), error);
+    }
   }
 
   Status ReadOne(const fs::path& image) {

@@ -41,6 +41,7 @@ StatusOr<pid_t> Spawn(const std::string& name, const std::vector<std::string>& w
   return Unavailable("{} does not start: {}", path, std::strerror(error));
 }
 
+// Its exit code; -1 where a signal ended it.
 int WaitFor(pid_t pid) {
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
@@ -99,6 +100,7 @@ StatusOr<std::string> RunProgram(const std::string& name,
   std::string text = ReadAll(reading.get());
   const int code = WaitFor(*pid);
   if (code == 0) return text;
+  if (code < 0) return InvalidArgument("it brought {} down", name);
   return Internal("{} {} ended with {}", name, arguments.empty() ? "" : arguments[0], code);
 }
 

@@ -20,14 +20,16 @@ namespace fs = std::filesystem;
 // Codes of our own, as PS3.16 wants them named: "99" before the name.
 constexpr char kScheme[] = "99CONSILIUM";
 
-Status Wanted(const OFCondition& done, const char* what) {
+// What is made of the source alone fails by what the source says: a UID that is none, say.
+Status OfSource(const OFCondition& done, const char* what) {
   if (done.good()) return OkStatus();
-  return Internal("{}: {}", what, done.text());
+  return InvalidArgument("{}: {}", what, done.text());
 }
 
 Status Save(DcmFileFormat& file, const fs::path& path) {
   const fs::path part = path.string() + ".part";
-  CSL_RETURN_IF_ERROR(Wanted(file.saveFile(part.c_str(), EXS_LittleEndianExplicit), path.c_str()));
+  const OFCondition saved = file.saveFile(part.c_str(), EXS_LittleEndianExplicit);
+  if (saved.bad()) return Internal("{}: {}", path.string(), saved.text());
   return SyncAndRename(part, path);
 }
 
@@ -106,8 +108,8 @@ OFCondition FillTree(DSRDocumentTree& tree, const ImageReport& report, const Rep
 Status WriteStructuredReport(DcmDataset& source, const ImageReport& report,
                              const ReportedImage& image, const fs::path& path) {
   DSRDocument document(DSRTypes::DT_EnhancedSR);
-  CSL_RETURN_IF_ERROR(Wanted(document.readPatientData(source), "the source's patient"));
-  CSL_RETURN_IF_ERROR(Wanted(document.readStudyData(source), "the source's study"));
+  CSL_RETURN_IF_ERROR(OfSource(document.readPatientData(source), "its patient"));
+  CSL_RETURN_IF_ERROR(OfSource(document.readStudyData(source), "its study"));
   OFString character_set;
   if (source.findAndGetOFStringArray(DCM_SpecificCharacterSet, character_set).good() &&
       !character_set.empty()) {
@@ -117,12 +119,13 @@ Status WriteStructuredReport(DcmDataset& source, const ImageReport& report,
   document.setSeriesDescription("Consilium, research use only");
   document.setManufacturer("Consilium");
   document.setManufacturerModelName(report.software.c_str());
-  CSL_RETURN_IF_ERROR(Wanted(FillTree(document.getTree(), report, image), "the report"));
+  CSL_RETURN_IF_ERROR(
+      OfSource(FillTree(document.getTree(), report, image), "no report can be made of it"));
   document.getCurrentRequestedProcedureEvidence().addItem(
       image.study_uid.c_str(), TextOf(source, DCM_SeriesInstanceUID).c_str(),
       image.sop_class_uid.c_str(), image.sop_instance_uid.c_str());
   DcmFileFormat file;
-  CSL_RETURN_IF_ERROR(Wanted(document.write(*file.getDataset()), "the report"));
+  CSL_RETURN_IF_ERROR(OfSource(document.write(*file.getDataset()), "no report can be made of it"));
   return Save(file, path);
 }
 
@@ -170,8 +173,8 @@ Status WriteCapture(DcmDataset& source, const fs::path& overlay, const fs::path&
   data.putAndInsertUint16(DCM_BitsStored, 8);
   data.putAndInsertUint16(DCM_HighBit, 7);
   data.putAndInsertUint16(DCM_PixelRepresentation, 0);
-  CSL_RETURN_IF_ERROR(Wanted(data.putAndInsertUint8Array(DCM_PixelData, rgb.data(), rgb.size()),
-                             "the capture's pixels"));
+  CSL_RETURN_IF_ERROR(OfSource(data.putAndInsertUint8Array(DCM_PixelData, rgb.data(), rgb.size()),
+                               "no capture can be made of it"));
   return Save(file, path);
 }
 

@@ -162,6 +162,12 @@ class PacsTest(CohortTest):
         reason = self.out / "failed" / f"{uid}.txt"
         wait_until(reason.exists, timeout=60, what="the reason")
         self.assertTrue(reason.read_text().strip())
+        # One whose UID no report can refer to: a part of it begins with 0.
+        uid, image = study_image(self.folder, self.pictures[2], "007")
+        self.assertEqual(self.store(image), 0)
+        reason = self.out / "failed" / f"{uid}.txt"
+        wait_until(reason.exists, timeout=60, what="the reason")
+        self.assertEqual(list((self.out / "results").glob(f"{uid}.*")), [])
         good, image = study_image(self.folder, self.pictures[3], 4)
         self.assertEqual(self.store(image), 0)
         self.result(f"{good}.fhir.json")
