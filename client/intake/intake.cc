@@ -107,25 +107,33 @@ class Intake {
       return OkStatus();
     }
     spdlog::warn("{}: {}", image.stem().string(), std::string(read.message()));
-    RemoveResults(image.stem().string());
+    CSL_RETURN_IF_ERROR(WriteFileAtomically(failed_ / (image.stem().string() + ".txt"),
+                                            std::string(read.message()) + "\n", kPrivateMode));
     fs::rename(image, failed_ / image.filename(), error);
-    return WriteFileAtomically(failed_ / (image.stem().string() + ".txt"),
-                               std::string(read.message()) + "\n", kPrivateMode);
+    return error ? ErrnoStatus(error.value(), "cannot put aside", image) : OkStatus();
   }
 
-  // A result is whole or not there.
+  // A result is whole or not there: that of an image which was replaced goes first, from what is to
+  // be sent, too.
   void RemoveResults(const std::string& uid) const {
-    for (const char* ending : {".json", ".overlay.png", ".sr.dcm", ".sc.dcm", ".fhir.json"}) {
+    for (const char* ending : {kUnsent, kUnposted, kRefused, ".json", ".overlay.png", ".sr.dcm",
+                               ".sc.dcm", ".fhir.json"}) {
       std::error_code error;
       fs::remove(results_ / (uid + ending), error);
     }
   }
 
   Status ReadOne(const fs::path& image) {
-    const std::string uid = image.stem().string();
-    const ModelSpec& spec = predictor_.spec();
     CSL_ASSIGN_OR_RETURN(const ExplainedPrediction explained,
                          predictor_.Explain(image, {}, ExplanationMethod::kGradCam, stop_));
+    const Status written = WriteResults(image, explained);
+    if (!written.ok()) RemoveResults(image.stem().string());
+    return written;
+  }
+
+  Status WriteResults(const fs::path& image, const ExplainedPrediction& explained) {
+    const std::string uid = image.stem().string();
+    const ModelSpec& spec = predictor_.spec();
     const fs::path overlay = results_ / (uid + ".overlay.png");
     CSL_RETURN_IF_ERROR(WriteOverlay(overlay, explained.image, explained.map, spec.input_size));
     Json json = ToJson(explained.prediction, spec.classes);
@@ -163,11 +171,12 @@ class Intake {
   void SendWhatIsLeft() {
     if (clock_.Now() < send_after_) return;
     HandOn(kUnsent, options_.results_to, [&](const std::string& uid) {
-      return RunProgram(
-                 "consilium-pacs",
-                 {"send", "--to", options_.results_to, "--title", options_.ae_title,
-                  (results_ / (uid + ".sr.dcm")).string(), (results_ / (uid + ".sc.dcm")).string()})
-          .status();
+      const auto sent =
+          RunProgram("consilium-pacs", {"send", "--to", options_.results_to, "--title",
+                                        options_.ae_title, (results_ / (uid + ".sr.dcm")).string(),
+                                        (results_ / (uid + ".sc.dcm")).string()});
+      // What brings it down there comes from the PACS.
+      return sent.ok() ? OkStatus() : Unavailable("{}", std::string(sent.status().message()));
     });
     HandOn(kUnposted, options_.fhir_to.url, [&](const std::string& uid) -> Status {
       CSL_ASSIGN_OR_RETURN(const std::string bundle, ReadFile(results_ / (uid + ".fhir.json")));

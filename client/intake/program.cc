@@ -41,12 +41,18 @@ StatusOr<pid_t> Spawn(const std::string& name, const std::vector<std::string>& w
   return Unavailable("{} does not start: {}", path, std::strerror(error));
 }
 
-// Its exit code; -1 where a signal ended it.
+// How it ended.
 int WaitFor(pid_t pid) {
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return status;
+}
+
+// Whether a program ended by its own doing, and not by somebody's who wanted it to.
+bool IsCrash(int signal) {
+  return signal == SIGSEGV || signal == SIGABRT || signal == SIGBUS || signal == SIGFPE ||
+         signal == SIGILL;
 }
 
 std::string ReadAll(int fd) {
@@ -98,10 +104,14 @@ StatusOr<std::string> RunProgram(const std::string& name,
   }
   CSL_RETURN_IF_ERROR(pid.status());
   std::string text = ReadAll(reading.get());
-  const int code = WaitFor(*pid);
-  if (code == 0) return text;
-  if (code < 0) return InvalidArgument("it brought {} down", name);
-  return Internal("{} {} ended with {}", name, arguments.empty() ? "" : arguments[0], code);
+  const int status = WaitFor(*pid);
+  if (status == 0) return text;
+  if (WIFSIGNALED(status) && IsCrash(WTERMSIG(status))) {
+    return InvalidArgument("it brought {} down", name);
+  }
+  if (WIFSIGNALED(status)) return Unavailable("{} was killed", name);
+  return Internal("{} {} ended with {}", name, arguments.empty() ? "" : arguments[0],
+                  WEXITSTATUS(status));
 }
 
 }  // namespace consilium

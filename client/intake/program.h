@@ -31,8 +31,8 @@ class Program {
 };
 
 // Runs one to its end and gives what it printed. INTERNAL with its exit code where that is not 0;
-// what it said of that is on stderr. INVALID_ARGUMENT where a signal ended it, as what it was given
-// may do.
+// what it said of that is on stderr. INVALID_ARGUMENT where it crashed, as what it was given may
+// do; UNAVAILABLE where it was killed.
 StatusOr<std::string> RunProgram(const std::string& name,
                                  const std::vector<std::string>& arguments);
 

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 constexpr char kScheme[] = "99CONSILIUM";
 
 // What is made of the source alone fails by what the source says: a UID that is none, say.
-Status OfSource(const OFCondition& done, const char* what) {
+Status OfSource(const OFCondition& done, const std::string& what) {
   if (done.good()) return OkStatus();
   return InvalidArgument("{}: {}", what, done.text());
 }
@@ -119,8 +119,8 @@ Status WriteStructuredReport(DcmDataset& source, const ImageReport& report,
   document.setSeriesDescription("Consilium, research use only");
   document.setManufacturer("Consilium");
   document.setManufacturerModelName(report.software.c_str());
-  CSL_RETURN_IF_ERROR(
-      OfSource(FillTree(document.getTree(), report, image), "no report can be made of it"));
+  const OFCondition filled = FillTree(document.getTree(), report, image);
+  if (filled.bad()) return Internal("the report: {}", filled.text());
   document.getCurrentRequestedProcedureEvidence().addItem(
       image.study_uid.c_str(), TextOf(source, DCM_SeriesInstanceUID).c_str(),
       image.sop_class_uid.c_str(), image.sop_instance_uid.c_str());
@@ -192,8 +192,10 @@ StatusOr<ReportedImage> WriteReport(const fs::path& source, const ImageReport& r
                             .study_uid = TextOf(dataset, DCM_StudyInstanceUID),
                             .sop_class_uid = TextOf(dataset, DCM_SOPClassUID),
                             .sop_instance_uid = TextOf(dataset, DCM_SOPInstanceUID)};
-  if (image.study_uid.empty() || image.sop_class_uid.empty() || image.sop_instance_uid.empty()) {
-    return InvalidArgument("{}: it is no image of a study", source.string());
+  for (const std::string& uid : {image.study_uid, image.sop_class_uid, image.sop_instance_uid}) {
+    if (uid.empty()) return InvalidArgument("{}: it is no image of a study", source.string());
+    CSL_RETURN_IF_ERROR(
+        OfSource(DcmUniqueIdentifier::checkStringValue(uid.c_str(), "1"), "no UID, " + uid));
   }
   const std::string stem = source.stem().string();
   CSL_RETURN_IF_ERROR(WriteStructuredReport(dataset, report, image, folder / (stem + ".sr.dcm")));

@@ -14,7 +14,7 @@ namespace {
 using encoding::kBlock;
 
 constexpr std::size_t kMaxHeadBytes = 64 << 10;
-constexpr int kMaxWindowLog = 22;  // zstd's memory: 4 MiB; what level 1 writes needs 512 KiB
+constexpr int kMaxWindowLog = 20;  // zstd's memory: a MiB; what level 1 writes needs half of it
 
 struct ContextDeleter {
   void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }

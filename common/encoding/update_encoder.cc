@@ -45,10 +45,10 @@ void AppendInt8(std::span<const float> changes, Random& random, std::string& dat
     for (const float change : block) largest = std::max(largest, std::abs(change));
     const float scale = largest / kSteps;
     AppendRaw(scale, data);
-    const float inverse = scale > 0 ? 1 / scale : 0;
     for (const float change : block) {
       const float up = static_cast<float>(random.Next() >> 40) * 0x1p-24F;  // in [0, 1)
-      const float step = std::clamp(std::floor(change * inverse + up), -kSteps, kSteps);
+      const float exact = scale > 0 ? change / scale : 0;
+      const float step = std::clamp(std::floor(exact + up), -kSteps, kSteps);
       data.push_back(static_cast<char>(static_cast<std::int8_t>(step)));
     }
   }

@@ -7,8 +7,8 @@
 //             is rounded up or down at random, so that it is right in the mean (QSGD; Alistarh et
 //             al., NeurIPS 2017, section 3.1): 1 byte, and 4 a block.
 //   top_k     the largest changes alone, as they are: 4 bytes and their distance from the one
-//             before. What is left is not lost: the next round's changes begin with it (Stich et
-//             al., NeurIPS 2018, algorithm 1).
+//             before. What is left begins the next round's changes (Stich et al., NeurIPS 2018,
+//             algorithm 1). What was sent is taken out of it, whether its round counted or not.
 //
 // That is of parameters; every other tensor goes along as float32. The data are compressed where
 // that saves a twentieth of them.
@@ -54,7 +54,7 @@ StatusOr<std::string> EncodeUpdate(const EncodedUpdateHead& head, const Layout& 
                                    std::span<const float> base, std::span<const float> update,
                                    const EncodingOptions& options, std::vector<float>& residual);
 
-// Reads such a file, of whatever origin, in a few hundred KiB of memory. Not thread-safe.
+// Reads such a file, of whatever origin, in a MiB or two of memory. Not thread-safe.
 class UpdateDecoder {
  public:
   // INVALID_ARGUMENT for what is no such file. The bytes must outlive the decoder.

@@ -20,6 +20,7 @@ Status DecodeTensor(UpdateDecoder& decoder, TensorRole role, std::span<const flo
     const std::size_t count = std::min(kWritten, base.size() - begin);
     const auto out = std::span(decoded).first(count);
     CSL_RETURN_IF_ERROR(decoder.Next(base.subspan(begin, count), out));
+    if (!AllFinite(out)) return InvalidArgument("it has infinite or NaN values");
     CSL_RETURN_IF_ERROR(writer.Append(std::as_bytes(out)));
   }
   return decoder.EndTensor();
@@ -28,20 +29,22 @@ Status DecodeTensor(UpdateDecoder& decoder, TensorRole role, std::span<const flo
 }  // namespace
 
 StatusOr<AveragedModel> DecodeUpdate(const BlobStore& blobs, std::span<const std::byte> file,
-                                     UpdateEncoding wanted, const std::string& base_digest,
-                                     const Freezing& freezing) {
+                                     const EncodedUpdateWanted& wanted) {
   CSL_ASSIGN_OR_RETURN(UpdateDecoder decoder, UpdateDecoder::Create(file));
   const EncodedUpdateHead& head = decoder.head();
-  if (head.encoding != wanted) {
+  if (head.encoding != wanted.encoding) {
     return InvalidArgument("its encoding is {}, the plan's {}", UpdateEncodingName(head.encoding),
-                           UpdateEncodingName(wanted));
+                           UpdateEncodingName(wanted.encoding));
   }
-  if (head.base_digest != base_digest) {
-    return InvalidArgument("it changes model {}, want {}", head.base_digest, base_digest);
+  if (head.run != wanted.run || head.round != wanted.round ||
+      head.base_digest != wanted.base_digest) {
+    return InvalidArgument(
+        "it is for run '{}' round {} from model {}, want run '{}' round {} from {}", head.run,
+        head.round, head.base_digest, wanted.run, wanted.round, wanted.base_digest);
   }
-  CSL_ASSIGN_OR_RETURN(const MappedModel base, MapModel(blobs, base_digest));
+  CSL_ASSIGN_OR_RETURN(const MappedModel base, MapModel(blobs, wanted.base_digest));
   const Layout& layout = *base.header.layout;
-  const TensorMask frozen = FrozenTensors(layout, freezing.stages, freezing.round, freezing.rounds);
+  const TensorMask frozen = FrozenTensors(layout, wanted.stages, wanted.round, wanted.rounds);
   const auto trained = PartOf(layout, Inverse(frozen));
   const std::string header =
       EncodeModelHeader({base.header.info.spec,

@@ -14,19 +14,21 @@
 
 namespace consilium {
 
-// Of which tensors an update must be: those that no stage freezes in this round.
-struct Freezing {
-  const std::vector<Stage>& stages;
+// What an update must be.
+struct EncodedUpdateWanted {
+  UpdateEncoding encoding = UpdateEncoding::kFloat32;
+  std::string run;
   int round = 0;
-  int rounds = 1;
+  std::string base_digest;           // of the global model that it changes
+  const std::vector<Stage>& stages;  // of the plan, which has so many rounds: what is frozen is not
+  int rounds = 1;                    // in it
 };
 
-// Keeps the model that the file's changes make of the base, without the frozen tensors, as a blob;
-// its provenance is what the file says. The same inputs give the same bits. INVALID_ARGUMENT for
-// another encoding than is wanted, another base, and what is not an update of its layout. Memory: a
-// MiB or two beside the mapped files.
+// Keeps the model that the file's changes make of the base as a blob. The same inputs give the same
+// bits. INVALID_ARGUMENT for an update that is not what is wanted, is not of its base's layout, or
+// does not give finite values; nothing is kept of it then. Memory: a MiB or two beside the mapped
+// files.
 StatusOr<AveragedModel> DecodeUpdate(const BlobStore& blobs, std::span<const std::byte> file,
-                                     UpdateEncoding wanted, const std::string& base_digest,
-                                     const Freezing& freezing);
+                                     const EncodedUpdateWanted& wanted);
 
 }  // namespace consilium

@@ -37,10 +37,14 @@ class Check {
       CheckBlob(fmt::format("{}: the moments of the server's optimiser", run.id),
                 run.models.back().moments_digest, std::nullopt, cancel);
     }
+    const bool is_encoded = run.config.update_encoding != UpdateEncoding::kFloat32;
     for (const auto& [site, task] : DeliveredTasks(run)) {
-      if (task->result.blob_digest.empty()) continue;
+      const TaskResult& result = task->result;
+      if (result.blob_digest.empty()) continue;
+      const std::optional<std::uint64_t> bytes =  // of what was sent
+          is_encoded ? std::nullopt : std::optional(result.blob_bytes);
       CheckBlob(fmt::format("{}: the update of {} for round {}", run.id, site, task->round),
-                task->result.blob_digest, task->result.blob_bytes, cancel);
+                result.blob_digest, bytes, cancel);
     }
   }
 

@@ -174,6 +174,10 @@ class Coordinator {
   // The run and task of an id; nullptr where there is none.
   std::pair<const RunState*, const TaskState*> Locate(const std::string& task_id) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Makes of a result that was sent the one that counts: admitted, and where it was encoded or late
+  // of another blob.
+  Status Prepare(const Found& found, TaskResult& result) const ABSL_LOCKS_EXCLUDED(mu_);
+  // Checks a result, and makes a blob of an encoded update.
   Status Admit(const RunState& run, const TaskState& task, TaskResult& result) const;
   // Makes an admitted late update a blob of the successor's round.
   Status Transfer(const Found& found, TaskResult& result) const;

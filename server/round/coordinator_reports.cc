@@ -104,12 +104,7 @@ StatusOr<std::string> Coordinator::ReportOnce(const std::string& site, const Tas
     return DataLoss("the model {} is not here; send it again", digest);
   }
   TaskResult result = success->result;
-  Status admission = Admit(found->run, found->task, result);
-  if (admission.ok() && result.blob_digest != digest) {
-    CSL_RETURN_IF_ERROR(trail_.Append(
-        "update_decoded", {{"task", task_id}, {"sent", digest}, {"digest", result.blob_digest}}));
-  }
-  if (admission.ok() && !open) admission = Transfer(*found, result);
+  const Status admission = Prepare(*found, result);
   if (absl::IsInvalidArgument(admission)) return Refuse(*found, digest, admission);
   if (!admission.ok()) return Unavailable("{}", std::string(admission.message()));
   const std::string& counted = open ? found->task.id : found->successor->id;
@@ -168,10 +163,14 @@ Status Coordinator::Admit(const RunState& run, const TaskState& task, TaskResult
   CSL_ASSIGN_OR_RETURN(const auto base_file, blobs_.Map(base->digest));
   std::shared_ptr<const MappedFile> update = file;
   if (run.config.update_encoding != UpdateEncoding::kFloat32) {
-    CSL_ASSIGN_OR_RETURN(
-        const AveragedModel decoded,
-        DecodeUpdate(blobs_, file->bytes(), run.config.update_encoding, base->digest,
-                     {run.config.stages, task.round, run.config.rounds}));
+    CSL_ASSIGN_OR_RETURN(const AveragedModel decoded,
+                         DecodeUpdate(blobs_, file->bytes(),
+                                      {.encoding = run.config.update_encoding,
+                                       .run = run.id,
+                                       .round = task.round,
+                                       .base_digest = base->digest,
+                                       .stages = run.config.stages,
+                                       .rounds = run.config.rounds}));
     result.blob_digest = decoded.digest;
     CSL_ASSIGN_OR_RETURN(update, blobs_.Map(decoded.digest));
   }
@@ -183,6 +182,20 @@ Status Coordinator::Admit(const RunState& run, const TaskState& task, TaskResult
                                                         .rounds = run.config.rounds},
                                                        run.config.max_norm));
   return OkStatus();
+}
+
+Status Coordinator::Prepare(const Found& found, TaskResult& result) const {
+  const std::string sent = result.blob_digest;
+  Status ready = Admit(found.run, found.task, result);
+  const std::string decoded = result.blob_digest;
+  if (ready.ok() && found.task.status != TaskStatus::kOpen) ready = Transfer(found, result);
+  if (decoded == sent) return ready;
+  if (!ready.ok() || result.blob_digest != decoded) Discard({decoded});
+  if (!ready.ok()) return ready;
+  return trail_.Append("update_decoded", {{"task", found.task.id},
+                                          {"sent", sent},
+                                          {"bytes", result.blob_bytes},
+                                          {"digest", result.blob_digest}});
 }
 
 Status Coordinator::Transfer(const Found& found, TaskResult& result) const {

@@ -29,6 +29,19 @@ struct ModelRecord {
   Evaluation evaluation;                         // theirs, summed
 };
 
+// How a model does at a site, for all to read.
+struct SiteScore {
+  std::string site;
+  std::uint64_t examples = 0;
+  double accuracy = 0;
+  double balanced_accuracy = 0;  // over the classes that the site has
+};
+
+// Of the sites that have at least five examples of each class that they have. Where that leaves out
+// one site alone, which the sum of all would give away, the smallest of the others is left out,
+// too.
+std::vector<SiteScore> ScoresToTell(const std::vector<ModelRecord::SiteEvaluation>& evaluations);
+
 // Of the run's model of that round, which it must have, from the run's tasks of that round and the
 // one after.
 ModelRecord RecordOf(const RunState& run, int round, const std::vector<TaskState>& tasks);

@@ -11,6 +11,7 @@
 #include "common/model/model_file.h"
 #include "common/rpc/blob_transfer.h"
 #include "server/rpc/answer.h"
+#include "server/rpc/chunk_internal.h"
 
 namespace consilium {
 namespace {
@@ -35,22 +36,6 @@ template <typename Message>
 void Serialise(const Message& message, grpc::ByteBuffer& bytes) {
   bool owns = false;
   (void)grpc::SerializationTraits<Message>::Serialize(message, &bytes, &owns);
-}
-
-// The field of bytes as which a whole message is written: its tag, its length, then the bytes.
-constexpr std::size_t kMaxEnvelope = 11;
-constexpr unsigned char TagOf(int field) { return static_cast<unsigned char>((field << 3) | 2); }
-
-// Where a chunk's data begin in its first slice; 0 where the message is anything but a chunk. As
-// every writer writes it: the field alone, once.
-std::size_t FindData(std::span<const std::uint8_t> first, std::size_t message_bytes) {
-  if (first.empty() || first[0] != TagOf(v1::UploadRequest::kDataFieldNumber)) return 0;
-  std::size_t size = 0;
-  for (std::size_t i = 1; i < std::min(first.size(), kMaxEnvelope); ++i) {
-    size |= static_cast<std::size_t>(first[i] & 0x7f) << (7 * (i - 1));
-    if ((first[i] & 0x80) == 0) return size == message_bytes - (i + 1) ? i + 1 : 0;
-  }
-  return 0;
 }
 
 // Writes what a caller sends into the store. Finishes once the sender is done or anything is wrong.
@@ -80,15 +65,18 @@ class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
     if (!upload_) return Begin();
     std::vector<grpc::Slice> slices;
     CSL_RETURN_IF_ERROR(FromGrpc(request_.Dump(&slices)));
-    std::size_t begin =
-        slices.empty() ? 0 : FindData({slices[0].begin(), slices[0].size()}, request_.Length());
-    if (begin == 0 || begin == request_.Length()) return InvalidArgument("want a chunk of data");
-    if (request_.Length() - begin > blob_.size_bytes() - upload_->size()) {
+    std::size_t envelope = FindData(slices, v1::UploadRequest::kDataFieldNumber);
+    if (envelope == 0 || envelope == request_.Length()) {
+      return InvalidArgument("want a chunk of data");
+    }
+    if (request_.Length() - envelope > blob_.size_bytes() - upload_->size()) {
       return InvalidArgument("more than the {} bytes announced", blob_.size_bytes());
     }
     for (const grpc::Slice& slice : slices) {
+      const std::size_t skipped = std::min(envelope, slice.size());
+      envelope -= skipped;
       const auto bytes = std::as_bytes(std::span(slice.begin(), slice.size()));
-      CSL_RETURN_IF_ERROR(upload_->Append(bytes.subspan(std::exchange(begin, 0))));
+      CSL_RETURN_IF_ERROR(upload_->Append(bytes.subspan(skipped)));
     }
     return OkStatus();
   }

@@ -5,8 +5,6 @@
 #include "common/config/plan.h"
 #include "common/crypto/digest.h"
 #include "common/crypto/signature.h"
-#include "common/metrics/breakdown.h"
-#include "common/metrics/report.h"
 #include "common/rpc/protocol.h"
 #include "common/wire/convert.h"
 #include "consilium/v1/plan.pb.h"
@@ -106,14 +104,12 @@ StatusOr<v1::Signed> ModelSigner::ManifestOf(const std::string& run_id, int roun
     *manifest.mutable_evaluation() = ToProto(record.evaluation);
     manifest.set_evaluated_sites(static_cast<std::uint32_t>(record.site_evaluations.size()));
   }
-  for (const auto& [site, evaluation] : record.site_evaluations) {
-    if (evaluation.examples() < kSmallestGroup) continue;
-    const Report report = Summarise(evaluation);
+  for (const SiteScore& score : ScoresToTell(record.site_evaluations)) {
     v1::SiteScore& message = *manifest.add_site_scores();
-    CSL_ASSIGN_OR_RETURN(*message.mutable_site(), name_of(site));
-    message.set_examples(report.examples);
-    message.set_accuracy(*report.accuracy);
-    message.set_balanced_accuracy(*report.balanced_accuracy);
+    CSL_ASSIGN_OR_RETURN(*message.mutable_site(), name_of(score.site));
+    message.set_examples(score.examples);
+    message.set_accuracy(score.accuracy);
+    message.set_balanced_accuracy(score.balanced_accuracy);
   }
   manifest.set_software(std::string(SoftwareVersion()));
   manifest.set_signed_unix_ms(ToUnixMillis(clock_.Now()));

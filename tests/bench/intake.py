@@ -111,5 +111,6 @@ def measure_harmed_intake(results, folder, model, picture, how_many):
         put_aside = len(receiver.names("failed/*.txt"))
         results.figures["harmed_intake"] = {"files": how_many, "taken": len(taken), "put_aside": put_aside}
         print(f"{how_many} harmed DICOM images sent: {len(taken)} taken, of them {put_aside} put aside with a reason")
+        results.target("harmed files: taken by the receiver, share", len(taken) / how_many, 0.5, at_least=True)
         results.target("harmed files: taken by the receiver, without an answer", len(unanswered()), 0)
         results.target("harmed files: the receiver lives", float(receiver.answers()), 1, at_least=True)

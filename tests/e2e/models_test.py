@@ -7,7 +7,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
-from tests.e2e.support import CohortTest, small_plan  # noqa: E402
+from tests.e2e.support import CohortTest, cohort, small_plan  # noqa: E402
 from tests.testing.federation import Federation, run, wait_until  # noqa: E402
 
 SITES = ("north", "south", "west")
@@ -25,9 +25,9 @@ class ModelsTest(CohortTest):
         self.addCleanup(self.federation.__exit__)
         self.federation.__enter__()
 
-    def start(self, *sites, **policy):
+    def start(self, *sites, cohorts=None, site_data=None, **policy):
         for i, site in enumerate(sites):
-            self.federation.join(site, self.cohorts[i])
+            self.federation.join(site, (cohorts or self.cohorts)[i], **(site_data or {}))
             self.configure(site, **policy)
             self.federation.start(site)
 
@@ -48,7 +48,10 @@ class ModelsTest(CohortTest):
                    self.federation.home("north") / "ca.crt", **options)
 
     def test_model_says_who_made_it_and_cannot_be_changed(self):
-        self.start(*SITES)
+        # Enough validation images of each class for a site's score to be told.
+        (self.folder / "large").mkdir()
+        large = [cohort(self.folder / "large", site, 150) for site in range(3)]
+        self.start(*SITES, cohorts=large, site_data={"validation_fraction": 0.5})
         shown = self.train(rounds=2, site_names="pseudonyms")
         self.assertEqual(shown["status"], "COMPLETED", shown["reason"])
         self.client("pull")

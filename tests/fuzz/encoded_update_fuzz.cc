@@ -1,14 +1,55 @@
-// An update that travels encoded: what is made of it has as many values as its network, whatever
-// the file says, or it is refused.
+// An update that travels encoded: what is made of it has as many values as its network, in pieces
+// as at once, whatever the file says, or it is refused.
+
+#include <algorithm>
+#include <cstring>
 
 #include "common/encoding/update_encoding.h"
 #include "tests/fuzz/input.h"
 #include "tests/testing/small_model.h"
 
+namespace consilium {
+namespace {
+
+// Longer than a piece.
+std::shared_ptr<const Layout> TheLayout() {
+  return *Layout::Create({{"conv.weight", {600}, TensorRole::kParameter},
+                          {"bn.running_mean", {5}, TensorRole::kBuffer},
+                          {"fc.bias", {7}, TensorRole::kParameter}});
+}
+
+StatusOr<std::vector<float>> ApplyInPieces(std::span<const std::byte> file,
+                                           const ModelState& base) {
+  auto decoder = UpdateDecoder::Create(file);
+  if (!decoder.ok()) return decoder.status();
+  std::vector<float> values(base.values.size());
+  for (std::size_t t = 0; t < base.layout->tensors().size(); ++t) {
+    const TensorSpec& tensor = base.layout->tensors()[t];
+    CSL_RETURN_IF_ERROR(decoder->BeginTensor(tensor.role));
+    const std::size_t end = base.layout->offset(t) + tensor.NumElements();
+    for (std::size_t at = base.layout->offset(t); at < end; at += UpdateDecoder::kStride) {
+      const std::size_t count = std::min(UpdateDecoder::kStride, end - at);
+      CSL_RETURN_IF_ERROR(decoder->Next(std::span(base.values).subspan(at, count),
+                                        std::span(values).subspan(at, count)));
+    }
+    CSL_RETURN_IF_ERROR(decoder->EndTensor());
+  }
+  CSL_RETURN_IF_ERROR(decoder->End());
+  return values;
+}
+
+}  // namespace
+}  // namespace consilium
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace consilium;
-  static const ModelState base = testing::RandomState(testing::SmallLayout(), 1);
-  const auto values = ApplyUpdate(AsBytes(fuzz::AsText(data, size)), *base.layout, base.values);
-  if (values.ok()) fuzz::Require(values->size() == base.values.size());
+  static const ModelState base = testing::RandomState(TheLayout(), 1);
+  const auto file = AsBytes(fuzz::AsText(data, size));
+  const auto whole = ApplyUpdate(file, *base.layout, base.values);
+  const auto pieces = ApplyInPieces(file, base);
+  fuzz::Require(whole.ok() == pieces.ok());
+  if (!whole.ok()) return 0;
+  fuzz::Require(whole->size() == base.values.size());
+  fuzz::Require(std::memcmp(whole->data(), pieces->data(), whole->size() * sizeof(float)) == 0);
   return 0;
 }

@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <cstring>
+#include <limits>
+
 #include "server/aggregate/mapped_model.h"
 #include "tests/testing/small_model.h"
 #include "tests/testing/status_matchers.h"
@@ -35,8 +38,13 @@ class DecodeUpdateTest : public ::testing::Test {
   }
   StatusOr<AveragedModel> Decode(std::string_view file,
                                  UpdateEncoding wanted = UpdateEncoding::kInt8) {
-    return DecodeUpdate(*blobs_, AsBytes(file), wanted, base_digest_,
-                        {.stages = stages_, .round = 2, .rounds = 4});
+    return DecodeUpdate(*blobs_, AsBytes(file),
+                        {.encoding = wanted,
+                         .run = "run-1",
+                         .round = 2,
+                         .base_digest = base_digest_,
+                         .stages = stages_,
+                         .rounds = 4});
   }
 
   testing::TempFolder folder_;
@@ -78,9 +86,38 @@ TEST_F(DecodeUpdateTest, AnotherEncodingOrBaseIsRefused) {
   EXPECT_THAT(Decode(Encode(all_, "other")), StatusIs(kInvalid, HasSubstr("other")));
 }
 
+TEST_F(DecodeUpdateTest, TensorLongerThanAPieceComesWhole) {
+  const auto layout = *Layout::Create({{"w", {700'001}}});
+  const ModelState base = testing::RandomState(layout, 3);
+  const ModelState update = testing::RandomState(layout, 4);
+  auto writer = *blobs_->Create();
+  ASSERT_THAT(writer.Append(AsBytes(testing::EncodeFile({.spec = testing::SmallSpec()}, base))),
+              IsOk());
+  ASSERT_OK_AND_ASSIGN(base_digest_, std::move(writer).Finish());
+  for (const auto encoding :
+       {UpdateEncoding::kBfloat16, UpdateEncoding::kInt8, UpdateEncoding::kTopK}) {
+    std::vector<float> residual;
+    ASSERT_OK_AND_ASSIGN(
+        const std::string file,
+        EncodeUpdate(
+            {.encoding = encoding, .run = "run-1", .round = 2, .base_digest = base_digest_},
+            *layout, base.values, update.values, {.top_k = 0.001, .seed = 1}, residual));
+    ASSERT_OK_AND_ASSIGN(const AveragedModel decoded, Decode(file, encoding));
+    ASSERT_OK_AND_ASSIGN(const MappedModel model, MapModel(*blobs_, decoded.digest));
+    EXPECT_TRUE(
+        std::ranges::equal(model.values(), *ApplyUpdate(AsBytes(file), *layout, base.values)))
+        << UpdateEncodingName(encoding);
+  }
+}
+
 TEST_F(DecodeUpdateTest, NothingIsLeftOfWhatIsRefused) {
   const std::string file = Encode(all_, base_digest_);
   EXPECT_THAT(Decode(file.substr(0, file.size() - 1)), StatusIs(kInvalid));
+  std::string infinite = file;  // the first scale
+  const float value = std::numeric_limits<float>::infinity();
+  const std::size_t data = file.size() - (4 + 36 + 4 * (5 + 1 + 7));
+  std::memcpy(infinite.data() + data, &value, sizeof(value));
+  EXPECT_THAT(Decode(infinite), StatusIs(kInvalid, HasSubstr("infinite or NaN")));
   EXPECT_EQ(blobs_->List()->size(), 1U);  // the base
   EXPECT_TRUE(blobs_->ListIncoming()->empty());
 }
