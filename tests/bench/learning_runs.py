@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,6 +18,8 @@ SIMULATOR = BIN.parent / "bench/simulated_federation"
 CLASSES = {"three": ["covid", "normal", "pneumonia"], "binary": ["covid", "normal"]}
 SITES = ("cohen", "nih", "actualmed")
 FOLDS = (0, 1, 2, 3)
+ATTEMPTS = 50
+LEAST_IMAGES = 2  # of a hospital that a set of images is cut into: a batch
 
 # Of all trainings; what a run does otherwise it says.
 TRAINING = {
@@ -85,15 +88,18 @@ class Laboratory:
         return path
 
     def partition(self, name, whole, by, sites, alpha, seed):
-        """The whole cut into hospitals; by the first seed from this one on that leaves none empty."""
+        """The whole cut into hospitals; by the first seed from this one on that gives each enough to train on."""
         folder = self.folder / "data" / name
         shape = ["--alpha", alpha] if by != "iid" else []
-        for attempt in range(20):
-            if folder.exists():
-                break
-            run("consilium-client", "data", "partition", "--data", whole, "-o", folder, "--sites",
-                sites, "--by", by, *shape, "--seed", seed + 100 * attempt, check=attempt == 19)
-        return {path.stem: path for path in sorted(folder.glob("*.csv"))}
+        for attempt in range(ATTEMPTS):
+            if not folder.exists():
+                run("consilium-client", "data", "partition", "--data", whole, "-o", folder, "--sites",
+                    sites, "--by", by, *shape, "--seed", seed + 100 * attempt, check=attempt == ATTEMPTS - 1)
+            parts = {path.stem: path for path in sorted(folder.glob("*.csv"))}
+            if parts and all(len(rows_of(path)) >= LEAST_IMAGES for path in parts.values()):
+                return parts
+            shutil.rmtree(folder, ignore_errors=True)
+        raise RuntimeError(f"{name}: no seed gives each hospital {LEAST_IMAGES} images")
 
     def model(self, name):
         """The last model of a run that keeps it."""
