@@ -5,13 +5,11 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "common/crypto/digest.h"
 #include "common/model/model_file.h"
 #include "common/rpc/blob_transfer.h"
 #include "server/rpc/answer.h"
-#include "server/rpc/chunk_internal.h"
 
 namespace consilium {
 namespace {
@@ -25,24 +23,11 @@ std::string OwnerOf(const Identity& caller, const std::string& task_id) {
   return caller.role == Role::kHospital ? task_id : UploaderOf(caller.name);
 }
 
-// gRPC's own reading and writing of messages. Reading consumes references alone.
-template <typename Message>
-StatusOr<Message> Parse(grpc::ByteBuffer bytes) {
-  Message message;
-  CSL_RETURN_IF_ERROR(FromGrpc(grpc::SerializationTraits<Message>::Deserialize(&bytes, &message)));
-  return message;
-}
-template <typename Message>
-void Serialise(const Message& message, grpc::ByteBuffer& bytes) {
-  bool owns = false;
-  (void)grpc::SerializationTraits<Message>::Serialize(message, &bytes, &owns);
-}
-
 // Writes what a caller sends into the store. Finishes once the sender is done or anything is wrong.
-class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
+class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
  public:
   UploadReactor(BlobService& service, OpenCaller caller, std::string peer,
-                grpc::ByteBuffer* response)
+                v1::UploadResponse* response)
       : service_(service), caller_(std::move(caller)), peer_(std::move(peer)), response_(response) {
     StartRead(&request_);
   }
@@ -53,6 +38,7 @@ class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
       StartRead(&request_);
       return;
     }
+    if (upload_) response_->set_held_bytes(upload_->size());
     upload_.reset();
     if (claimed_) service_.Release(blob_.digest(), owner_);
     Finish(ToCaller(status));
@@ -61,35 +47,24 @@ class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
 
  private:
   Status Take() {
-    caller_.open.Moved(request_.Length());
+    caller_.open.Moved(request_.data().size());
     if (!upload_) return Begin();
-    std::vector<grpc::Slice> slices;
-    CSL_RETURN_IF_ERROR(FromGrpc(request_.Dump(&slices)));
-    std::size_t envelope = FindData(slices, v1::UploadRequest::kDataFieldNumber);
-    if (envelope == 0 || envelope == request_.Length()) {
-      return InvalidArgument("want a chunk of data");
-    }
-    if (request_.Length() - envelope > blob_.size_bytes() - upload_->size()) {
+    const std::string& data = request_.data();
+    if (!request_.has_data() || data.empty()) return InvalidArgument("want a chunk of data");
+    if (data.size() > blob_.size_bytes() - upload_->size()) {
       return InvalidArgument("more than the {} bytes announced", blob_.size_bytes());
     }
-    for (const grpc::Slice& slice : slices) {
-      const std::size_t skipped = std::min(envelope, slice.size());
-      envelope -= skipped;
-      const auto bytes = std::as_bytes(std::span(slice.begin(), slice.size()));
-      CSL_RETURN_IF_ERROR(upload_->Append(bytes.subspan(skipped)));
-    }
-    return OkStatus();
+    return upload_->Append(AsBytes(data));
   }
 
   Status Begin() {
-    CSL_ASSIGN_OR_RETURN(const auto request, Parse<v1::UploadRequest>(request_));
-    if (!request.has_header()) return InvalidArgument("an upload begins with its header");
-    const v1::UploadRequest::Header& header = request.header();
-    blob_ = header.blob();
-    const Status allowed = service_.CheckUpload(caller_.identity, blob_, header.task_id());
+    if (!request_.has_header()) return InvalidArgument("an upload begins with its header");
+    blob_ = request_.header().blob();
+    const Status allowed =
+        service_.CheckUpload(caller_.identity, blob_, request_.header().task_id());
     service_.gate().NoteIfRefused(allowed, peer_, caller_.identity.name, kUpload);
     CSL_RETURN_IF_ERROR(allowed);
-    owner_ = OwnerOf(caller_.identity, header.task_id());
+    owner_ = OwnerOf(caller_.identity, request_.header().task_id());
     claimed_ = service_.Claim(blob_.digest(), owner_);
     if (!claimed_) return absl::AbortedError("this blob is being uploaded on another connection");
     if (caller_.identity.role == Role::kHospital)
@@ -99,9 +74,9 @@ class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
       return InvalidArgument("{} bytes are held, more than the {} announced now", upload_->size(),
                              blob_.size_bytes());
     }
-    if (upload_->size() != header.offset()) {
+    if (upload_->size() != request_.header().offset()) {
       return absl::AbortedError(fmt::format("{} bytes are held, the upload would go on at {}",
-                                            upload_->size(), header.offset()));
+                                            upload_->size(), request_.header().offset()));
     }
     return OkStatus();
   }
@@ -112,9 +87,7 @@ class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
     if (upload_->size() < blob_.size_bytes()) {
       return Unavailable("{} of {} bytes came", upload_->size(), blob_.size_bytes());
     }
-    v1::UploadResponse response;
-    response.set_held_bytes(upload_->size());
-    Serialise(response, *response_);
+    response_->set_held_bytes(upload_->size());
     BlobUpload upload = *std::exchange(upload_, std::nullopt);
     return std::move(upload).Finish();
   }
@@ -122,8 +95,8 @@ class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
   BlobService& service_;
   OpenCaller caller_;
   const std::string peer_;
-  grpc::ByteBuffer* const response_;
-  grpc::ByteBuffer request_;
+  v1::UploadResponse* const response_;
+  v1::UploadRequest request_;
   v1::BlobRef blob_;
   std::string owner_;
   std::optional<BlobUpload> upload_;
@@ -134,7 +107,8 @@ class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
 // hand, the data are the file's own pages, which stay mapped until gRPC has sent them.
 grpc::ByteBuffer EncodeChunk(const std::shared_ptr<const MappedFile>& file, std::size_t offset,
                              std::size_t size) {
-  unsigned char envelope[kMaxEnvelope] = {TagOf(v1::DownloadResponse::kDataFieldNumber)};
+  constexpr unsigned char kTag = (v1::DownloadResponse::kDataFieldNumber << 3) | 2;
+  unsigned char envelope[11] = {kTag};
   std::size_t used = 1;
   for (std::size_t rest = size;; rest >>= 7) {
     envelope[used++] = static_cast<unsigned char>((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
@@ -187,11 +161,19 @@ class DownloadReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer> 
 };
 
 // Ends an upload before it begins.
-class RefusedUpload final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
+class RefusedUpload final : public grpc::ServerReadReactor<v1::UploadRequest> {
  public:
   explicit RefusedUpload(const Status& status) { Finish(ToCaller(status)); }
   void OnDone() override { delete this; }
 };
+
+StatusOr<v1::DownloadRequest> ParseDownload(const grpc::ByteBuffer& bytes) {
+  grpc::ByteBuffer copy(bytes);  // of the references; parsing consumes it
+  v1::DownloadRequest request;
+  CSL_RETURN_IF_ERROR(
+      FromGrpc(grpc::SerializationTraits<v1::DownloadRequest>::Deserialize(&copy, &request)));
+  return request;
+}
 
 }  // namespace
 
@@ -208,8 +190,8 @@ grpc::ServerUnaryReactor* BlobService::StatUpload(grpc::CallbackServerContext* c
   });
 }
 
-grpc::ServerReadReactor<grpc::ByteBuffer>* BlobService::Upload(grpc::CallbackServerContext* context,
-                                                               grpc::ByteBuffer* response) {
+grpc::ServerReadReactor<v1::UploadRequest>* BlobService::Upload(
+    grpc::CallbackServerContext* context, v1::UploadResponse* response) {
   auto caller = gate_.AdmitOpen(*context, kUpload);
   if (!caller.ok()) return new RefusedUpload(caller.status());
   return new UploadReactor(*this, *std::move(caller), context->peer(), response);
@@ -219,7 +201,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* BlobService::Download(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
   const auto open = [&]() -> StatusOr<grpc::ServerWriteReactor<grpc::ByteBuffer>*> {
     CSL_ASSIGN_OR_RETURN(OpenCaller caller, gate_.AdmitOpen(*context, kDownload));
-    CSL_ASSIGN_OR_RETURN(const v1::DownloadRequest download, Parse<v1::DownloadRequest>(*request));
+    CSL_ASSIGN_OR_RETURN(const v1::DownloadRequest download, ParseDownload(*request));
     const Status allowed = CheckDownload(caller.identity, download.digest());
     gate_.NoteIfRefused(allowed, context->peer(), caller.identity.name, kDownload);
     CSL_RETURN_IF_ERROR(allowed);

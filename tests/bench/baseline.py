@@ -9,7 +9,6 @@ BASELINE = pathlib.Path(__file__).with_name("baseline.json")
 RATIOS = {
     "first_federation": ("training over python3-torch, images/s, 95% interval's end",
                          "bytes that leave a hospital over its updates' bytes"),
-    "learning": ("training over python3-torch, resnet18, 95% interval's end",),
     "bedside": ("a picture, speed over OpenCV DNN, 95% interval's end", "a folder, speed over OpenCV DNN"),
     "speed": ("resnet18, 2 sites: round over bare streams", "mean of 10 x 45 MB, 1 threads: over the triad",
               "mean of 10 x 45 MB, 2 threads: over the triad", "int8: its bytes over float32's"),

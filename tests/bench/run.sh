@@ -17,14 +17,14 @@ case $mode in
   ;;
 esac
 
-drivers=(first_federation learning bedside speed)
-[[ -n $mode ]] || drivers+=(durability trust)
+drivers=(first_federation bedside speed)
+[[ -n $mode ]] || drivers+=(learning durability trust)
 figures=build/bench
 mkdir -p "$figures"
 missed=()
 for driver in "${drivers[@]}"; do
   echo "== $driver"
-  "tests/bench/$driver" --short --json "$figures/$driver.json" || missed+=("$driver")
+  /usr/bin/python3 "tests/bench/$driver" --short --json "$figures/$driver.json" || missed+=("$driver")
 done
 [[ -z $mode ]] || exec /usr/bin/python3 tests/bench/baseline.py "$mode" "$figures"
 if ((${#missed[@]})); then
