@@ -73,15 +73,6 @@ class Writer {
     for (const std::int64_t value : ints) proto.add_int64_data(value);
     return name;
   }
-  std::string AddFloats(const std::vector<float>& floats) {
-    const std::string name = Fresh("scales");
-    onnx::TensorProto& proto = *graph_.add_initializer();
-    proto.set_name(name);
-    proto.set_data_type(onnx::TensorProto::FLOAT);
-    proto.add_dims(static_cast<std::int64_t>(floats.size()));
-    for (const float value : floats) proto.add_float_data(value);
-    return name;
-  }
   std::string Fresh(const std::string& stem) { return fmt::format("{}_{}", stem, ++fresh_); }
 
   // A node of one output, which gets a name of its own.
@@ -235,7 +226,8 @@ void Writer::WriteProduct(const Node* node) {
   const Dims shape = ShapeOf(node->input(0));
   if (ShapeOf(node->input(1)) != shape) {
     const std::string scales =
-        AddFloats({1, 1, static_cast<float>(shape.at(2)), static_cast<float>(shape.at(3))});
+        AddTensor(Fresh("scales"),
+                  torch::tensor({std::int64_t{1}, std::int64_t{1}, shape.at(2), shape.at(3)}));
     weights = Add("Resize", {weights, /*roi=*/"", scales}, [](onnx::NodeProto& resize) {
       SetText(resize, "mode", "nearest");
       SetText(resize, "nearest_mode", "floor");

@@ -1,13 +1,11 @@
 """What updates cost by encoding: their bytes, and on the real hospitals the accuracy."""
 
-import csv
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 from tests.bench import learning_runs as experiments  # noqa: E402
 from tests.bench.learning_scores import Scored  # noqa: E402
-from tests.testing.federation import run  # noqa: E402
 
 ENCODINGS = {
     "float32": {},
@@ -45,11 +43,8 @@ def measure_bytes(results, folder):
     laboratory = experiments.Laboratory(folder, device="cpu", jobs=2, threads=1)
     sites = {}
     for i in range(2):
-        data = folder / f"synth-{i}"
-        run("consilium-client", "data", "synth", "-o", data, "--site", i, "--images", 20)
-        with open(data / "manifest.csv", newline="") as rows:
-            sites[f"site-{i}"] = laboratory.manifest(f"synth-{i}", [{**row, "path": data / row["path"]}
-                                                                    for row in csv.DictReader(rows)])
+        rows = experiments.synthetic_rows(folder / f"synth-{i}", i, 20)
+        sites[f"site-{i}"] = laboratory.manifest(f"synth-{i}", rows)
     tell_bytes(results, do(laboratory, "synthetic", sites, {}, (1,), epochs=2, size=32))
 
 

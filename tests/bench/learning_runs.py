@@ -145,6 +145,14 @@ def rows_of(path):
         return list(csv.DictReader(rows))
 
 
+def synthetic_rows(folder, site, images):
+    """A synthetic hospital's images, which are made where they are not there, with whole paths."""
+    if not folder.exists():
+        run("consilium-client", "data", "synth", "-o", folder, "--site", site, "--images", images)
+    with open(folder / "manifest.csv", newline="") as lines:
+        return [{**row, "path": folder / row["path"]} for row in csv.DictReader(lines)]
+
+
 def darkcovidnet(laboratory, task, folds, name):
     """Its images of these folds; for the binary task those of pneumonia are left out."""
     rows = [row for row in rows_of("darkcovidnet/folds.csv")
@@ -273,11 +281,7 @@ def pretraining_runs(laboratory, epochs, size, seeds):
     network keeps all or, at first, the lower stages."""
     rows = []
     for site in range(4):
-        folder = laboratory.folder / "data" / f"synth-{site}"
-        if not folder.exists():
-            run("consilium-client", "data", "synth", "-o", folder, "--site", site, "--images", 150)
-        with open(folder / "manifest.csv", newline="") as lines:
-            rows += [{**row, "path": folder / row["path"]} for row in csv.DictReader(lines)]
+        rows += synthetic_rows(laboratory.folder / "data" / f"synth-{site}", site, 150)
     synthetic = laboratory.manifest("pretraining-synthetic", rows)
     nih = rows_of("sites/nih/train.csv")
     small = laboratory.manifest("pretraining-small", take(nih, "normal", 30) + take(nih, "pneumonia", 30))
