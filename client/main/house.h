@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 
-#include "client/session/plan_book.h"
-#include "client/session/site_trail.h"
+#include "client/link/plan_book.h"
+#include "client/link/site_trail.h"
 #include "client/web/house.h"
 #include "common/base/status.h"
 #include "consilium/v1/signed.pb.h"

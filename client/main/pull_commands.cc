@@ -149,8 +149,9 @@ Status Pull(const PullOptions& options, const std::stop_token& stop) {
   const fs::path fresh = output.string() + ".new";
   std::error_code error;
   fs::remove(fresh, error);
-  CSL_RETURN_IF_ERROR(
-      Retry(*client.channel(), stop, [&] { return client.Download(digest, fresh); }));
+  CSL_RETURN_IF_ERROR(Retry(*client.channel(), stop, [&] {
+    return client.Download(digest, chosen.model.size_bytes(), fresh, stop);
+  }));
   const double floor = options.min_balanced_accuracy > 0 ? options.min_balanced_accuracy
                                                          : site.policy().min_balanced_accuracy();
   Status taken = OkStatus();

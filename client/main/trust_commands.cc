@@ -4,11 +4,11 @@
 #include <memory>
 
 #include "certs/trail_head.h"
+#include "client/link/plan_book.h"
+#include "client/link/site_trail.h"
 #include "client/main/commands.h"
 #include "client/main/house.h"
 #include "client/main/json_text.h"
-#include "client/session/plan_book.h"
-#include "client/session/site_trail.h"
 #include "common/audit/trail.h"
 #include "common/cli/cli.h"
 

@@ -196,8 +196,10 @@ Status CoordinatorClient::Upload(std::span<const std::byte> bytes, const std::st
   return UploadBlob(*connection()->blobs, bytes, digest, task_id, stop, on_chunk);
 }
 
-Status CoordinatorClient::Download(const std::string& digest, const std::filesystem::path& path) {
-  return DownloadBlob(*connection()->blobs, digest, path, stop_);
+Status CoordinatorClient::Download(const std::string& digest, std::uint64_t max_bytes,
+                                   const std::filesystem::path& path, const std::stop_token& stop,
+                                   const TransferCallback& on_chunk) {
+  return DownloadBlob(*connection()->blobs, digest, path, max_bytes, stop, on_chunk);
 }
 
 Status CoordinatorClient::Download(const std::string& digest, std::uint64_t max_bytes,

@@ -73,7 +73,9 @@ class CoordinatorClient {
   Status Upload(std::span<const std::byte> bytes, const std::string& digest,
                 const std::string& task_id, const std::stop_token& stop = {},
                 const TransferCallback& on_chunk = {});
-  Status Download(const std::string& digest, const std::filesystem::path& path);
+  Status Download(const std::string& digest, std::uint64_t max_bytes,
+                  const std::filesystem::path& path, const std::stop_token& stop = {},
+                  const TransferCallback& on_chunk = {});
   Status Download(const std::string& digest, std::uint64_t max_bytes, std::string& bytes,
                   const std::filesystem::path& part, const std::stop_token& stop = {},
                   const TransferCallback& on_chunk = {});

@@ -2,33 +2,29 @@
 
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <limits>
-#include <optional>
 
 #include "certs/home.h"
 #include "certs/identity.h"
 #include "certs/model_manifest.h"
 #include "client/data/corrections.h"
+#include "client/link/consent.h"
+#include "client/link/coordinator_link.h"
+#include "client/link/policy.h"
+#include "client/link/sent_update.h"
+#include "client/link/task_loop.h"
 #include "client/session/control_variates.h"
-#include "client/session/coordinator_link.h"
-#include "client/session/delivery.h"
 #include "client/session/fetch_blob.h"
 #include "client/session/local_tensors.h"
-#include "client/session/plan_book.h"
 #include "client/session/plan_options.h"
-#include "client/session/policy.h"
 #include "client/session/residuals.h"
 #include "client/session/run_course.h"
-#include "client/session/sent_update.h"
-#include "client/session/task_reporter.h"
 #include "client/session/task_store.h"
 #include "client/session/time_limit.h"
 #include "client/session/trainee.h"
 #include "client/train/class_weights.h"
 #include "client/train/control_variate.h"
 #include "common/base/file.h"
-#include "common/base/memory.h"
 #include "common/config/site.h"
 #include "common/crypto/digest.h"
 #include "common/model/local_part.h"
@@ -40,33 +36,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::seconds kPoll{30};
-constexpr std::chrono::milliseconds kMinReportInterval{200};
-constexpr std::chrono::milliseconds kMaxReportInterval{60'000};
-constexpr std::chrono::seconds kDecisionInterval{1};  // between two looks for one on a plan
-constexpr std::chrono::minutes kReturnMemoryInterval{1};
-
-// What was finished and has only to be sent.
-Outcome ToOutcome(TaskStore::Finished finished) {
-  spdlog::info("{}: was finished before, and only has to be sent", finished.task.task_id());
-  Outcome outcome{
-      .report = {}, .update = std::move(finished.update), .update_norm = finished.update_norm};
-  outcome.report.set_task_id(finished.task.task_id());
-  *outcome.report.mutable_result() = std::move(finished.result);
-  return outcome;
-}
-
-class Agent {
+class Agent final : public TaskWorker {
  public:
   Agent(const Home& home, const std::string& name, const Certificate& root,
         const v1::SiteConfig& site, const fs::path& folder, AuditTrail& trail,
         const std::stop_token& stop)
-      : trail_(trail),
-        name_(name),
+      : name_(name),
         root_(root),
         site_(site),
         link_(home, folder, trail, site.policy(), stop),
-        plans_(folder),
+        consent_(site, folder),
         trainee_(site, folder / "cache"),
         store_(folder / "work"),
         local_(folder),
@@ -74,121 +53,20 @@ class Agent {
         residuals_(folder),
         corrections_(folder),
         course_(folder),
-        delivery_(link_, trail, root, store_, stop),
-        stop_(stop) {}
+        loop_(link_, trail, root, *this, stop) {}
 
   Status Run() {
-    CSL_RETURN_IF_ERROR(SendWhatIsFinished());
-    reporter_.reset();
-    std::string in_hand = store_.CheckpointedTask();
-    while (!stop_.stop_requested()) {
-      link_.identity().KeepCurrent(SystemClock().Now());
-      const auto task = client().NextTask(kPoll, in_hand);
-      if (!task.ok()) {
-        CSL_RETURN_IF_ERROR(link_.PauseAfter(task.status()));
-        continue;
-      }
-      in_hand.clear();
-      if (std::exchange(known_version_, client().coordinator_version()) !=
-          client().coordinator_version()) {
-        spdlog::info("the coordinator is consilium {}", client().coordinator_version());
-      }
-      link_.NoteSuccess();
-      if (!task->has_value()) {
-        ReturnFreedMemory();  // a whole poll without work: others may need it
-        continue;
-      }
-      CSL_RETURN_IF_ERROR(Handle(**task));
-      reporter_.reset();
-      // Now and then where the tasks come one after the other: what their sizes leave between them
-      // would add up over a thousand rounds.
-      const auto now = std::chrono::steady_clock::now();
-      if (now - memory_returned_ >= kReturnMemoryInterval) {
-        memory_returned_ = now;
-        ReturnFreedMemory();
-      }
+    // An update that a process before this one had no time to deliver. It is taken even where its
+    // round is over, if the plan counts late updates.
+    if (auto finished = store_.LastFinished()) {
+      CSL_RETURN_IF_ERROR(loop_.Send(ToOutcome(*std::move(finished))));
     }
-    return OkStatus();
+    return loop_.Run(store_.CheckpointedTask());
   }
 
- private:
-  // An update that a process before this one had no time to deliver. It is taken even where its
-  // round is over, if the plan counts late updates.
-  Status SendWhatIsFinished() {
-    auto finished = store_.LastFinished();
-    if (!finished) return OkStatus();
-    Outcome outcome = ToOutcome(*std::move(finished));
-    reporter_.emplace(link_.identity(), outcome.report.task_id(), std::chrono::milliseconds(0),
-                      stop_);
-    return delivery_.Settle(std::move(outcome), *reporter_);
-  }
-
-  // Does a task and reports it, whichever way it ended.
-  Status Handle(const v1::Task& task) {
+  StatusOr<Outcome> Perform(const v1::Task& task, TaskReporter& reporter) override {
     refusal_.clear();
-    const auto interval = std::clamp(std::chrono::milliseconds(task.progress_interval_ms()),
-                                     kMinReportInterval, kMaxReportInterval);
-    reporter_.emplace(link_.identity(), task.task_id(),
-                      task.progress_interval_ms() == 0 ? std::chrono::milliseconds(0) : interval,
-                      stop_);
-    CSL_RETURN_IF_ERROR(trail_.Append("task", {{"task", task.task_id()},
-                                               {"plan", PlanHash(task.plan())},
-                                               {"model", task.model().digest()}}));
-    auto outcome = Perform(task);
-    if (stop_.stop_requested()) return OkStatus();  // the task stays open; the next start does it
-    if (!outcome.ok()) {
-      if (reporter_->has_ended()) return delivery_.Abandon(task.task_id());
-      CSL_ASSIGN_OR_RETURN(outcome, ToFailure(task, outcome.status()));
-    }
-    outcome->report.set_task_id(task.task_id());
-    return delivery_.Settle(*std::move(outcome), *reporter_);
-  }
-
-  StatusOr<Outcome> ToFailure(const v1::Task& task, const Status& status) {
-    spdlog::error("{}: {}", task.task_id(), std::string(status.message()));
-    Outcome outcome;
-    v1::TaskFailure& failure = *outcome.report.mutable_failure();
-    failure.set_refused(!refusal_.empty());
-    failure.set_reason(failure.refused() ? refusal_ : ReasonToSend(status));
-    CSL_RETURN_IF_ERROR(trail_.Append(failure.refused() ? "task_refused" : "task_failed",
-                                      {{"task", task.task_id()}, {"reason", failure.reason()}}));
-    return outcome;
-  }
-
-  // What the coordinator hears of a failure. The message itself stays here: it may name files, and
-  // a file's name may name a patient.
-  std::string ReasonToSend(const Status& status) const {
-    return fmt::format("{} failed ({}); the hospital's log says why", stage_,
-                       absl::StatusCodeToString(status.code()));
-  }
-
-  // This hospital will not do the task, and says why: of the plan and its policy alone.
-  Status Refuse(const Status& why) {
-    refusal_ = std::string(why.message());
-    return why;
-  }
-
-  // Whether the task is within what this hospital agrees to, and its people, where they are asked.
-  Status Allow(const v1::Task& task) {
-    stage_ = "checking the plan";
-    if (const Status allowed = CheckPolicy(site_, task); !allowed.ok()) return Refuse(allowed);
-    CSL_ASSIGN_OR_RETURN(PlanEntry plan,
-                         plans_.Note(task.plan(), task.run_id(), SystemClock().Now()));
-    if (!site_.policy().approve_plans()) return OkStatus();
-    if (plan.decision == PlanDecision::kPending) {
-      spdlog::warn("{}: the plan {} awaits approval: consilium-client approve", task.task_id(),
-                   plan.hash);
-      reporter_->Enter(v1::TASK_STAGE_AWAITING_APPROVAL);
-    }
-    while (plan.decision == PlanDecision::kPending) {
-      if (!SleepFor(kDecisionInterval, reporter_->stop_token())) return Cancelled("stopped");
-      CSL_ASSIGN_OR_RETURN(plan, plans_.Find(plan.hash));
-    }
-    if (plan.decision == PlanDecision::kApproved) return OkStatus();
-    return Refuse(PermissionDenied("this hospital rejected the plan"));
-  }
-
-  StatusOr<Outcome> Perform(const v1::Task& task) {
+    reporter_ = &reporter;
     CSL_RETURN_IF_ERROR(Allow(task));
     switch (task.kind()) {
       case v1::TASK_KIND_INITIALISE:
@@ -199,6 +77,45 @@ class Agent {
       default:
         return InvalidArgument("a task of a kind that this client does not know");
     }
+  }
+
+  // The message itself stays here: it may name files, and a file's name may name a patient.
+  v1::TaskFailure FailureOf(const Status& status) override {
+    v1::TaskFailure failure;
+    failure.set_refused(!refusal_.empty());
+    failure.set_reason(failure.refused()
+                           ? refusal_
+                           : fmt::format("{} failed ({}); the hospital's log says why", stage_,
+                                         absl::StatusCodeToString(status.code())));
+    return failure;
+  }
+
+  void Forget() override { store_.Clear(); }
+
+ private:
+  // This hospital will not do the task, and says why: of the plan and its policy alone.
+  Status Refuse(const Status& why) {
+    refusal_ = std::string(why.message());
+    return why;
+  }
+
+  Status Allow(const v1::Task& task) {
+    stage_ = "checking the plan";
+    const Status allowed = consent_.Ask(task, *reporter_);
+    const bool refused = absl::IsPermissionDenied(allowed) || absl::IsInvalidArgument(allowed);
+    return refused ? Refuse(allowed) : allowed;
+  }
+
+  // What was finished and has only to be sent.
+  Outcome ToOutcome(TaskStore::Finished finished) {
+    spdlog::info("{}: was finished before, and only has to be sent", finished.task.task_id());
+    Outcome outcome;
+    outcome.report.set_task_id(finished.task.task_id());
+    *outcome.report.mutable_result() = std::move(finished.result);
+    update_ = std::move(finished.update);
+    outcome.update = AsBytes(update_);
+    outcome.update_norm = finished.update_norm;
+    return outcome;
   }
 
   StatusOr<Outcome> Initialise(const v1::Task& task) {
@@ -363,7 +280,7 @@ class Agent {
                          Encode(task, {trained_model.info, PartOf(trained_model.state, moved)},
                                 PartOf(global.state, moved)));
     SetUpdate(std::move(update), outcome);
-    const Status kept = store_.KeepFinished({key, result, outcome.update, outcome.update_norm});
+    const Status kept = store_.KeepFinished({key, result, update_, outcome.update_norm});
     if (!kept.ok()) spdlog::warn("{}", std::string(kept.message()));  // it can still be sent
     return OkStatus();
   }
@@ -408,8 +325,10 @@ class Agent {
       if (!left.ok()) spdlog::warn("without it: {}", std::string(left.status().message()));
       residual = std::move(left).value_or(std::vector<float>());
     }
-    CSL_ASSIGN_OR_RETURN(std::string update,
-                         EncodeToSend(task.plan(), name_, trained, base, residual));
+    CSL_ASSIGN_OR_RETURN(std::string update, EncodeToSend(task.plan(), name_,
+                                                          {trained.info, *trained.state.layout,
+                                                           base.values, trained.state.values},
+                                                          residual));
     if (!residual.empty()) {
       const Status kept = residuals_.Keep(task.run_id(), round, trained, residual);
       if (!kept.ok()) spdlog::warn("what is left unsent is lost: {}", std::string(kept.message()));
@@ -418,19 +337,17 @@ class Agent {
   }
 
   // Makes a file the result that is to be sent.
-  static void SetUpdate(std::string file, Outcome& outcome) {
-    outcome.update = std::move(file);
-    outcome.report.mutable_result()->set_blob_digest(Sha256Of(outcome.update));
+  void SetUpdate(std::string file, Outcome& outcome) {
+    update_ = std::move(file);
+    outcome.update = AsBytes(update_);
+    outcome.report.mutable_result()->set_blob_digest(Sha256Of(update_));
   }
 
-  CoordinatorClient& client() { return link_.client(); }
-
-  AuditTrail& trail_;
   const std::string name_;
   const Certificate root_;
   const v1::SiteConfig site_;
   CoordinatorLink link_;
-  const PlanBook plans_;
+  const Consent consent_;
   Trainee trainee_;
   const TaskStore store_;
   const LocalTensors local_;
@@ -438,14 +355,12 @@ class Agent {
   const Residuals residuals_;
   const CorrectionBook corrections_;
   const RunCourse course_;
-  Delivery delivery_;
-  const std::stop_token stop_;
-  std::string known_version_;  // of the coordinator
-  std::chrono::steady_clock::time_point memory_returned_;
+  TaskLoop loop_;
   // Of the task in hand.
-  std::optional<TaskReporter> reporter_;
+  TaskReporter* reporter_ = nullptr;
   std::string_view stage_;
   std::string refusal_;  // why this hospital will not do it; empty: it does
+  std::string update_;   // the file that is to be sent
 };
 
 }  // namespace

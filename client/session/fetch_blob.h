@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <string>
 
-#include "client/session/coordinator_link.h"
-#include "client/session/task_reporter.h"
+#include "client/link/coordinator_link.h"
+#include "client/link/task_reporter.h"
 #include "client/session/task_store.h"
 #include "common/base/status.h"
 

@@ -129,6 +129,13 @@ Status ReceiveChunks(v1::BlobService::StubInterface& stub, const std::string& di
   return taken.ok() ? received : taken;
 }
 
+Status CheckRoom(const std::string& digest, std::uint64_t held, std::uint64_t more,
+                 std::uint64_t max_bytes) {
+  if (held <= max_bytes && more <= max_bytes - held) return OkStatus();
+  return absl::ResourceExhaustedError(
+      fmt::format("blob {} is larger than the {} bytes expected", digest, max_bytes));
+}
+
 }  // namespace
 
 Status UploadBlob(v1::BlobService::StubInterface& stub, std::span<const std::byte> bytes,
@@ -160,11 +167,17 @@ Status UploadBlob(v1::BlobService::StubInterface& stub, std::span<const std::byt
 }
 
 Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& digest,
-                    const std::filesystem::path& path, const std::stop_token& stop) {
+                    const std::filesystem::path& path, std::uint64_t max_bytes,
+                    const std::stop_token& stop, const TransferCallback& on_chunk) {
   if (std::filesystem::exists(path)) return OkStatus();
   CSL_ASSIGN_OR_RETURN(PartialFile file, PartialFile::Open(PartPath(path, digest)));
-  CSL_RETURN_IF_ERROR(ReceiveChunks(stub, digest, file.size(), stop,
-                                    [&](std::string_view data) { return file.Append(data); }));
+  const auto append = [&](std::string_view data) -> Status {
+    CSL_RETURN_IF_ERROR(CheckRoom(digest, file.size(), data.size(), max_bytes));
+    CSL_RETURN_IF_ERROR(file.Append(data));
+    if (on_chunk) on_chunk(file.size(), max_bytes);
+    return OkStatus();
+  };
+  CSL_RETURN_IF_ERROR(ReceiveChunks(stub, digest, file.size(), stop, append));
   return file.Finish(digest, path);
 }
 
@@ -174,10 +187,7 @@ Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& dig
   bytes.reserve(std::min(max_bytes, kMostReservedBytes));
   Spool spool(part, max_bytes, bytes);
   const auto append = [&](std::string_view data) -> Status {
-    if (data.size() > max_bytes - bytes.size()) {
-      return absl::ResourceExhaustedError(
-          fmt::format("blob {} is larger than the {} bytes expected", digest, max_bytes));
-    }
+    CSL_RETURN_IF_ERROR(CheckRoom(digest, bytes.size(), data.size(), max_bytes));
     bytes.append(data);
     spool.Append(data);
     if (on_chunk) on_chunk(bytes.size(), max_bytes);

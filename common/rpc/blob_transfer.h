@@ -29,10 +29,12 @@ Status UploadBlob(v1::BlobService::StubInterface& stub, std::span<const std::byt
                   const std::stop_token& stop, const TransferCallback& on_chunk = {});
 
 // Fetches a blob into path, which exists only once its digest is right; a part that an earlier
-// attempt left in PATH.DIGEST.part is kept and continued. Nothing where path exists. DATA_LOSS
-// where the bytes do not have the digest; the part is then dropped. One attempt, as above.
+// attempt left in PATH.DIGEST.part is kept and continued. Nothing where path exists. Beyond
+// max_bytes: RESOURCE_EXHAUSTED. DATA_LOSS where the bytes do not have the digest; the part is then
+// dropped. One attempt, as above.
 Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& digest,
-                    const std::filesystem::path& path, const std::stop_token& stop);
+                    const std::filesystem::path& path, std::uint64_t max_bytes,
+                    const std::stop_token& stop, const TransferCallback& on_chunk = {});
 
 // Fetches a blob into memory. `bytes` is empty at first, keeps what came when an attempt breaks
 // off, and is continued by the next. What comes is also written to the file `part` until all is

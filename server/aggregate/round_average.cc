@@ -35,11 +35,13 @@ Status CheckDigests(const std::vector<Blob>& blobs) {
 // A model and its moments on their way into the store.
 class Output {
  public:
-  static StatusOr<Output> Begin(const BlobStore& blobs, const std::string& header,
-                                bool has_moments) {
+  // Of the layout's tensors those of `left_out` are not written.
+  static StatusOr<Output> Begin(const BlobStore& blobs, const ModelInfo& info, const Layout& layout,
+                                const TensorMask& left_out, bool has_moments) {
     CSL_ASSIGN_OR_RETURN(BlobStore::Writer model, blobs.Create());
+    const std::string header = EncodeModelHeader(info, *PartOf(layout, Inverse(left_out)));
     CSL_RETURN_IF_ERROR(model.Append(AsBytes(header)));
-    Output output(std::move(model));
+    Output output(std::move(model), layout, left_out);
     output.bytes_ = header.size();
     if (has_moments) {
       CSL_ASSIGN_OR_RETURN(BlobStore::Writer moments, blobs.Create());
@@ -47,14 +49,23 @@ class Output {
     }
     return output;
   }
-  Status Append(std::span<const float> model, std::span<const float> moments) {
+  // The model's elements from `begin` on.
+  Status Append(std::size_t begin, std::span<const float> model, std::span<const float> moments) {
     if (!AllFinite(model) || !AllFinite(moments)) {
       return InvalidArgument(
           "the next model would not be finite: try a lower strategy.server_learning_rate, or "
           "another strategy");
     }
-    bytes_ += model.size_bytes();
-    CSL_RETURN_IF_ERROR(model_.Append(std::as_bytes(model)));
+    for (std::size_t t = 0; t < layout_.tensors().size(); ++t) {
+      const std::size_t tensor = layout_.offset(t);
+      const std::size_t first = std::max(begin, tensor);
+      const std::size_t last =
+          std::min(begin + model.size(), tensor + layout_.tensors()[t].NumElements());
+      if (first >= last || left_out_[t]) continue;
+      const auto part = std::as_bytes(model.subspan(first - begin, last - first));
+      bytes_ += part.size();
+      CSL_RETURN_IF_ERROR(model_.Append(part));
+    }
     return moments_ ? moments_->Append(std::as_bytes(moments)) : OkStatus();
   }
   StatusOr<AveragedModel> Finish() && {
@@ -67,9 +78,12 @@ class Output {
   }
 
  private:
-  explicit Output(BlobStore::Writer model) : model_(std::move(model)) {}
+  Output(BlobStore::Writer model, const Layout& layout, const TensorMask& left_out)
+      : model_(std::move(model)), layout_(layout), left_out_(left_out) {}
 
   BlobStore::Writer model_;
+  const Layout& layout_;
+  const TensorMask left_out_;
   std::optional<BlobStore::Writer> moments_;
   std::uint64_t bytes_ = 0;
 };
@@ -94,8 +108,9 @@ Status Make(const RoundInputs& inputs, Output& output) {
     MakeNextModel(inputs, begin, model, moments);
     if (written.valid()) CSL_RETURN_IF_ERROR(written.get());
     std::swap(made, leaving);
-    written = std::async(std::launch::async,
-                         [&output, model, moments] { return output.Append(model, moments); });
+    written = std::async(std::launch::async, [&output, begin, model, moments] {
+      return output.Append(begin, model, moments);
+    });
   }
   return written.valid() ? written.get() : OkStatus();
 }
@@ -138,8 +153,10 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverag
                      .round = round.round,
                      .training_sites = static_cast<int>(contributions.size()),
                      .parent_digest = round.base_digest};
-  CSL_ASSIGN_OR_RETURN(Output output,
-                       Output::Begin(blobs, EncodeModelHeader(info, layout), per_element > 0));
+  const TensorMask nothing(layout.tensors().size());
+  CSL_ASSIGN_OR_RETURN(
+      Output output,
+      Output::Begin(blobs, info, layout, round.as_update ? frozen : nothing, per_element > 0));
   const std::vector<std::size_t> places = PlacesWithout(layout, frozen);
   CSL_RETURN_IF_ERROR(Make({layout, model.values(), updates, round.optimizer, moment_values,
                             round.participation, places},

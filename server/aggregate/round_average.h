@@ -34,6 +34,7 @@ struct RoundToAverage {
   double participation = 1;    // the share of the round's sites that delivered
   ServerOptimizer optimizer = {};
   TensorMask frozen = {};  // tensors that are in no update; empty: none
+  bool as_update = false;  // the result is an update itself: without the frozen tensors
 };
 
 // Averages the contributions, in the order given, over the base model's layout on all cores, lets

@@ -38,6 +38,11 @@ class Check {
                 run.models.back().moments_digest, std::nullopt, cancel);
     }
     const bool is_encoded = run.config.update_encoding != UpdateEncoding::kFloat32;
+    if (!run.regional.digest.empty()) {
+      CheckBlob(fmt::format("{}: what goes to the higher coordinator", run.id), run.regional.digest,
+                run.regional.bytes, cancel);
+      return;
+    }
     for (const auto& [site, task] : DeliveredTasks(run)) {
       const TaskResult& result = task->result;
       if (result.blob_digest.empty()) continue;
@@ -97,12 +102,14 @@ class Check {
                        what),
            kRestore);
     };
+    // A region may have missed a higher coordinator's rounds, and begun with a later one.
     for (std::size_t i = 0; i < run.models.size(); ++i) {
-      if (run.models[i].round != static_cast<int>(i)) {
+      const bool follows_up = i == 0 || run.models[i].round > run.models[i - 1].round;
+      if (run.follows ? !follows_up : run.models[i].round != static_cast<int>(i)) {
         wrong(fmt::format("its model number {} is of round {}", i, run.models[i].round));
       }
     }
-    const auto models = static_cast<int>(run.models.size());
+    const int models = run.models.empty() ? 0 : run.models.back().round + 1;
     const bool begun = run.status == RunStatus::kTraining ||
                        run.status == RunStatus::kAggregating ||
                        run.status == RunStatus::kEvaluating || run.status == RunStatus::kPaused;

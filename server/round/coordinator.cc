@@ -15,19 +15,8 @@ namespace {
 
 constexpr std::size_t kRunIdBytes = 4;
 
-// Whether a run of that configuration can begin with these sites.
-Status CheckSites(const RunConfig& config, const std::vector<std::string>& active_sites) {
-  for (const std::string& site : config.sites) {
-    if (!std::binary_search(active_sites.begin(), active_sites.end(), site)) {
-      return FailedPrecondition("the plan names site '{}', which has not joined or was revoked",
-                                site);
-    }
-  }
-  const std::size_t sites = Cohort(config, active_sites).size();
-  const int quorum = QuorumOf(config, std::max<std::size_t>(sites, 1));
-  if (sites >= static_cast<std::size_t>(quorum)) return OkStatus();
-  return FailedPrecondition("the quorum is {} sites, but only {} of the plan's sites are active",
-                            quorum, sites);
+Status OfHigher(const RunState& run) {
+  return FailedPrecondition("{} is a higher coordinator's run, which sets its pace", run.id);
 }
 
 // Whether the site would make the run's initial model if it asked.
@@ -89,22 +78,28 @@ StatusOr<std::string> Coordinator::Submit(const std::string& plan,
     MutexLock lock(mu_);
     CSL_ASSIGN_OR_RETURN(const RunContext context, Context());
     CSL_RETURN_IF_ERROR(CheckSites(config, context.active_sites));
-    RunState run = StartRun(id, plan, config, initial, context);
-    CSL_RETURN_IF_ERROR(trail_.Append("plan", {{"run", id},
-                                               {"plan", Sha256Of(plan)},
-                                               {"rounds", config.rounds},
-                                               {"initial_model", initial_model_digest},
-                                               {"by", admin}}));
-    RunState before;
-    before.id = id;
-    CSL_RETURN_IF_ERROR(trail_.Append(WhatHappened(before, run)));
-    if (initial) CSL_RETURN_IF_ERROR(blobs_.Keep(initial->digest, uploader));
-    CSL_RETURN_IF_ERROR(store_.SaveRun(run));
-    runs_.push_back(std::move(run));
+    CSL_RETURN_IF_ERROR(Begin(StartRun(id, plan, config, initial, context), uploader, admin));
   }
-  spdlog::info("{}: submitted, {} rounds", id, config.rounds);
   AnswerWaiters();
   return id;
+}
+
+Status Coordinator::Begin(RunState run, const std::string& uploader, const std::string& by) {
+  const std::string initial = run.models.empty() ? "" : run.models.front().digest;
+  CSL_RETURN_IF_ERROR(trail_.Append("plan", {{"run", run.id},
+                                             {"plan", Sha256Of(run.plan)},
+                                             {"rounds", run.config.rounds},
+                                             {"initial_model", initial},
+                                             {"by", by}}));
+  RunState before;
+  before.id = run.id;
+  CSL_RETURN_IF_ERROR(trail_.Append(WhatHappened(before, run)));
+  if (!initial.empty()) CSL_RETURN_IF_ERROR(blobs_.Keep(initial, uploader));
+  CSL_RETURN_IF_ERROR(store_.SaveRun(run));
+  spdlog::info("{}: submitted by {}, {} rounds", run.id, by, run.config.rounds);
+  runs_.push_back(std::move(run));
+  changed_cv_.notify_all();
+  return OkStatus();
 }
 
 Status Coordinator::Cancel(const std::string& run_id) {
@@ -113,6 +108,7 @@ Status Coordinator::Cancel(const std::string& run_id) {
 
 Status Coordinator::Pause(const std::string& run_id) {
   CSL_ASSIGN_OR_RETURN(const RunState run, FindRun(run_id));
+  if (run.follows) return OfHigher(run);
   if (!CanPause(run)) {
     return FailedPrecondition("{} is {}: there is nothing to pause", run_id,
                               RunStatusName(run.status));
@@ -122,6 +118,7 @@ Status Coordinator::Pause(const std::string& run_id) {
 
 Status Coordinator::Resume(const std::string& run_id) {
   CSL_ASSIGN_OR_RETURN(const RunState run, FindRun(run_id));
+  if (run.follows) return OfHigher(run);
   if (!CanResume(run)) {
     return FailedPrecondition("{} is {}, not paused", run_id, RunStatusName(run.status));
   }
@@ -170,6 +167,7 @@ Status Coordinator::Advance(RunState& run, const RunEvent& event, const RunConte
   run = std::move(next);
   work_due_ = true;
   work_cv_.notify_one();
+  changed_cv_.notify_all();
   return OkStatus();
 }
 

@@ -7,8 +7,9 @@
 // answered; before that it stands in the audit trail. What is in memory is what is in the database,
 // so a coordinator that is opened on the same folder goes on where the last one was.
 //
-// coordinator.cc has runs and who gets which task, coordinator_reports.cc what hospitals deliver,
-// coordinator_work.cc what the worker does.
+// coordinator.cc has runs and who gets which task, coordinator_follow.cc runs that are a higher
+// coordinator's, coordinator_reports.cc what hospitals deliver, coordinator_work.cc what the worker
+// does.
 
 #include <functional>
 #include <map>
@@ -58,6 +59,9 @@ using TaskReport = std::variant<TaskSucceeded, TaskEnded>;
 // The owner of an admin's uploads.
 std::string UploaderOf(const std::string& admin);
 
+// The owner of what comes from a higher coordinator.
+inline constexpr char kHigherCoordinator[] = "higher";
+
 // Thread-safe. Outlived by what Create is given.
 class Coordinator {
  public:
@@ -71,6 +75,18 @@ class Coordinator {
   // not, INVALID_ARGUMENT where the initial model is not the plan's network.
   StatusOr<std::string> Submit(const std::string& plan, const std::string& initial_model_digest,
                                const std::string& admin);
+  // Lets this coordinator's sites do what a higher one asks for in a run of its own, which has the
+  // same id here: the round after the model's, from a whole upload or blob of kHigherCoordinator;
+  // without one, an initial model. Nothing where it was asked for and is under way, or done.
+  // FAILED_PRECONDITION as in Submit, and where the id is that of a run which does not follow;
+  // INVALID_ARGUMENT where the model is not the plan's network.
+  Status Follow(const std::string& run_id, const std::string& plan,
+                const std::optional<ModelVersion>& model);
+  // The higher coordinator does not wait for the round any more.
+  Status EndRound(const std::string& run_id, int round);
+  // The run as it is, once it is no longer as `seen`, or `time` has passed.
+  StatusOr<RunState> AwaitChange(const std::string& run_id, const RunState& seen,
+                                 std::chrono::milliseconds time);
   Status Cancel(const std::string& run_id);
   // FAILED_PRECONDITION where the run's state has no use for it.
   Status Pause(const std::string& run_id);
@@ -149,6 +165,9 @@ class Coordinator {
   StatusOr<std::optional<Found>> FindReported(const std::string& site, const std::string& task_id)
       ABSL_LOCKS_EXCLUDED(mu_);
   StatusOr<std::string> ReportOnce(const std::string& site, const TaskReport& report);
+  // Writes a new run down; its first model is `uploader`'s upload, or a blob.
+  Status Begin(RunState run, const std::string& uploader, const std::string& by)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Ends a task whose result is inadmissible.
   StatusOr<std::string> Refuse(const Found& found, const std::string& digest, const Status& why);
   Status ApplyEvent(const std::string& run_id, const RunEvent& event) ABSL_LOCKS_EXCLUDED(mu_);
@@ -206,6 +225,7 @@ class Coordinator {
 
   mutable Mutex mu_;
   CondVar work_cv_;
+  CondVar changed_cv_;  // a run's state has
   bool work_due_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<RunState> runs_ ABSL_GUARDED_BY(mu_);  // oldest first
   // By site: the task it was given last, and when each run's turn was.

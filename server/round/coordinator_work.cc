@@ -53,7 +53,7 @@ std::set<std::string> Coordinator::NeededBlobs() const {
     if (!run.models.empty() && !run.models.back().moments_digest.empty()) {
       needed.insert(run.models.back().moments_digest);
     }
-    for (const auto& [site, task] : DeliveredTasks(run)) needed.insert(task->result.blob_digest);
+    for (const std::string& digest : UnusedResults(run)) needed.insert(digest);
   }
   return needed;
 }
@@ -69,6 +69,7 @@ void Coordinator::Discard(const std::vector<std::string>& digests) const {
 bool Coordinator::IsAwaited(const BlobStore::Entry& upload) const {
   if (upload.owner.empty()) return upload.age < kTimeToFinish;
   if (upload.owner.starts_with(UploaderOf(""))) return upload.age < kTimeToSubmit;
+  if (upload.owner.starts_with(kHigherCoordinator)) return upload.age < kTimeToFinish;
   const auto [run, task] = Locate(upload.owner);
   return task != nullptr && (task->status == TaskStatus::kOpen ||
                              SuccessorOf(*run, *task) != nullptr || IsBetweenRounds(*run, *task));
@@ -154,7 +155,8 @@ StatusOr<AveragedModel> Coordinator::Average(const RunState& run,
                        .base_digest = base.digest,
                        .moments_digest = base.moments_digest,
                        .participation = ParticipationIn(run),
-                       .optimizer = run.config.optimizer};
+                       .optimizer = run.config.optimizer,
+                       .as_update = run.follows};
   if (!run.config.stages.empty()) {
     CSL_ASSIGN_OR_RETURN(const MappedModel model, MapModel(blobs_, base.digest));
     round.frozen =

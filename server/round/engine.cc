@@ -16,6 +16,8 @@ constexpr int kMaxInitialisations = 3;
 constexpr std::chrono::minutes kInitialisationTime{10};
 // Below it a median says nothing of who is the odd one.
 constexpr std::size_t kMinCohortForMedian = 3;
+// How long a higher coordinator may rest between two rounds.
+constexpr std::chrono::days kLongestRest{7};
 
 void Finish(RunState& run, RunStatus status, std::string reason, TimePoint now) {
   run.status = status;
@@ -41,6 +43,23 @@ void Pause(RunState& run, std::string reason) {
   run.status = RunStatus::kPaused;
   run.reason = std::move(reason);
   run.pausing = false;
+}
+
+// What the run has is for the higher coordinator, which has the next word.
+void AwaitModel(RunState& run, ModelVersion regional, TimePoint now) {
+  run.status = RunStatus::kAwaitingModel;
+  run.reason.clear();
+  run.regional = std::move(regional);
+  run.deadline = now + kLongestRest;
+}
+
+// Ends what is open of the current round, which is not closed the usual way.
+void EndTasks(RunState& run, const std::string& reason) {
+  for (TaskState& task : run.tasks) {
+    if (task.status != TaskStatus::kOpen) continue;
+    task.status = TaskStatus::kMissed;
+    task.reason = reason;
+  }
 }
 
 // The current round's last task of each site that was asked.
@@ -280,8 +299,7 @@ class Transition {
     task->status = TaskStatus::kDone;
     task->result = event.result;
     if (task->kind == TaskKind::kInitialise) {
-      run_.models.push_back({0, event.result.blob_digest, event.result.blob_bytes});
-      NextRound(run_, context_);
+      MadeModel({0, event.result.blob_digest, event.result.blob_bytes});
     } else if (AllEnded(run_)) {
       CloseRound(run_, context_);
     }
@@ -307,8 +325,31 @@ class Transition {
 
   void operator()(const RoundAveraged& event) {
     if (run_.status != RunStatus::kAggregating || event.model.round != run_.round) return;
+    MadeModel(event.model);
+  }
+
+  void operator()(const ModelGiven& event) {
+    if (!run_.follows) return;
+    if (!run_.models.empty() && event.model.round <= run_.models.back().round) {
+      const bool again = event.model.round == run_.models.back().round;
+      if (again && HasNothingToDeliver()) OpenAgain();
+      return;
+    }
+    EndTasks(run_, "the higher coordinator went on without this round");
+    if (HasNothingToDeliver() || run_.status == RunStatus::kTraining) {
+      NoteMisses(run_, TasksBySite(run_));
+    }
     run_.models.push_back(event.model);
+    run_.regional = {};
+    run_.round = event.model.round;
     NextRound(run_, context_);
+  }
+
+  void operator()(const RoundUnwanted& event) {
+    if (!run_.follows || event.round != run_.round) return;
+    if (run_.status != RunStatus::kTraining && run_.status != RunStatus::kPaused) return;
+    EndTasks(run_, "the higher coordinator does not wait for this round any more");
+    AwaitModel(run_, {}, context_.now);
   }
 
   void operator()(const RunBroken& event) {
@@ -321,11 +362,13 @@ class Transition {
       Finish(run_, RunStatus::kFailed, "no site asked for the initial model's task", context_.now);
       return;
     }
-    for (TaskState& task : run_.tasks) {
-      if (task.status != TaskStatus::kOpen) continue;
-      task.status = TaskStatus::kMissed;
-      task.reason = "the deadline passed";
+    if (run_.status == RunStatus::kAwaitingModel) {
+      Finish(run_, RunStatus::kFailed,
+             fmt::format("the higher coordinator gave no model for {} days", kLongestRest.count()),
+             context_.now);
+      return;
     }
+    EndTasks(run_, "the deadline passed");
     TaskClosed(run_, context_);
   }
 
@@ -335,7 +378,7 @@ class Transition {
 
   void operator()(const ResumeRequested&) {
     run_.pausing = false;
-    if (run_.status == RunStatus::kPaused) OpenRound(run_, context_);
+    if (CanResume(run_)) OpenRound(run_, context_);
   }
 
   void operator()(const CancelRequested&) {
@@ -343,25 +386,58 @@ class Transition {
   }
 
  private:
+  // The next global model; in a region, what is delivered towards it.
+  void MadeModel(const ModelVersion& model) {
+    if (run_.follows) {
+      AwaitModel(run_, model, context_.now);
+      return;
+    }
+    run_.models.push_back(model);
+    NextRound(run_, context_);
+  }
+
+  // A region's round that came to nothing, yet.
+  bool HasNothingToDeliver() const {
+    return run_.status == RunStatus::kPaused || (run_.status == RunStatus::kAwaitingModel &&
+                                                 run_.regional.digest.empty() && run_.round > 0);
+  }
+
+  void OpenAgain() {
+    if (run_.status == RunStatus::kAwaitingModel) ++run_.attempt;  // a pause has counted itself
+    OpenRound(run_, context_);
+  }
+
   RunState& run_;
   const RunContext& context_;
 };
 
-}  // namespace
-
-RunState StartRun(std::string id, std::string plan, RunConfig config,
-                  std::optional<ModelVersion> initial_model, const RunContext& context) {
+RunState NewRun(std::string id, std::string plan, RunConfig config, const RunContext& context) {
   RunState run;
   run.id = std::move(id);
   run.plan = std::move(plan);
   run.config = std::move(config);
   run.created = context.now;
   run.deadline = context.now + run.config.round_deadline;
+  return run;
+}
+
+}  // namespace
+
+RunState StartRun(std::string id, std::string plan, RunConfig config,
+                  std::optional<ModelVersion> initial_model, const RunContext& context) {
+  RunState run = NewRun(std::move(id), std::move(plan), std::move(config), context);
   if (initial_model) {
     run.models.push_back(*initial_model);
     NextRound(run, context);
   }
   return run;
+}
+
+RunState StartFollowing(std::string id, std::string plan, RunConfig config,
+                        std::optional<ModelVersion> model, const RunContext& context) {
+  RunState run = NewRun(std::move(id), std::move(plan), std::move(config), context);
+  run.follows = true;
+  return model ? Apply(std::move(run), ModelGiven{*model}, context) : run;
 }
 
 RunState Apply(RunState run, const RunEvent& event, const RunContext& context) {
@@ -371,16 +447,19 @@ RunState Apply(RunState run, const RunEvent& event, const RunContext& context) {
 
 bool IsTimed(const RunState& run) {
   return run.status == RunStatus::kInitialising || run.status == RunStatus::kTraining ||
-         run.status == RunStatus::kEvaluating;
+         run.status == RunStatus::kEvaluating || run.status == RunStatus::kAwaitingModel;
 }
 
 bool CanPause(const RunState& run) {
-  // The last evaluation has no round after it to wait before.
-  return !IsFinal(run.status) && run.status != RunStatus::kPaused &&
+  // The last evaluation has no round after it to wait before, and a run that follows waits for its
+  // next model anyhow.
+  return !run.follows && !IsFinal(run.status) && run.status != RunStatus::kPaused &&
          run.status != RunStatus::kEvaluating;
 }
 
-bool CanResume(const RunState& run) { return run.status == RunStatus::kPaused || run.pausing; }
+bool CanResume(const RunState& run) {
+  return !run.follows && (run.status == RunStatus::kPaused || run.pausing);
+}
 
 std::vector<std::string> Cohort(const RunConfig& config,
                                 const std::vector<std::string>& active_sites) {
@@ -391,6 +470,20 @@ std::vector<std::string> Cohort(const RunConfig& config,
   std::set_intersection(wanted.begin(), wanted.end(), active_sites.begin(), active_sites.end(),
                         std::back_inserter(cohort));
   return cohort;
+}
+
+Status CheckSites(const RunConfig& config, const std::vector<std::string>& active_sites) {
+  for (const std::string& site : config.sites) {
+    if (!std::binary_search(active_sites.begin(), active_sites.end(), site)) {
+      return FailedPrecondition("the plan names site '{}', which has not joined or was revoked",
+                                site);
+    }
+  }
+  const std::size_t sites = Cohort(config, active_sites).size();
+  const int quorum = QuorumOf(config, std::max<std::size_t>(sites, 1));
+  if (sites >= static_cast<std::size_t>(quorum)) return OkStatus();
+  return FailedPrecondition("the quorum is {} sites, but only {} of the plan's sites are active",
+                            quorum, sites);
 }
 
 int QuorumOf(const RunConfig& config, std::size_t sites) {

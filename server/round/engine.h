@@ -9,12 +9,16 @@
 // number of times that the plan says, and then the run pauses until somebody resumes it. Before
 // they are counted, updates are taken back whose norm is out of all proportion, where the plan says
 // so.
+//
+// A run may follow a higher coordinator's (a region does): then what a round's updates come to is
+// delivered there, and each round begins with the global model that comes from there.
 
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "common/base/status.h"
 #include "server/state/run_state.h"
 
 namespace consilium {
@@ -37,6 +41,15 @@ struct TaskEnded {
 struct RoundAveraged {
   ModelVersion model;
 };
+// The higher coordinator has given a global model, and asks for what the round after it makes of
+// that; again, where it has given it before. Whatever else the run was at is not wanted any more.
+struct ModelGiven {
+  ModelVersion model;
+};
+// The higher coordinator does not wait for this round any more.
+struct RoundUnwanted {
+  int round = 0;
+};
 // The coordinator cannot go on with the run.
 struct RunBroken {
   std::string reason;
@@ -52,9 +65,9 @@ struct SiteRevoked {
   std::string site;
 };
 
-using RunEvent =
-    std::variant<SiteAsked, TaskSucceeded, TaskEnded, RoundAveraged, RunBroken, TimePassed,
-                 PauseRequested, ResumeRequested, CancelRequested, SiteRevoked>;
+using RunEvent = std::variant<SiteAsked, TaskSucceeded, TaskEnded, RoundAveraged, ModelGiven,
+                              RoundUnwanted, RunBroken, TimePassed, PauseRequested, ResumeRequested,
+                              CancelRequested, SiteRevoked>;
 
 // What the engine must know of the world at an event.
 struct RunContext {
@@ -67,11 +80,17 @@ struct RunContext {
 RunState StartRun(std::string id, std::string plan, RunConfig config,
                   std::optional<ModelVersion> initial_model, const RunContext& context);
 
+// The same of a run that follows: in the round after the model's, or waiting for a site to make one
+// for the higher coordinator.
+RunState StartFollowing(std::string id, std::string plan, RunConfig config,
+                        std::optional<ModelVersion> model, const RunContext& context);
+
 // The state after the event. An event that means nothing in this state (a late report, a second
 // cancel) leaves it as it is.
 RunState Apply(RunState run, const RunEvent& event, const RunContext& context);
 
-// Whether the run waits for sites, and no longer than until its deadline.
+// Whether the run waits for sites, or for a higher coordinator, and no longer than until its
+// deadline.
 bool IsTimed(const RunState& run);
 
 // Whether an admin's request can change a run in this state at all; the coordinator tells the admin
@@ -82,6 +101,10 @@ bool CanResume(const RunState& run);
 // The sites that a run's next round would ask: its plan's, or all, as far as they are active.
 std::vector<std::string> Cohort(const RunConfig& config,
                                 const std::vector<std::string>& active_sites);
+
+// FAILED_PRECONDITION unless a run of that configuration can begin with these sites: its plan's are
+// active, and as many as its quorum.
+Status CheckSites(const RunConfig& config, const std::vector<std::string>& active_sites);
 
 // Updates that a round of so many sites needs; at least 1.
 int QuorumOf(const RunConfig& config, std::size_t sites);

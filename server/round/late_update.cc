@@ -46,7 +46,8 @@ bool MayCountYet(const RunState& run, const TaskState& task) {
       IsDelivered(run, task)) {
     return false;
   }
-  const bool is_open = task.round == run.round && run.status != RunStatus::kAggregating;
+  const bool is_open = task.round == run.round && run.status != RunStatus::kAggregating &&
+                       run.status != RunStatus::kAwaitingModel;
   return is_open || IsBetweenRounds(run, task) || SuccessorOf(run, task) != nullptr;
 }
 

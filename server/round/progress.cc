@@ -33,7 +33,7 @@ bool IsWork(const TaskProgress& progress) {
 std::string_view TaskStageName(TaskStage stage) {
   constexpr std::array<std::string_view, kTaskStages> kNames = {
       "starting", "loading images",     "fetching the global model", "evaluating",
-      "training", "sending the update", "awaiting approval"};
+      "training", "sending the update", "awaiting approval",         "waiting for its hospitals"};
   return kNames[IndexOf(stage)];
 }
 
@@ -96,7 +96,10 @@ std::optional<TimePoint> ProgressBoard::EndOf(const Entry& entry) const {
     return before == nullptr ? milliseconds(0) : (*before)[IndexOf(which)];
   };
   const bool trains = entry.kind == TaskKind::kTrain;
-  if (stage == TaskStage::kAwaitingApproval) return std::nullopt;  // that is people's time
+  // That is people's time, and other hospitals'.
+  if (stage == TaskStage::kAwaitingApproval || stage == TaskStage::kWaitingForSites) {
+    return std::nullopt;
+  }
   // Most of a training's task is its training; without a time for it nothing can be said.
   if (trains && stage < TaskStage::kTraining && known(TaskStage::kTraining).count() == 0) {
     return std::nullopt;

@@ -8,9 +8,9 @@
 //   a task whose work is reported and has not advanced for 1/10 of the deadline (10 s at least),
 //   and for ten times the longest that it took between two advances, is stuck.
 // Work is training, evaluating and decoding images. Transfers are not: their pace is the network's,
-// and the coordinator's disk. Nor is waiting for somebody's approval, nor silence: the network may
-// be away while a site trains on; only the time between two reports that follow each other counts.
-// The deadline bounds both.
+// and the coordinator's disk. Nor is waiting for somebody's approval or for a region's hospitals,
+// nor silence: the network may be away while a site trains on; only the time between two reports
+// that follow each other counts. The deadline bounds both.
 
 #include <array>
 #include <chrono>
@@ -33,8 +33,9 @@ enum class TaskStage : std::uint8_t {
   kTraining,
   kSendingUpdate,
   kAwaitingApproval,
+  kWaitingForSites,  // of a region: its own sites are at it
 };
-inline constexpr std::size_t kTaskStages = 7;
+inline constexpr std::size_t kTaskStages = 8;
 std::string_view TaskStageName(TaskStage stage);
 
 struct TaskProgress {

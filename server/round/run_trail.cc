@@ -26,6 +26,19 @@ AuditEntry Delivered(const RunState& run, const TaskState& task) {
   return entry;
 }
 
+AuditFields FieldsOf(const RunState& run, const ModelVersion& model) {
+  return {
+      {"run", run.id}, {"round", model.round}, {"digest", model.digest}, {"bytes", model.bytes}};
+}
+
+// Of the updates that the run had before.
+AuditEntry Made(const std::string& event, const RunState& run, const ModelVersion& model,
+                const RunState& before) {
+  AuditEntry entry{event, FieldsOf(run, model)};
+  entry.fields["updates"] = model.round == 0 ? 0 : DeliveredTasks(before).size();
+  return entry;
+}
+
 // Whether the task's result came, and was taken back when its round closed.
 bool IsTakenBack(const TaskState& task) {
   return task.status == TaskStatus::kFailed && !task.result.blob_digest.empty();
@@ -55,12 +68,14 @@ std::vector<AuditEntry> WhatHappened(const RunState& before, const RunState& aft
   }
   for (std::size_t i = before.models.size(); i < after.models.size(); ++i) {
     const ModelVersion& model = after.models[i];
-    entries.push_back({"model",
-                       {{"run", after.id},
-                        {"round", model.round},
-                        {"digest", model.digest},
-                        {"bytes", model.bytes},
-                        {"updates", model.round == 0 ? 0 : DeliveredTasks(before).size()}}});
+    if (after.follows) {
+      entries.push_back({"model_given", FieldsOf(after, model)});
+      continue;
+    }
+    entries.push_back(Made("model", after, model, before));
+  }
+  if (!after.regional.digest.empty() && after.regional != before.regional) {
+    entries.push_back(Made("regional_update", after, after.regional, before));
   }
   if (after.status != before.status || after.attempt != before.attempt ||
       after.pausing != before.pausing) {

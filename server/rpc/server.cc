@@ -16,6 +16,7 @@
 #include "common/rpc/handshakes.h"
 #include "common/rpc/protocol.h"
 #include "server/registry/registry.h"
+#include "server/relay/relay.h"
 #include "server/round/coordinator.h"
 #include "server/rpc/admin_service.h"
 #include "server/rpc/blob_service.h"
@@ -110,6 +111,7 @@ struct Server::Parts {
   std::jthread worker;
   std::unique_ptr<grpc::Server> server;
   std::unique_ptr<grpc::Server> enrol_server;
+  std::unique_ptr<Relay> relay;
 
   std::filesystem::path folder;
 
@@ -177,6 +179,9 @@ Status Server::Parts::Serve(const Listen& listen) {
     return Unavailable("cannot listen on {}: is the port taken?", Or(listen.address, options.port));
   }
   worker = std::jthread([this](const std::stop_token& stop) { Work(stop); });
+  if (!options.higher.empty()) {
+    CSL_ASSIGN_OR_RETURN(relay, Relay::Start(options.higher, *coordinator));
+  }
   return OkStatus();
 }
 

@@ -25,10 +25,12 @@ StatusOr<ServerOptions> ReadServerOptions(const std::filesystem::path& folder) {
   }
   return CatchAsStatus((folder / kServerFile).string(), [&] {
     const YAML::Node node = YAML::Load(*text);
+    const std::filesystem::path higher = node["higher"].as<std::string>("");
     return ServerOptions{.federation = node["federation"].as<std::string>(),
                          .host = node["host"].as<std::string>(),
                          .port = node["port"].as<int>(),
-                         .enrol_port = node["enrol_port"].as<int>()};
+                         .enrol_port = node["enrol_port"].as<int>(),
+                         .higher = higher.empty() ? higher : folder / higher};
   });
 }
 

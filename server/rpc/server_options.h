@@ -19,6 +19,8 @@ struct ServerOptions {
   std::string host;  // how hospitals call the coordinator: a name or an address
   int port = 8443;
   int enrol_port = 8444;
+  // The folder of a hospital of a higher coordinator, which this federation is to it; empty: none.
+  std::filesystem::path higher;
 };
 
 bool HoldsFederation(const std::filesystem::path& folder);

@@ -6,9 +6,9 @@
 namespace consilium {
 
 std::string_view RunStatusName(RunStatus status) {
-  static constexpr std::array<std::string_view, 9> kNames = {
+  static constexpr std::array<std::string_view, 10> kNames = {
       "INITIALISING", "TRAINING",  "AGGREGATING", "EVALUATING", "COMPLETED",
-      "FAILED",       "CANCELLED", "PAUSED",      "DEGRADED"};
+      "FAILED",       "CANCELLED", "PAUSED",      "DEGRADED",   "AWAITING_MODEL"};
   return kNames[static_cast<std::size_t>(status)];
 }
 
@@ -49,6 +49,15 @@ std::string ControlVariateOf(const RunState& run) {
     return "";
   }
   return run.models.back().moments_digest;
+}
+
+std::vector<std::string> UnusedResults(const RunState& run) {
+  if (!run.regional.digest.empty()) return {run.regional.digest};
+  std::vector<std::string> digests;
+  for (const auto& [site, task] : DeliveredTasks(run)) {
+    if (!task->result.blob_digest.empty()) digests.push_back(task->result.blob_digest);
+  }
+  return digests;
 }
 
 std::map<std::string, const TaskState*> DeliveredTasks(const RunState& run) {

@@ -30,6 +30,7 @@ enum class RunStatus : std::uint8_t {
   kCancelled = 6,
   kPaused = 7,    // the round is to be opened when somebody resumes the run; the reason says why
   kDegraded = 8,  // trained to the end, but sites missed rounds; the reason says which
+  kAwaitingModel = 9,  // of a region: the higher coordinator is to give the next global model
 };
 std::string_view RunStatusName(RunStatus status);
 // Whether nothing can happen to the run any more.
@@ -161,7 +162,11 @@ struct RunState {
   int attempt = 1;          // at this round; the next one asks the sites that have not delivered
   bool pausing = false;     // somebody asked for a pause: at the round's end
   int initialisations = 0;  // how often a site was asked to make the initial model
-  TimePoint deadline;       // of what the run waits for
+  // The run is a higher coordinator's, which gives its global models. What this coordinator's sites
+  // made of the last one waits here to be delivered: the rounds' averages, or the initial model.
+  bool follows = false;
+  ModelVersion regional;  // an empty digest: none
+  TimePoint deadline;     // of what the run waits for
   TimePoint created;
   TimePoint ended;                   // once the status is final
   std::vector<TaskState> tasks;      // of the current round and the one before, each by site
@@ -178,6 +183,10 @@ std::vector<std::uint64_t> SummedClassCounts(const RunState& run, int round);
 // The blob that the run's sites train with beside its newest model (SCAFFOLD's c, as the
 // optimiser's moments lie in the store); empty: none.
 std::string ControlVariateOf(const RunState& run);
+
+// The blobs of what the current round has brought and is yet to be used: its updates, or in a run
+// that follows what they came to.
+std::vector<std::string> UnusedResults(const RunState& run);
 
 // The current round's tasks that have delivered, by site, whichever attempt it was.
 std::map<std::string, const TaskState*> DeliveredTasks(const RunState& run);

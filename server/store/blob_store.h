@@ -76,6 +76,8 @@ class BlobStore {
   // `owner`'s whole upload. NOT_FOUND unless it is there.
   StatusOr<std::shared_ptr<const MappedFile>> MapUpload(const std::string& digest,
                                                         const std::string& owner) const;
+  // Where `owner`'s whole upload lies; whoever puts a file there answers for its digest.
+  std::filesystem::path UploadPath(const std::string& digest, const std::string& owner) const;
   // Makes a whole upload a blob, durably. OK where the blob is there already.
   Status Keep(const std::string& digest, const std::string& owner) const;
   // Drops what is there of the owner's uploads of other blobs: one counts, the newest.
@@ -101,7 +103,6 @@ class BlobStore {
   explicit BlobStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   std::filesystem::path BlobPath(const std::string& digest) const;
-  std::filesystem::path UploadPath(const std::string& digest, const std::string& owner) const;
   std::filesystem::path PartPath(const std::string& digest, const std::string& owner) const;
 
   std::filesystem::path folder_;

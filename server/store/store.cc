@@ -1,6 +1,7 @@
 #include "server/store/store.h"
 
 #include <iterator>
+#include <set>
 #include <sstream>
 
 #include "common/wire/convert.h"
@@ -12,7 +13,7 @@ namespace {
 
 constexpr char kRunColumns[] =
     "SELECT id, plan, status, reason, round, attempt, pausing, initialisations, deadline, created, "
-    "ended FROM runs "
+    "ended, follows, regional_round, regional_digest, regional_bytes FROM runs "
     "ORDER BY rowid";
 constexpr char kTaskColumns[] =
     "SELECT id, site, round, kind, status, reason, blob_digest, blob_bytes, train_examples, "
@@ -26,8 +27,8 @@ StatusOr<RunState> ReadRunRow(const Statement& row) {
   const auto config = ParseRunConfig(run.plan);
   if (!config.ok()) return Annotate(config.status(), "database: run " + run.id);
   run.config = *config;
-  CSL_ASSIGN_OR_RETURN(run.status,
-                       ToEnum(row.Int(2), RunStatus::kDegraded, "the status of run " + run.id));
+  CSL_ASSIGN_OR_RETURN(
+      run.status, ToEnum(row.Int(2), RunStatus::kAwaitingModel, "the status of run " + run.id));
   run.reason = row.Text(3);
   run.round = static_cast<int>(row.Int(4));
   run.attempt = static_cast<int>(row.Int(5));
@@ -36,6 +37,11 @@ StatusOr<RunState> ReadRunRow(const Statement& row) {
   run.deadline = FromUnixMillis(row.Int(8));
   run.created = FromUnixMillis(row.Int(9));
   run.ended = FromUnixMillis(row.Int(10));
+  run.follows = row.Int(11) != 0;
+  run.regional = {.round = static_cast<int>(row.Int(12)),
+                  .digest = row.Text(13),
+                  .bytes = static_cast<std::uint64_t>(row.Int(14)),
+                  .moments_digest = ""};
   return run;
 }
 
@@ -122,13 +128,16 @@ Status Store::SaveRun(const RunState& run) {
     mu_.AssertHeld();
     CSL_RETURN_IF_ERROR(
         db_.Prepare("INSERT INTO runs (id, plan, status, reason, round, attempt, pausing, "
-                    "initialisations, deadline, created, ended) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                    "initialisations, deadline, created, ended, follows, regional_round, "
+                    "regional_digest, regional_bytes) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
                     "ON CONFLICT (id) DO UPDATE SET status = excluded.status, "
                     "reason = excluded.reason, round = excluded.round, "
                     "attempt = excluded.attempt, pausing = excluded.pausing, "
                     "initialisations = excluded.initialisations, deadline = excluded.deadline, "
-                    "ended = excluded.ended")
+                    "ended = excluded.ended, regional_round = excluded.regional_round, "
+                    "regional_digest = excluded.regional_digest, "
+                    "regional_bytes = excluded.regional_bytes")
             .Bind(run.id)
             .Bind(run.plan)
             .Bind(static_cast<std::int64_t>(run.status))
@@ -140,12 +149,18 @@ Status Store::SaveRun(const RunState& run) {
             .Bind(ToUnixMillis(run.deadline))
             .Bind(ToUnixMillis(run.created))
             .Bind(ToUnixMillis(run.ended))
+            .Bind(std::int64_t{run.follows})
+            .Bind(std::int64_t{run.regional.round})
+            .Bind(run.regional.digest)
+            .Bind(ToSigned(run.regional.bytes))
             .Run());
     for (const TaskState& task : run.tasks) CSL_RETURN_IF_ERROR(SaveTask(run.id, task));
-    // No transition adds more than one model, or misses of more than one round.
+    // No transition adds more than one model, or misses of more than two rounds.
     if (!run.models.empty()) CSL_RETURN_IF_ERROR(SaveModel(run.id, run.models.back()));
-    for (auto miss = run.misses.rbegin();
-         miss != run.misses.rend() && miss->round == run.misses.back().round; ++miss) {
+    std::set<int> rounds;
+    for (auto miss = run.misses.rbegin(); miss != run.misses.rend(); ++miss) {
+      rounds.insert(miss->round);
+      if (rounds.size() > 2) break;
       CSL_RETURN_IF_ERROR(SaveMiss(run.id, *miss));
     }
     return OkStatus();

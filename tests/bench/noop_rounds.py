@@ -10,6 +10,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 from tests.testing.federation import BIN, Federation  # noqa: E402
+from tests.testing.model_reader import read_model  # noqa: E402
 from tests.testing.processes import cpu_seconds, open_files  # noqa: E402
 
 BENCH = BIN.parent / "bench"
@@ -95,6 +96,53 @@ class Crowd:
             figures = output_json(BENCH / "sites_bench", "rounds", self.federation.server_dir, self.identities,
                                   architecture, rounds)
         return {**figures, "coordinator": watched.figures()}
+
+
+class Tree:
+    """A coordinator whose hospitals are regions, and so many hospitals in each. Use it in a with statement."""
+
+    def __init__(self, regions, sites):
+        self.temporary = tempfile.TemporaryDirectory(prefix="consilium-bench-")
+        self.folder = pathlib.Path(self.temporary.name)
+        self.federation = Federation(self.folder / "top")
+        self.regions = {f"region-{i}": Federation(self.folder / f"region-{i}") for i in range(regions)}
+        self.sites = sites
+
+    def __enter__(self):
+        for federation in (self.federation, *self.regions.values()):
+            federation.folder.mkdir()
+            federation.__enter__()
+        self.identities.mkdir()
+        for name, region in self.regions.items():
+            region.stop("coordinator")
+            joined = self.folder / f"{name}-identities"
+            subprocess.run([BENCH / "sites_bench", "join", region.server_dir, str(self.sites), joined], check=True)
+            for home in joined.iterdir():
+                home.rename(self.identities / f"{name}-{home.name}")
+            region.serve()
+            region.become_region(self.federation, name)
+        return self
+
+    def __exit__(self, *error):
+        for federation in (*self.regions.values(), self.federation):
+            federation.__exit__(*error)
+        self.temporary.cleanup()
+
+    @property
+    def identities(self):
+        return self.folder / "identities"
+
+    def rounds(self, architecture, rounds):
+        return output_json(BENCH / "sites_bench", "rounds", self.federation.server_dir, self.identities,
+                           architecture, rounds)
+
+
+def last_model(federation, folder):
+    """The values of the newest run's last model."""
+    run_id = federation.ctl_json("run", "list")[0]["run"]
+    path = folder / "last.safetensors"
+    federation.ctl("model", "pull", run_id, "-o", path)
+    return read_model(path)[0]
 
 
 def noop_rounds(architecture, sites, rounds):

@@ -15,10 +15,10 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "client/link/sent_update.h"
 #include "client/nn/network.h"
 #include "client/session/local.h"
 #include "client/session/plan_options.h"
-#include "client/session/sent_update.h"
 #include "client/session/site_images.h"
 #include "client/session/trainee.h"
 #include "client/train/class_weights.h"
@@ -95,8 +95,10 @@ StatusOr<std::size_t> Travel(const v1::RunPlan& plan, const RunConfig& config, i
   Model sent{info, PartOf(trained, moved)};
   sent.info.provenance = {.run = "simulated", .round = round, .parent_digest = "simulated"};
   const ModelState base = PartOf(global, moved);
-  CSL_ASSIGN_OR_RETURN(const std::string file,
-                       EncodeToSend(plan, site.name, sent, base, site.residual));
+  CSL_ASSIGN_OR_RETURN(
+      const std::string file,
+      EncodeToSend(plan, site.name, {sent.info, *sent.state.layout, base.values, sent.state.values},
+                   site.residual));
   if (config.update_encoding == UpdateEncoding::kFloat32) return file.size();
   CSL_ASSIGN_OR_RETURN(sent.state.values,
                        ApplyUpdate(AsBytes(file), *sent.state.layout, base.values));

@@ -121,6 +121,16 @@ class Federation:
         settings = {"data": {"path": str(data), **site_data}, "threads": threads, "device": "cpu"}
         (self.home(site) / "site.yaml").write_text(json.dumps(settings))
 
+    def become_region(self, higher, name):
+        """From now on this coordinator is a hospital of that name to a higher one."""
+        self.stop("coordinator")
+        home = self.folder / "higher"
+        run("consilium-client", *higher.invite(name), "--dir", home)
+        with open(self.server_dir / "server.yaml", "a") as settings:
+            settings.write(f"higher: {home}\n")
+        (self.folder / "coordinator.log").unlink()  # of the start before
+        self.serve()
+
     def start(self, site, environment=None):
         self._start(site, "consilium-client", "start", "--dir", self.home(site),
                     environment=environment)

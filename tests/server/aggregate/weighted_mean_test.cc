@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "common/base/file.h"
 #include "server/aggregate/round_average.h"
@@ -165,6 +166,84 @@ TEST_F(WeightedMeanTest, RoundAverageWritesThePlainMeanAsABlob) {
   EXPECT_TRUE(std::ranges::equal(ModelValues(header, file->bytes()), want));
   // Once more: the same bits, so the same digest.
   EXPECT_EQ(AverageRound(blobs, {"run-1", 4, base}, contributions)->digest, averaged.digest);
+}
+
+// A tree of regions: each one's mean counts with the sum of its weights.
+std::vector<float> MeanOfTree(const Layout& layout, const ModelState& base,
+                              const std::vector<std::vector<WeightedUpdate>>& regions) {
+  std::vector<std::vector<float>> means;
+  std::vector<WeightedUpdate> updates;
+  for (const auto& region : regions) {
+    WeightedMean(layout, base.values, region, 0, means.emplace_back(layout.size()));
+  }
+  for (std::size_t k = 0; k < regions.size(); ++k) {
+    double weight = 0;
+    for (const WeightedUpdate& update : regions[k]) weight += update.terms.weight;
+    updates.push_back({means[k], {weight}});
+  }
+  std::vector<float> out(layout.size());
+  WeightedMean(layout, base.values, updates, 0, out);
+  return out;
+}
+
+TEST_F(WeightedMeanTest, MeanOfRegionsMeansIsTheMeanOfAllWhereArithmeticIsExact) {
+  std::vector<WeightedUpdate> all;
+  std::vector<ModelState> models;
+  for (std::uint64_t k = 0; k < 4; ++k) models.push_back(testing::RandomState(layout_, k));
+  for (ModelState& model : models) {
+    for (float& value : model.values) value = std::round(value * 1024) / 1024;
+  }
+  const std::vector<double> weights = {48, 16, 32, 32};  // 64 in each region
+  for (std::size_t k = 0; k < 4; ++k) all.push_back({models[k].values, {weights[k]}});
+  std::vector<float> flat(layout_->size());
+  WeightedMean(*layout_, base_.values, all, 0, flat);
+  EXPECT_EQ(MeanOfTree(*layout_, base_, {{all[0], all[1]}, {all[2], all[3]}}), flat);
+}
+
+// Each region's mean is within half a unit in the last place of its own, and so is theirs.
+TEST_F(WeightedMeanTest, MeanOfRegionsMeansIsWithinItsRoundingOfTheMeanOfAll) {
+  const auto updates = Updates();
+  std::vector<float> flat(layout_->size());
+  WeightedMean(*layout_, base_.values, updates, 0, flat);
+  const auto tree = MeanOfTree(*layout_, base_, {{updates[0], updates[1]}, {updates[2]}});
+  bool differs = false;
+  for (std::size_t i = 0; i < layout_->offset(2); ++i) {
+    float largest = std::abs(flat[i]);
+    for (const WeightedUpdate& update : updates) {
+      largest = std::max(largest, std::abs(update.values[i]));
+    }
+    const float unit = std::nextafter(largest, INFINITY) - largest;
+    ASSERT_NEAR(tree[i], flat[i], 1.5F * unit) << i;
+    differs = differs || tree[i] != flat[i];
+  }
+  EXPECT_TRUE(differs);  // or this would say nothing
+}
+
+TEST_F(WeightedMeanTest, RegionsUpdateLacksWhatIsFrozen) {
+  const testing::TempFolder folder;
+  ASSERT_OK_AND_ASSIGN(const BlobStore blobs, BlobStore::Open(folder.path()));
+  const auto put = [&](const ModelState& state) {
+    auto writer = *blobs.Create();
+    EXPECT_THAT(writer.Append(AsBytes(testing::EncodeFile({.spec = testing::SmallSpec()}, state))),
+                IsOk());
+    return *std::move(writer).Finish();
+  };
+  const TensorMask frozen = {false, true, false, false};
+  const std::string base = put(base_);
+  const std::string update = put(PartOf(models_[0], Inverse(frozen)));
+  ASSERT_OK_AND_ASSIGN(
+      const AveragedModel averaged,
+      AverageRound(
+          blobs,
+          {.run = "run-1", .round = 4, .base_digest = base, .frozen = frozen, .as_update = true},
+          {{update, {7}}}));
+  ASSERT_OK_AND_ASSIGN(const auto file, blobs.Map(averaged.digest));
+  EXPECT_EQ(averaged.bytes, file->bytes().size());
+  ASSERT_OK_AND_ASSIGN(const Model model, DecodeModel(file->bytes()));
+  ASSERT_EQ(model.state.layout->tensors().size(), 3U);
+  EXPECT_EQ(model.state.layout->tensors()[1].name, "n");
+  EXPECT_TRUE(std::ranges::equal(std::span(model.state.values).first(layout_->offset(1)),
+                                 std::span(models_[0].values).first(layout_->offset(1))));
 }
 
 TEST_F(WeightedMeanTest, DamagedBlobIsAnError) {

@@ -44,7 +44,7 @@ TEST_F(BlobServiceTest, LargeBlobsGoBothWaysAndResume) {
   ASSERT_THAT(WriteFileAtomically(path.string() + "." + digest.substr(0, 16) + ".part",
                                   bytes.substr(0, 2'345'678)),
               IsOk());
-  ASSERT_THAT(DownloadBlob(*stub, digest, path, {}), IsOk());
+  ASSERT_THAT(DownloadBlob(*stub, digest, path, bytes.size(), {}), IsOk());
   EXPECT_EQ(Sha256Of(MappedFile::Open(path)->bytes()), digest);
 
   // A part that is not of this blob is found out, dropped, and the next attempt is whole.
@@ -52,9 +52,10 @@ TEST_F(BlobServiceTest, LargeBlobsGoBothWaysAndResume) {
   ASSERT_THAT(
       WriteFileAtomically(path.string() + "." + digest.substr(0, 16) + ".part", "other bytes"),
       IsOk());
-  EXPECT_THAT(DownloadBlob(*stub, digest, path, {}), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(DownloadBlob(*stub, digest, path, bytes.size(), {}),
+              StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_FALSE(std::filesystem::exists(path));
-  EXPECT_THAT(DownloadBlob(*stub, digest, path, {}), IsOk());
+  EXPECT_THAT(DownloadBlob(*stub, digest, path, bytes.size(), {}), IsOk());
 
   // The same into memory.
   const auto part = server_.folder() / "memory.part";
@@ -113,7 +114,7 @@ TEST_F(BlobServiceTest, UploadGoesOnWhereItWasCut) {
   ASSERT_THAT(UploadBlob(*stub, AsBytes(bytes), digest, "", {}), IsOk());
   EXPECT_TRUE(held().complete());
   Submit(digest);
-  EXPECT_THAT(DownloadBlob(*stub, digest, server_.folder() / "pulled", {}), IsOk());
+  EXPECT_THAT(DownloadBlob(*stub, digest, server_.folder() / "pulled", bytes.size(), {}), IsOk());
 }
 
 }  // namespace

@@ -315,7 +315,8 @@ TEST_F(IntruderTest, InferenceGetsWhatIsReleasedAndNothingElse) {
   ASSERT_THAT(north.Upload(AsBytes(model), digest, task.task_id()), IsOk());
   ASSERT_THAT(north.ReportTask(ResultOf(task, digest, 0)), IsOk());
   EXPECT_THAT(ward.GetRelease("stable"), testing::StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_THAT(ward.Download(digest, server_.folder() / "m"), testing::StatusIs(kDenied));
+  EXPECT_THAT(ward.Download(digest, kMaxModelBytes, server_.folder() / "m"),
+              testing::StatusIs(kDenied));
 
   v1::ReleaseModelRequest release;
   release.set_run_id(run);
@@ -331,7 +332,7 @@ TEST_F(IntruderTest, InferenceGetsWhatIsReleasedAndNothingElse) {
       const v1::ModelManifest manifest,
       VerifyManifest(released.manifest(), server_.authority().root(), SystemClock().Now()));
   EXPECT_EQ(manifest.channel(), "stable");
-  EXPECT_THAT(ward.Download(digest, server_.folder() / "m"), IsOk());
+  EXPECT_THAT(ward.Download(digest, kMaxModelBytes, server_.folder() / "m"), IsOk());
 
   v1::WithdrawModelRequest withdraw;
   withdraw.set_run_id(run);
@@ -340,7 +341,8 @@ TEST_F(IntruderTest, InferenceGetsWhatIsReleasedAndNothingElse) {
   v1::WithdrawModelResponse response;
   ASSERT_TRUE(server_.Admin()->WithdrawModel(context.get(), withdraw, &response).ok());
   EXPECT_THAT(ward.GetRelease("stable"), testing::StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_THAT(ward.Download(digest, server_.folder() / "n"), testing::StatusIs(kDenied));
+  EXPECT_THAT(ward.Download(digest, kMaxModelBytes, server_.folder() / "n"),
+              testing::StatusIs(kDenied));
 }
 
 TEST_F(IntruderTest, JoiningIsTriedSoOftenAndNoMore) {

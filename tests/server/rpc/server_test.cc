@@ -156,7 +156,7 @@ TEST_F(ServerTest, AWholeRoundWithSitesThatOnlyMoveBytes) {
   ASSERT_EQ(evaluate.kind(), v1::TASK_KIND_EVALUATE);
   const std::string digest = evaluate.model().digest();
   const auto path = server_.folder() / "global";
-  ASSERT_THAT(south.Download(digest, path), IsOk());
+  ASSERT_THAT(south.Download(digest, kMaxModelBytes, path), IsOk());
   ASSERT_OK_AND_ASSIGN(const Model global, ReadModel(path));
   const ModelState a = testing::RandomState(testing::SmallLayout(), 2);
   const ModelState b = testing::RandomState(testing::SmallLayout(), 3);
@@ -164,7 +164,7 @@ TEST_F(ServerTest, AWholeRoundWithSitesThatOnlyMoveBytes) {
                                                         10.0 * static_cast<double>(b.values[0])) /
                                                        40));
   // Another hospital's update is not to be had, nor its leftovers.
-  EXPECT_THAT(south.Download(Sha256Of(north_update), server_.folder() / "stolen"),
+  EXPECT_THAT(south.Download(Sha256Of(north_update), kMaxModelBytes, server_.folder() / "stolen"),
               StatusIs(absl::StatusCode::kNotFound));
 }
 
@@ -176,7 +176,9 @@ TEST_F(ServerTest, ARoundOfOneSiteKeepsItsModel) {
   Deliver(north, SmallModel({.run = run, .round = 1, .parent_digest = Sha256Of(initial)}, 2), 30);
   const v1::Task evaluate = NextTask(north);
   ASSERT_EQ(evaluate.kind(), v1::TASK_KIND_EVALUATE);
-  EXPECT_THAT(north.Download(evaluate.model().digest(), server_.folder() / "global"), IsOk());
+  EXPECT_THAT(
+      north.Download(evaluate.model().digest(), kMaxModelBytes, server_.folder() / "global"),
+      IsOk());
 }
 
 TEST_F(ServerTest, RefusedReportTakesNoBlobThatARunNeeds) {
@@ -192,7 +194,8 @@ TEST_F(ServerTest, RefusedReportTakesNoBlobThatARunNeeds) {
   // One names the global model as its update, the other north's update with no examples.
   EXPECT_THAT(south.ReportTask(ResultOf(NextTask(south), Sha256Of(initial), 10)),
               StatusIs(testing::kInvalid));
-  EXPECT_THAT(south.Download(Sha256Of(initial), server_.folder() / "initial"), IsOk());
+  EXPECT_THAT(south.Download(Sha256Of(initial), kMaxModelBytes, server_.folder() / "initial"),
+              IsOk());
   EXPECT_THAT(west.ReportTask(ResultOf(NextTask(west), Sha256Of(update), 0)),
               StatusIs(testing::kInvalid));
   // The quorum of one holds, and north's update is still there to be averaged.

@@ -1,4 +1,4 @@
-#include "client/session/current_identity.h"
+#include "client/link/current_identity.h"
 
 #include <spdlog/spdlog.h>
 

@@ -1,8 +1,8 @@
-#include "client/session/transfer_limits.h"
+#include "client/link/transfer_limits.h"
 
 #include <spdlog/spdlog.h>
 
-#include "client/session/policy.h"
+#include "client/link/policy.h"
 #include "common/rpc/channel.h"
 
 namespace consilium {

@@ -1,4 +1,4 @@
-#include "client/session/policy.h"
+#include "client/link/policy.h"
 
 #include <gmock/gmock.h>
 

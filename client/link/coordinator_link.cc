@@ -1,4 +1,4 @@
-#include "client/session/coordinator_link.h"
+#include "client/link/coordinator_link.h"
 
 #include <spdlog/spdlog.h>
 

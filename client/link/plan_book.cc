@@ -1,4 +1,4 @@
-#include "client/session/plan_book.h"
+#include "client/link/plan_book.h"
 
 #include <google/protobuf/util/json_util.h>
 

@@ -1,4 +1,4 @@
-#include "client/session/transfer_limits.h"
+#include "client/link/transfer_limits.h"
 
 #include <gmock/gmock.h>
 

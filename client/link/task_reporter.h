@@ -10,7 +10,7 @@
 #include <string>
 #include <thread>
 
-#include "client/session/current_identity.h"
+#include "client/link/current_identity.h"
 #include "common/base/linked_stop.h"
 #include "common/base/mutex.h"
 

@@ -7,9 +7,9 @@
 #include <filesystem>
 #include <stop_token>
 
-#include "client/session/current_identity.h"
-#include "client/session/task_reporter.h"
-#include "client/session/transfer_limits.h"
+#include "client/link/current_identity.h"
+#include "client/link/task_reporter.h"
+#include "client/link/transfer_limits.h"
 #include "common/rpc/channel.h"
 #include "consilium/v1/site.pb.h"
 

@@ -1,4 +1,4 @@
-#include "client/session/delivery.h"
+#include "client/link/delivery.h"
 
 #include <spdlog/spdlog.h>
 
@@ -13,30 +13,33 @@ bool IsInadmissible(const Status& status) {
 
 }  // namespace
 
-Status Delivery::Settle(Outcome outcome, TaskReporter& reporter) {
+StatusOr<bool> Delivery::Settle(Outcome outcome, TaskReporter& reporter) {
   const std::string& task_id = outcome.report.task_id();
   auto answer = Deliver(outcome, reporter);
-  if (absl::IsCancelled(answer.status()) && reporter.has_ended()) return Abandon(task_id);
+  if (absl::IsCancelled(answer.status()) && reporter.has_ended()) {
+    SayAbandoned(task_id);
+    return true;
+  }
   if (IsInadmissible(answer.status()) && outcome.report.has_result() && !stop_.stop_requested()) {
     // A result that the coordinator will not have: say so, or the task would come again and again.
     spdlog::error("{}: {}", task_id, std::string(answer.status().message()));
     outcome.report.mutable_failure()->set_reason("the coordinator refused the result");
     answer = Report(outcome.report);
   }
-  if (stop_.stop_requested()) return OkStatus();
-  if (!answer.ok()) return link_.PauseAfter(answer.status());
-  store_.Clear();
+  if (stop_.stop_requested()) return false;
+  if (!answer.ok()) {
+    CSL_RETURN_IF_ERROR(link_.PauseAfter(answer.status()));
+    return false;
+  }
   if (!answer->note().empty()) spdlog::warn("{}: {}", task_id, answer->note());
-  if (!answer->has_head()) return OkStatus();  // of a coordinator from before protocol 1.3
+  if (!answer->has_head()) return true;  // of a coordinator from before protocol 1.3
   const Status kept = heads_.Keep(answer->head(), task_id, SystemClock().Now());
   if (!kept.ok()) spdlog::error("the coordinator's trail: {}", std::string(kept.message()));
-  return OkStatus();
+  return true;
 }
 
-Status Delivery::Abandon(const std::string& task_id) {
+void SayAbandoned(const std::string& task_id) {
   spdlog::warn("{}: stopped: the coordinator has ended the task", task_id);
-  store_.Clear();
-  return OkStatus();
 }
 
 // The update, then the report; both again where the coordinator has lost the update.
@@ -60,7 +63,7 @@ StatusOr<v1::ReportTaskResponse> Delivery::SendOnce(const Outcome& outcome,
                                              .train_examples = report.result().train_examples(),
                                              .norm = norm}));
     const auto upload = [&](const TransferCallback& on_chunk) {
-      return link_.client().Upload(AsBytes(update), digest, report.task_id(), reporter.stop_token(),
+      return link_.client().Upload(update, digest, report.task_id(), reporter.stop_token(),
                                    on_chunk);
     };
     CSL_RETURN_IF_ERROR(link_.Transfer(v1::TASK_STAGE_SENDING_UPDATE, reporter, upload));

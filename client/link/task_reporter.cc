@@ -1,4 +1,4 @@
-#include "client/session/task_reporter.h"
+#include "client/link/task_reporter.h"
 
 #include "common/rpc/channel.h"
 

@@ -1,4 +1,4 @@
-#include "client/session/site_trail.h"
+#include "client/link/site_trail.h"
 
 #include <gmock/gmock.h>
 

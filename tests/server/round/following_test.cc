@@ -1,0 +1,165 @@
+// Runs that follow a higher coordinator's: what this coordinator's sites do in them.
+
+#include "server/round/engine.h"
+#include "tests/server/round/engine_fixture.h"
+
+namespace consilium {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class FollowingTest : public EngineTest {
+ protected:
+  void StartAfter(int round) {
+    run_ = StartFollowing("r", "plan", config_, Given(round), context_);
+  }
+  static ModelVersion Given(int round) { return {round, "g" + std::to_string(round), 10}; }
+  void Give(int round) { Happen(ModelGiven{Given(round)}); }
+
+  // The current round up to what goes to the higher coordinator.
+  void DoRound() {
+    for (const std::string& site : Open()) Succeed(site);
+    ASSERT_EQ(run_.status, RunStatus::kAggregating);
+    Happen(RoundAveraged{{run_.round, "average", 10}});
+  }
+};
+
+TEST_F(FollowingTest, RoundsAverageWaitsForTheHigherCoordinatorsNextModel) {
+  StartAfter(0);
+  EXPECT_EQ(run_.round, 1);
+  EXPECT_THAT(Open(), ElementsAre("a", "b", "c"));
+  DoRound();
+  EXPECT_EQ(run_.status, RunStatus::kAwaitingModel);
+  EXPECT_EQ(run_.regional, (ModelVersion{1, "average", 10}));
+  EXPECT_THAT(UnusedResults(run_), ElementsAre("average"));
+  EXPECT_EQ(run_.models.back().digest, "g0");
+
+  Give(1);
+  EXPECT_EQ(run_.status, RunStatus::kTraining);
+  EXPECT_EQ(run_.round, 2);
+  EXPECT_EQ(run_.models.back().digest, "g1");
+  EXPECT_THAT(run_.regional.digest, IsEmpty());
+  DoRound();
+  Give(2);
+  EXPECT_EQ(run_.status, RunStatus::kEvaluating);
+  for (const std::string& site : Open()) Succeed(site);
+  EXPECT_EQ(run_.status, RunStatus::kCompleted);
+}
+
+TEST_F(FollowingTest, BeginsWithTheRoundThatItIsAskedFor) {
+  config_.rounds = 9;
+  StartAfter(4);
+  EXPECT_EQ(run_.round, 5);
+  EXPECT_THAT(Open(), ElementsAre("a", "b", "c"));
+  DoRound();
+  EXPECT_EQ(run_.regional.round, 5);
+}
+
+TEST_F(FollowingTest, ModelThatWasGivenBeforeChangesNothingWhileItsRoundIsUnderWay) {
+  StartAfter(0);
+  Succeed("a");
+  const RunState before = run_;
+  Give(0);
+  EXPECT_EQ(run_, before);
+  for (const std::string& site : Open()) Succeed(site);
+  Happen(RoundAveraged{{1, "average", 10}});
+  const RunState made = run_;
+  Give(0);
+  EXPECT_EQ(run_, made);
+}
+
+TEST_F(FollowingTest, GoesOnWithTheHigherCoordinatorWhereItWasTooSlow) {
+  config_.rounds = 9;
+  StartAfter(0);
+  Succeed("a");
+  Give(3);
+  EXPECT_EQ(run_.round, 4);
+  EXPECT_THAT(Open(), ElementsAre("a", "b", "c"));
+  std::vector<std::string> missed;
+  for (const Miss& miss : run_.misses) missed.push_back(miss.site);
+  EXPECT_THAT(missed, ElementsAre("b", "c"));
+  // What the round before came to is of no use to anybody any more.
+  Happen(RoundAveraged{{1, "average", 10}});
+  EXPECT_EQ(run_.round, 4);
+  EXPECT_EQ(run_.models.size(), 2U);
+}
+
+TEST_F(FollowingTest, AsksThoseThatHaveNotDeliveredWhereItIsAskedAgain) {
+  config_.round_attempts = 1;
+  config_.quorum_fraction = 1;
+  StartAfter(0);
+  Succeed("a");
+  Fail("b");
+  Succeed("c");
+  ASSERT_EQ(run_.status, RunStatus::kPaused);
+  Give(0);
+  EXPECT_EQ(run_.status, RunStatus::kTraining);
+  EXPECT_THAT(Open(), ElementsAre("b"));
+  DoRound();
+  EXPECT_EQ(run_.regional.round, 1);
+}
+
+TEST_F(FollowingTest, EndsARoundThatIsNotWanted) {
+  StartAfter(0);
+  Succeed("a");
+  Happen(RoundUnwanted{1});
+  EXPECT_THAT(Open(), IsEmpty());
+  EXPECT_EQ(run_.status, RunStatus::kAwaitingModel);
+  EXPECT_THAT(UnusedResults(run_), ElementsAre("u-a"));
+  Give(0);  // after all
+  EXPECT_THAT(Open(), ElementsAre("b", "c"));
+  Happen(RoundUnwanted{7});
+  EXPECT_THAT(Open(), ElementsAre("b", "c"));
+}
+
+TEST_F(FollowingTest, SiteMakesTheInitialModelForTheHigherCoordinator) {
+  run_ = StartFollowing("r", "plan", config_, std::nullopt, context_);
+  Happen(SiteAsked{"b"});
+  Succeed("b");
+  EXPECT_EQ(run_.status, RunStatus::kAwaitingModel);
+  EXPECT_EQ(run_.regional.digest, "u-b");
+  EXPECT_THAT(run_.models, IsEmpty());
+  Give(0);
+  EXPECT_EQ(run_.round, 1);
+  EXPECT_THAT(Open(), ElementsAre("a", "b", "c"));
+}
+
+TEST_F(FollowingTest, OnlyTheHigherCoordinatorSetsThePace) {
+  StartAfter(0);
+  EXPECT_FALSE(CanPause(run_));
+  Happen(PauseRequested{});
+  EXPECT_FALSE(run_.pausing);
+  config_.quorum_fraction = 1;
+  StartAfter(0);
+  Fail("a");
+  Succeed("b");
+  Succeed("c");
+  for (const std::string& site : Open()) Fail(site);
+  ASSERT_EQ(run_.status, RunStatus::kPaused);
+  EXPECT_FALSE(CanResume(run_));
+  Happen(ResumeRequested{});
+  EXPECT_EQ(run_.status, RunStatus::kPaused);
+}
+
+TEST_F(FollowingTest, FailsWhereNoModelComesForAWeek) {
+  StartAfter(0);
+  DoRound();
+  Wait(std::chrono::days(6));
+  EXPECT_EQ(run_.status, RunStatus::kAwaitingModel);
+  Wait(std::chrono::days(1));
+  EXPECT_EQ(run_.status, RunStatus::kFailed);
+  EXPECT_THAT(run_.reason, HasSubstr("7 days"));
+}
+
+TEST_F(FollowingTest, RunOfItsOwnTakesNoModelFromAbove) {
+  Start();
+  const RunState before = run_;
+  Give(1);
+  Happen(RoundUnwanted{1});
+  EXPECT_EQ(run_, before);
+}
+
+}  // namespace
+}  // namespace consilium
