@@ -124,9 +124,10 @@ bool IsAdaptive(const std::string& strategy) {
 
 Status CheckStrategy(const v1::Strategy& strategy) {
   const std::string& name = strategy.name();
-  CSL_RETURN_IF_ERROR(CheckChoice("strategy.name", name,
-                                  {"fedavg", "fedprox", "fednova", "scaffold", "fedavgm",
-                                   "fedadagrad", "fedadam", "fedyogi", ""}));
+  CSL_RETURN_IF_ERROR(
+      CheckChoice("strategy.name", name,
+                  {"fedavg", "fedprox", "fednova", "scaffold", "fedavgm", "fedadagrad", "fedadam",
+                   "fedyogi", "median", "trimmed_mean", "krum", ""}));
   CSL_RETURN_IF_ERROR(CheckRange("strategy.proximal_mu", strategy.proximal_mu(), 0, 1e6));
   if ((name == "fedprox") != (strategy.proximal_mu() > 0)) {
     return InvalidArgument("strategy: proximal_mu above 0 and the name fedprox go together");

@@ -11,9 +11,18 @@
 namespace consilium {
 namespace {
 
+// How many of the lowest and of the highest are left out of so many.
+std::size_t TrimOf(Combination combination, std::size_t updates) {
+  const std::size_t most = (updates - 1) / 2;
+  if (combination == Combination::kMedian) return most;
+  if (combination != Combination::kTrimmedMean) return 0;
+  return std::min(most, std::max<std::size_t>(1, updates / 5));
+}
+
 void MakePart(const RoundInputs& inputs, std::size_t begin, std::span<float> model,
               std::span<float> moments) {
-  WeightedMean(inputs.layout, inputs.base, inputs.updates, begin, model, inputs.places);
+  WeightedMean(inputs.layout, inputs.base, inputs.updates, begin, model, inputs.places,
+               TrimOf(inputs.combination, inputs.updates.size()));
   const std::size_t per_element = MomentsPerElement(inputs.optimizer.kind);
   if (per_element == 0) return;
   if (inputs.moments.empty()) {

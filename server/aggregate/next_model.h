@@ -20,11 +20,12 @@ struct RoundInputs {
   std::span<const float> moments;       // of the round before; empty: the optimiser begins
   double participation = 1;             // the share of the round's sites that the updates are of
   std::span<const std::size_t> places;  // of the tensors in the updates; see weighted_mean.h
+  Combination combination = Combination::kMean;  // kKrum: the updates are those that count
 };
 
 // Writes the next model's elements from `begin` on, and the moments behind them, interleaved,
-// MomentsPerElement for each: the weighted mean, stepped by the optimiser where it is a parameter.
-// On all cores. The same inputs give the same bits, whatever the parts.
+// MomentsPerElement for each: the updates' combination, stepped by the optimiser where it is a
+// parameter. On all cores. The same inputs give the same bits, whatever the parts.
 void MakeNextModel(const RoundInputs& inputs, std::size_t begin, std::span<float> model,
                    std::span<float> moments);
 

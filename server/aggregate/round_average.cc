@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "common/crypto/digest.h"
+#include "server/aggregate/krum.h"
 #include "server/aggregate/mapped_model.h"
 #include "server/aggregate/next_model.h"
 #include "server/aggregate/server_optimizer.h"
@@ -147,6 +148,11 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverag
     read.emplace_back(round.moments_digest, moments->bytes());
   }
   CSL_RETURN_IF_ERROR(CheckDigests(read));
+  std::optional<std::size_t> chosen;
+  if (round.combination == Combination::kKrum && updates.size() >= kLeastForKrum) {
+    chosen = KrumChoice(*trained, updates);
+    updates = {updates[*chosen]};
+  }
 
   ModelInfo info = model.header.info;
   info.provenance = {.run = round.run,
@@ -159,9 +165,11 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverag
       Output::Begin(blobs, info, layout, round.as_update ? frozen : nothing, per_element > 0));
   const std::vector<std::size_t> places = PlacesWithout(layout, frozen);
   CSL_RETURN_IF_ERROR(Make({layout, model.values(), updates, round.optimizer, moment_values,
-                            round.participation, places},
+                            round.participation, places, round.combination},
                            output));
-  return std::move(output).Finish();
+  CSL_ASSIGN_OR_RETURN(AveragedModel made, std::move(output).Finish());
+  made.chosen = chosen;
+  return made;
 }
 
 }  // namespace consilium

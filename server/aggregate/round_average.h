@@ -2,6 +2,7 @@
 
 // A round's updates, from the blob store and back into it as the next global model.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct AveragedModel {
   std::string digest;
   std::uint64_t bytes = 0;
   std::string moments_digest;  // of the blob that the next round's optimiser goes on with, or empty
+  std::optional<std::size_t> chosen;  // the contribution that counts alone, where one does (Krum)
 };
 
 // What a round begins with, and how its updates become a model.
@@ -33,6 +35,7 @@ struct RoundToAverage {
   std::string moments_digest;  // empty: the optimiser begins
   double participation = 1;    // the share of the round's sites that delivered
   ServerOptimizer optimizer = {};
+  Combination combination = Combination::kMean;
   TensorMask frozen = {};  // tensors that are in no update; empty: none
   bool as_update = false;  // the result is an update itself: without the frozen tensors
 };

@@ -1,6 +1,7 @@
 #include "server/relay/region_plan.h"
 
 #include <algorithm>
+#include <array>
 
 #include "common/config/plan.h"
 
@@ -12,7 +13,9 @@ constexpr double kQuorumInsteadOfCount = 0.5;
 // These are of each hospital, and a region tells but their mean or their sum.
 Status CheckCanGoThrough(const v1::RunPlan& plan) {
   const std::string& strategy = plan.strategy().name();
-  if (strategy == "scaffold" || strategy == "fednova") {
+  static constexpr std::array<std::string_view, 5> kOfEachHospital = {
+      "scaffold", "fednova", "median", "trimmed_mean", "krum"};
+  if (std::ranges::find(kOfEachHospital, strategy) != kOfEachHospital.end()) {
     return InvalidArgument(
         "strategy.name: {} needs each hospital's own update, and this is a region", strategy);
   }

@@ -13,8 +13,8 @@ namespace consilium {
 // at all: a count is of the higher coordinator's own sites, and half of the region's do. A round is
 // tried once, and later updates do not count: the higher coordinator asks again.
 //
-// INVALID_ARGUMENT for what cannot go through a region: SCAFFOLD, FedNova, federated class counts,
-// updates of the largest changes alone.
+// INVALID_ARGUMENT for what cannot go through a region: SCAFFOLD, FedNova, median, trimmed mean and
+// Krum, federated class counts, updates of the largest changes alone.
 StatusOr<v1::RunPlan> RegionPlan(const v1::RunPlan& higher);
 
 }  // namespace consilium

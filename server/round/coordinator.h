@@ -216,6 +216,8 @@ class Coordinator {
   StatusOr<AveragedModel> Average(const RunState& run,
                                   const std::vector<Contribution>& contributions) const;
   void AverageRounds() ABSL_LOCKS_EXCLUDED(mu_);
+  // The one of the round's updates that counts, where one does.
+  Status NoteChoice(const RunState& run, std::size_t place) const;
 
   Store& store_;
   const BlobStore blobs_;

@@ -156,6 +156,7 @@ StatusOr<AveragedModel> Coordinator::Average(const RunState& run,
                        .moments_digest = base.moments_digest,
                        .participation = ParticipationIn(run),
                        .optimizer = run.config.optimizer,
+                       .combination = run.config.combination,
                        .as_update = run.follows};
   if (!run.config.stages.empty()) {
     CSL_ASSIGN_OR_RETURN(const MappedModel model, MapModel(blobs_, base.digest));
@@ -163,6 +164,16 @@ StatusOr<AveragedModel> Coordinator::Average(const RunState& run,
         FrozenTensors(*model.header.layout, run.config.stages, run.round, run.config.rounds);
   }
   return AverageRound(blobs_, round, contributions);
+}
+
+Status Coordinator::NoteChoice(const RunState& run, std::size_t place) const {
+  const auto delivered = DeliveredTasks(run);
+  const auto& [site, task] = *std::next(delivered.begin(), static_cast<std::ptrdiff_t>(place));
+  spdlog::info("{}: round {} is what {} made of it (krum)", run.id, run.round, site);
+  return trail_.Append("update_chosen", {{"run", run.id},
+                                         {"round", run.round},
+                                         {"site", site},
+                                         {"digest", task->result.blob_digest}});
 }
 
 void Coordinator::AverageRounds() {
@@ -176,10 +187,11 @@ void Coordinator::AverageRounds() {
   for (const RunState& run : finished) {
     const auto contributions = ContributionsOf(run);
     const ModelVersion& base = run.models.back();
-    const auto model = Average(run, contributions);
+    const StatusOr<AveragedModel> model = Average(run, contributions);
     Status status = model.status();
+    if (model.ok() && model->chosen) status = NoteChoice(run, *model->chosen);
     // A full disk: the updates are safe, and so is the round until there is room.
-    if (!absl::IsResourceExhausted(status)) {
+    if (model.ok() ? status.ok() : !absl::IsResourceExhausted(status)) {
       status = ApplyEvent(
           run.id, model.ok() ? RunEvent(RoundAveraged{
                                    {run.round, model->digest, model->bytes, model->moments_digest}})

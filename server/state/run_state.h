@@ -116,6 +116,15 @@ struct ServerOptimizer {
   bool operator==(const ServerOptimizer&) const = default;
 };
 
+// How a round's updates become one: see server/aggregate/weighted_mean.h, trimmed_mean.h and
+// krum.h.
+enum class Combination : std::uint8_t {
+  kMean,         // weighted with the sites' examples
+  kMedian,       // of each element
+  kTrimmedMean,  // of each element, without the fifth that is lowest and the fifth that is highest
+  kKrum,         // one update, of three or more; the mean of fewer
+};
+
 // How much a site trains in a round.
 struct LocalWork {
   int epochs = 0;
@@ -143,6 +152,7 @@ struct RunConfig {
   double max_norm_ratio = 0;             // to the median of the round's updates; 0: any
   std::uint64_t max_train_examples = 0;  // 0: any
   ServerOptimizer optimizer;
+  Combination combination = Combination::kMean;
   bool normalise = false;  // FedNova: updates are averaged a step, see server/aggregate/nova.h
   LocalWork local;
   std::vector<Stage> stages;       // of the network; see common/model/stage.h

@@ -16,10 +16,17 @@ StatusOr<ServerOptimizerKind> KindOf(const std::string& strategy) {
   static const std::map<std::string_view, ServerOptimizerKind> kinds = {
       {"", kAverage},        {"fedavg", kAverage},   {"fedprox", kAverage},
       {"fednova", kAverage}, {"fedavgm", kMomentum}, {"fedadagrad", kAdagrad},
-      {"fedadam", kAdam},    {"fedyogi", kYogi},     {"scaffold", kControlVariate}};
+      {"fedadam", kAdam},    {"fedyogi", kYogi},     {"scaffold", kControlVariate},
+      {"median", kAverage},  {"krum", kAverage},     {"trimmed_mean", kAverage}};
   const auto found = kinds.find(strategy);
   if (found == kinds.end()) return DataLoss("no strategy is called '{}'", strategy);
   return found->second;
+}
+
+Combination CombinationOf(const std::string& strategy) {
+  if (strategy == "median") return Combination::kMedian;
+  if (strategy == "trimmed_mean") return Combination::kTrimmedMean;
+  return strategy == "krum" ? Combination::kKrum : Combination::kMean;
 }
 
 StatusOr<ServerOptimizer> ToServerOptimizer(const v1::Strategy& strategy) {
@@ -54,6 +61,7 @@ StatusOr<RunConfig> ParseRunConfig(const std::string& plan) {
                    .max_norm_ratio = message.admission().max_norm_ratio(),
                    .max_train_examples = message.admission().max_train_examples(),
                    .optimizer = {},
+                   .combination = CombinationOf(message.strategy().name()),
                    .normalise = message.strategy().name() == "fednova",
                    .local = {.epochs = static_cast<int>(message.training().local_epochs()),
                              .steps = static_cast<int>(message.training().local_steps()),

@@ -31,6 +31,7 @@
 #include "common/metrics/report_text.h"
 #include "common/model/local_part.h"
 #include "common/model/part.h"
+#include "server/aggregate/krum.h"
 #include "server/aggregate/next_model.h"
 #include "server/aggregate/server_optimizer.h"
 #include "server/aggregate/update_terms.h"
@@ -114,11 +115,20 @@ void Aggregate(int round, const std::vector<Update>& updates, Coordinator& coord
   for (std::size_t i = 0; i < updates.size(); ++i) {
     weighted.push_back({updates[i].state.values, terms[i]});
   }
+  if (coordinator.config.combination == Combination::kKrum && weighted.size() >= kLeastForKrum) {
+    weighted = {weighted[KrumChoice(*coordinator.global.layout, weighted)]};
+  }
   ModelState next(coordinator.global.layout);
   std::vector<float> moments(next.values.size() *
                              MomentsPerElement(coordinator.config.optimizer.kind));
-  MakeNextModel({*next.layout, coordinator.global.values, weighted, coordinator.config.optimizer,
-                 coordinator.moments},
+  MakeNextModel({*next.layout,
+                 coordinator.global.values,
+                 weighted,
+                 coordinator.config.optimizer,
+                 coordinator.moments,
+                 1,
+                 {},
+                 coordinator.config.combination},
                 0, next.values, moments);
   coordinator.global = std::move(next);
   coordinator.moments = std::move(moments);

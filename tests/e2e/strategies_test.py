@@ -52,6 +52,12 @@ class StrategiesTest(CohortTest):
                     kept = sorted((federation.home(site) / "control").iterdir())
                     self.assertEqual(len(kept), 2)  # after each of the last two rounds
 
+            with self.subTest("the median of two is their mean, whatever they weigh"):
+                plan = small_plan(federation.folder / "median.yaml", rounds=2, seed=4,
+                                  training={"batch_size": 8, "learning_rate": 0.02}, strategy={"name": "median"})
+                shown, real, simulated, _ = self.run_plan(federation, plan)
+                self.assert_same(real, simulated)
+
             for encoding, least, most in (({"update": "bfloat16"}, 0.2, 0.51), ({"update": "int8"}, 0.1, 0.27),
                                           ({"update": "top_k", "top_k": 0.01}, 0.001, 0.05)):
                 with self.subTest(encoding["update"]):

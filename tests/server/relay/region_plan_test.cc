@@ -70,6 +70,8 @@ TEST(RegionPlan, RefusesWhatNeedsEachHospitalsOwnUpdate) {
   refused(plan, "strategy.name: scaffold");
   plan.mutable_strategy()->set_name("fednova");
   refused(plan, "strategy.name: fednova");
+  plan.mutable_strategy()->set_name("median");
+  refused(plan, "strategy.name: median");
   plan = Plan();
   plan.mutable_training()->set_class_counts("federated");
   refused(plan, "training.class_counts");

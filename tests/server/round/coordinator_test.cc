@@ -295,6 +295,39 @@ TEST_F(CoordinatorTest, FedNovaAveragesWhatAStepChanges) {
   EXPECT_NEAR(model.state.values[0] - start.values[0], 7.5 * (2.5 / 3 + 15.0 / 9) / 40, 1e-5);
 }
 
+TEST_F(CoordinatorTest, OneWrongUpdateLeadsNeitherTheMedianNorKrumAway) {
+  for (const std::string site : {"site-a", "site-b", "site-c"}) Enrol(site);
+  for (const std::string name : {"fedavg", "median", "krum"}) {
+    v1::RunPlan plan = SmallPlan();
+    plan.mutable_strategy()->set_name(name);
+    plan.mutable_admission()->clear_max_norm_ratio();  // which would see it, too
+    const std::string run = Submit(plan);
+    ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+    for (const auto& [site, change, examples] :
+         {std::tuple("site-a", 0.25F, 10), {"site-b", 0.5F, 10}, {"site-c", -1000.0F, 100'000}}) {
+      const Assignment assignment = **Wait(site);
+      ModelState state = StateOf("site-a", {.round = 0});
+      for (float& value : state.values) value += change;
+      ASSERT_THAT(Deliver(site, assignment, state,
+                          {.train_examples = static_cast<std::uint64_t>(examples)}),
+                  IsOk());
+    }
+    coordinator_->Work();
+    ASSERT_OK_AND_ASSIGN(const auto file,
+                         blobs_->Map(coordinator_->FindRun(run)->models.back().digest));
+    const Model model = *DecodeModel(file->bytes());
+    const float change = model.state.values[0] - StateOf("site-a", {.round = 0}).values[0];
+    if (name == "fedavg") {
+      EXPECT_LT(change, -900);
+    } else {
+      EXPECT_NEAR(change, 0.25, 1e-5) << name;
+    }
+    ASSERT_OK_AND_ASSIGN(const std::string trail, ReadFile(folder_ / kTrailFile));
+    EXPECT_EQ(trail.find("\"update_chosen\"") != std::string::npos, name == "krum");
+    ASSERT_THAT(coordinator_->Cancel(run), IsOk());
+  }
+}
+
 TEST_F(CoordinatorTest, EncodedUpdateCountsAsWhatItSays) {
   Enrol("site-a");
   v1::RunPlan plan = SmallPlan();

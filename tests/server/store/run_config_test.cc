@@ -40,6 +40,17 @@ TEST(RunConfig, EachStrategyHasItsOwnStep) {
   }
 }
 
+TEST(RunConfig, StrategyMaySayHowUpdatesAreCombined) {
+  using enum Combination;
+  const std::vector<std::pair<std::string, Combination>> names = {
+      {"fedavg", kMean}, {"median", kMedian}, {"trimmed_mean", kTrimmedMean}, {"krum", kKrum}};
+  for (const auto& [name, combination] : names) {
+    ASSERT_OK_AND_ASSIGN(const RunConfig config, ParseRunConfig(PlanOf(name).SerializeAsString()));
+    EXPECT_EQ(config.combination, combination) << name;
+    EXPECT_EQ(config.optimizer, ServerOptimizer{}) << name;
+  }
+}
+
 TEST(RunConfig, TakesOverStagesAndWhatReachIsMadeOf) {
   v1::RunPlan plan = PlanOf("scaffold");
   plan.mutable_training()->set_learning_rate(0.25);
