@@ -30,4 +30,8 @@ Status Consent::Ask(const v1::Task& task, TaskReporter& reporter) const {
   return PermissionDenied("this hospital rejected the plan");
 }
 
+bool IsDecision(const Status& status) {
+  return absl::IsPermissionDenied(status) || absl::IsInvalidArgument(status);
+}
+
 }  // namespace consilium

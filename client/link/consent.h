@@ -29,4 +29,7 @@ class Consent {
   const PlanBook plans_;
 };
 
+// Whether Ask's error is a decision, whose message may be sent; others are accidents of this place.
+bool IsDecision(const Status& status);
+
 }  // namespace consilium

@@ -10,15 +10,14 @@ namespace {
 constexpr std::chrono::milliseconds kFirstPause{500};
 constexpr std::chrono::milliseconds kMostPause{30'000};
 
-// Whether the coordinator will not have this hospital, or this client.
+}  // namespace
+
 bool IsRefusal(const Status& status) {
   return status.code() == absl::StatusCode::kUnauthenticated ||
          status.code() == absl::StatusCode::kPermissionDenied ||
          status.code() == absl::StatusCode::kFailedPrecondition ||
          status.code() == absl::StatusCode::kUnimplemented;
 }
-
-}  // namespace
 
 CoordinatorLink::CoordinatorLink(const Home& home, const std::filesystem::path& folder,
                                  AuditTrail& trail, const v1::SitePolicy& policy,

@@ -15,6 +15,9 @@
 
 namespace consilium {
 
+// Whether the coordinator will not have this hospital, or this client.
+bool IsRefusal(const Status& status);
+
 // Used by one thread; identity() is thread-safe.
 class CoordinatorLink {
  public:

@@ -66,6 +66,7 @@ class Agent final : public TaskWorker {
 
   StatusOr<Outcome> Perform(const v1::Task& task, TaskReporter& reporter) override {
     refusal_.clear();
+    update_ = {};
     reporter_ = &reporter;
     CSL_RETURN_IF_ERROR(Allow(task));
     switch (task.kind()) {
@@ -90,7 +91,10 @@ class Agent final : public TaskWorker {
     return failure;
   }
 
-  void Forget() override { store_.Clear(); }
+  void Forget() override {
+    store_.Clear();
+    update_ = {};
+  }
 
  private:
   // This hospital will not do the task, and says why: of the plan and its policy alone.
@@ -102,8 +106,7 @@ class Agent final : public TaskWorker {
   Status Allow(const v1::Task& task) {
     stage_ = "checking the plan";
     const Status allowed = consent_.Ask(task, *reporter_);
-    const bool refused = absl::IsPermissionDenied(allowed) || absl::IsInvalidArgument(allowed);
-    return refused ? Refuse(allowed) : allowed;
+    return IsDecision(allowed) ? Refuse(allowed) : allowed;
   }
 
   // What was finished and has only to be sent.

@@ -1,6 +1,7 @@
 #include "server/aggregate/next_model.h"
 
 #include <algorithm>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -11,12 +12,20 @@
 namespace consilium {
 namespace {
 
-// How many of the lowest and of the highest are left out of so many.
-std::size_t TrimOf(Combination combination, std::size_t updates) {
+// How many of the lowest and of the highest are left out of so many, where all count alike.
+std::optional<std::size_t> TrimOf(Combination combination, std::size_t updates) {
   const std::size_t most = (updates - 1) / 2;
-  if (combination == Combination::kMedian) return most;
-  if (combination != Combination::kTrimmedMean) return 0;
-  return std::min(most, std::max<std::size_t>(1, updates / 5));
+  switch (combination) {
+    case Combination::kMean:
+      return std::nullopt;
+    case Combination::kMedian:
+      return most;
+    case Combination::kTrimmedMean:
+      return std::min(most, std::max<std::size_t>(1, updates / 5));
+    case Combination::kKrum:
+      return 0;
+  }
+  return std::nullopt;
 }
 
 void MakePart(const RoundInputs& inputs, std::size_t begin, std::span<float> model,

@@ -20,7 +20,7 @@ struct RoundInputs {
   std::span<const float> moments;       // of the round before; empty: the optimiser begins
   double participation = 1;             // the share of the round's sites that the updates are of
   std::span<const std::size_t> places;  // of the tensors in the updates; see weighted_mean.h
-  Combination combination = Combination::kMean;  // kKrum: the updates are those that count
+  Combination combination = Combination::kMean;  // kKrum: of the one that counts, or of too few
 };
 
 // Writes the next model's elements from `begin` on, and the moments behind them, interleaved,

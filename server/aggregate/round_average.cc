@@ -157,7 +157,7 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverag
   ModelInfo info = model.header.info;
   info.provenance = {.run = round.run,
                      .round = round.round,
-                     .training_sites = static_cast<int>(contributions.size()),
+                     .training_sites = round.as_update ? 1 : static_cast<int>(contributions.size()),
                      .parent_digest = round.base_digest};
   const TensorMask nothing(layout.tensors().size());
   CSL_ASSIGN_OR_RETURN(

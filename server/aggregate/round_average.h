@@ -37,7 +37,7 @@ struct RoundToAverage {
   ServerOptimizer optimizer = {};
   Combination combination = Combination::kMean;
   TensorMask frozen = {};  // tensors that are in no update; empty: none
-  bool as_update = false;  // the result is an update itself: without the frozen tensors
+  bool as_update = false;  // the result is one site's update: without the frozen tensors
 };
 
 // Averages the contributions, in the order given, over the base model's layout on all cores, lets

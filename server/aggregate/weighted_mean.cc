@@ -112,7 +112,7 @@ void Largest(std::span<const WeightedUpdate> updates, std::size_t begin, std::sp
 
 void WeightedMean(const Layout& layout, std::span<const float> base,
                   std::span<const WeightedUpdate> updates, std::size_t begin, std::span<float> out,
-                  std::span<const std::size_t> places, std::size_t trim) {
+                  std::span<const std::size_t> places, std::optional<std::size_t> trim) {
   const std::size_t end = begin + out.size();
   for (std::size_t t = 0; t < layout.tensors().size(); ++t) {
     const std::size_t first = std::max(begin, layout.offset(t));
@@ -129,8 +129,8 @@ void WeightedMean(const Layout& layout, std::span<const float> base,
     const std::size_t there = place + (first - layout.offset(t));
     if (role == TensorRole::kCounter) {
       Largest(updates, there, part);
-    } else if (trim > 0) {
-      TrimmedMean(updates, trim, there, part);
+    } else if (trim) {
+      TrimmedMean(updates, *trim, there, part);
     } else {
       Mean(role == TensorRole::kParameter ? base_part : std::span<const float>(), updates, there,
            part);

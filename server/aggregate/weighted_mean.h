@@ -3,6 +3,7 @@
 // Federated averaging (McMahan et al., AISTATS 2017, algorithm 1): w = sum_k (n_k / n) w_k.
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -30,12 +31,12 @@ struct WeightedUpdate {
 // rounded to float32 once, so the bits depend on that order alone; callers sort by site. Counters:
 // the largest. Local tensors: the base model's, which no update changes; and so what `places`
 // leaves out: where each tensor begins in the updates' values (common/model/part.h; empty: as in
-// the layout). With `trim` above 0, parameters and buffers are instead the mean of what is left of
+// the layout). With `trim`, parameters and buffers are instead the mean of what is left of
 // each element without so many of the lowest and of the highest (trimmed_mean.h). `base` holds
 // layout.size() values; weights are finite and above 0; there is at least one update. Calls for
 // different ranges may run at the same time.
 void WeightedMean(const Layout& layout, std::span<const float> base,
                   std::span<const WeightedUpdate> updates, std::size_t begin, std::span<float> out,
-                  std::span<const std::size_t> places = {}, std::size_t trim = 0);
+                  std::span<const std::size_t> places = {}, std::optional<std::size_t> trim = {});
 
 }  // namespace consilium

@@ -10,14 +10,14 @@ namespace {
 
 constexpr double kQuorumInsteadOfCount = 0.5;
 
-// These are of each hospital, and a region tells but their mean or their sum.
+// What a mean of means, or a sum of sums, says as well as each hospital for itself.
 Status CheckCanGoThrough(const v1::RunPlan& plan) {
-  const std::string& strategy = plan.strategy().name();
-  static constexpr std::array<std::string_view, 5> kOfEachHospital = {
-      "scaffold", "fednova", "median", "trimmed_mean", "krum"};
-  if (std::ranges::find(kOfEachHospital, strategy) != kOfEachHospital.end()) {
+  static constexpr std::array<std::string_view, 7> kOfMeans = {
+      "", "fedavg", "fedprox", "fedavgm", "fedadagrad", "fedadam", "fedyogi"};
+  if (std::ranges::find(kOfMeans, plan.strategy().name()) == kOfMeans.end()) {
     return InvalidArgument(
-        "strategy.name: {} needs each hospital's own update, and this is a region", strategy);
+        "strategy.name: {} needs each hospital's own update, and this is a region",
+        plan.strategy().name());
   }
   if (plan.training().class_counts() == "federated") {
     return InvalidArgument("training.class_counts: federated counts do not go through a region");
@@ -25,6 +25,10 @@ Status CheckCanGoThrough(const v1::RunPlan& plan) {
   if (plan.encoding().update() == "top_k") {
     return InvalidArgument(
         "encoding.update: a region's update changes everything; want float32, bfloat16 or int8");
+  }
+  if (plan.admission().max_train_examples() > 0) {
+    return InvalidArgument(
+        "admission.max_train_examples: a region's update weighs as much as its hospitals together");
   }
   return OkStatus();
 }
@@ -39,7 +43,6 @@ StatusOr<v1::RunPlan> RegionPlan(const v1::RunPlan& higher) {
     plan.mutable_quorum()->Clear();
     plan.mutable_quorum()->set_fraction(kQuorumInsteadOfCount);
   }
-  plan.set_round_deadline_seconds(std::max(1U, plan.round_deadline_seconds() / 10 * 9));
   plan.set_round_attempts(1);
   plan.clear_late_updates();
   if (plan.strategy().name() != "fedprox") plan.clear_strategy();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "certs/home.h"
 #include "certs/identity.h"
@@ -18,10 +19,11 @@
 #include "common/crypto/digest.h"
 #include "common/model/model_state.h"
 #include "common/model/stage.h"
+#include "common/rpc/channel.h"
 #include "common/rpc/protocol.h"
-#include "common/wire/convert.h"
 #include "server/aggregate/mapped_model.h"
 #include "server/relay/region_plan.h"
+#include "server/relay/region_sum.h"
 
 namespace consilium {
 namespace {
@@ -29,25 +31,25 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::chrono::milliseconds kLook{500};  // whether the task is still wanted
+constexpr std::chrono::seconds kPauseAfterAccident{30};
 
-// What the region's hospitals did in the run's round, as one hospital would say it.
-StatusOr<v1::TaskResult> SumOf(const RunState& run) {
-  v1::TaskResult result;
-  Evaluation evaluation;
-  double loss = 0;
-  for (const auto& [site, task] : DeliveredTasks(run)) {
-    const TaskResult& own = task->result;
-    CSL_RETURN_IF_ERROR(evaluation.Merge(own.evaluation));
-    result.set_train_examples(result.train_examples() + own.train_examples);
-    result.set_steps(result.steps() + own.steps);
-    result.set_train_seconds(std::max(result.train_seconds(), own.train_seconds));
-    loss += static_cast<double>(own.train_examples) * own.train_loss;
+// What a task leaves for its model's way up.
+constexpr double kShareOfTime = 0.9;
+
+// When the region's hospitals must be done.
+TimePoint DeadlineOf(const v1::Task& task, TimePoint now) {
+  const auto left = FromUnixMillis(task.deadline_unix_ms()) - now;
+  return now + std::chrono::duration_cast<std::chrono::milliseconds>(kShareOfTime * left);
+}
+
+// The task is of the round after its model's.
+Status CheckRound(const v1::Task& task) {
+  if (std::uint64_t{task.model().round()} + 1 == task.round() &&
+      task.round() <= std::uint64_t{task.plan().rounds()} + 1) {
+    return OkStatus();
   }
-  if (result.train_examples() > 0) {
-    result.set_train_loss(loss / static_cast<double>(result.train_examples()));
-  }
-  *result.mutable_evaluation() = ToProto(evaluation);
-  return result;
+  return InvalidArgument("a task of round {} of {} with the model of round {}", task.round(),
+                         task.plan().rounds(), task.model().round());
 }
 
 // Does the higher coordinator's tasks with the region's hospitals.
@@ -61,19 +63,32 @@ class RegionWorker final : public TaskWorker {
     refusal_.clear();
     stage_ = "checking the plan";
     const Status allowed = consent_.Ask(task, reporter);
-    if (absl::IsCancelled(allowed)) return allowed;
-    if (!allowed.ok()) return Refuse(allowed);
+    if (!allowed.ok()) return IsDecision(allowed) ? Refuse(allowed) : allowed;
     const auto plan = RegionPlan(task.plan());
     if (!plan.ok()) return Refuse(plan.status());
-    std::optional<ModelVersion> model;
-    if (task.kind() != v1::TASK_KIND_INITIALISE) {
-      CSL_ASSIGN_OR_RETURN(model, Fetch(task, reporter));
+    const std::string region_plan = plan->SerializeAsString();
+    switch (task.kind()) {
+      case v1::TASK_KIND_INITIALISE: {
+        stage_ = "asking the region's hospitals";
+        CSL_RETURN_IF_ERROR(coordinator_.Follow(task.run_id(), region_plan, std::nullopt));
+        CSL_ASSIGN_OR_RETURN(const RunState run, AwaitRegion(task, reporter));
+        return Made(run);
+      }
+      case v1::TASK_KIND_TRAIN:
+      case v1::TASK_KIND_EVALUATE: {
+        CSL_ASSIGN_OR_RETURN(const ModelVersion model, Fetch(task, reporter));
+        stage_ = "asking the region's hospitals";
+        CSL_RETURN_IF_ERROR(coordinator_.Follow(
+            task.run_id(), region_plan, ModelGiven{model, DeadlineOf(task, SystemClock().Now())}));
+        CSL_ASSIGN_OR_RETURN(const RunState run, AwaitRegion(task, reporter));
+        stage_ = "summing what the region's hospitals did";
+        CSL_ASSIGN_OR_RETURN(v1::TaskResult sum, SumOf(run));
+        return task.kind() == v1::TASK_KIND_TRAIN ? Update(task, run, std::move(sum))
+                                                  : Evaluated(std::move(sum));
+      }
+      default:
+        return InvalidArgument("a task of a kind that this version does not know");
     }
-    stage_ = "asking the region's hospitals";
-    CSL_RETURN_IF_ERROR(coordinator_.Follow(task.run_id(), plan->SerializeAsString(), model));
-    CSL_ASSIGN_OR_RETURN(const RunState run, AwaitRegion(task, reporter));
-    stage_ = "making the region's update";
-    return task.kind() == v1::TASK_KIND_EVALUATE ? Evaluated(run) : Delivered(task, run);
   }
 
   // What the region's hospitals are called, and what failed at which, stays in the region.
@@ -102,6 +117,7 @@ class RegionWorker final : public TaskWorker {
   // known to answer for it.
   StatusOr<ModelVersion> Fetch(const v1::Task& task, TaskReporter& reporter) {
     stage_ = "checking the global model's manifest";
+    CSL_RETURN_IF_ERROR(CheckRound(task));
     CSL_ASSIGN_OR_RETURN(const v1::ModelManifest manifest,
                          VerifyManifest(task.manifest(), root_, SystemClock().Now()));
     CSL_RETURN_IF_ERROR(CheckManifestIsOf(manifest, task.model()));
@@ -119,6 +135,8 @@ class RegionWorker final : public TaskWorker {
         return link_.client().Download(digest, bytes, path, reporter.stop_token(), on_chunk);
       };
       CSL_RETURN_IF_ERROR(link_.Transfer(v1::TASK_STAGE_FETCHING_MODEL, reporter, download));
+      std::error_code error;  // a blob is the coordinator's alone
+      fs::permissions(path, fs::perms::owner_read | fs::perms::owner_write, error);
     }
     return ModelVersion{.round = static_cast<int>(task.model().round()),
                         .digest = digest,
@@ -133,18 +151,18 @@ class RegionWorker final : public TaskWorker {
     RunState run;
     while (!stop.stop_requested()) {
       CSL_ASSIGN_OR_RETURN(run, coordinator_.AwaitChange(task.run_id(), run, kLook));
-      const auto has_ended = [&](const TaskState& state) {
-        return state.round == run.round && state.status != TaskStatus::kOpen;
-      };
-      reporter.Advance(
-          static_cast<std::uint64_t>(std::ranges::count_if(run.tasks, has_ended)),
-          static_cast<std::uint64_t>(std::ranges::count(run.tasks, run.round, &TaskState::round)));
-      const bool scored = run.status == RunStatus::kCompleted || run.status == RunStatus::kDegraded;
-      if (task.kind() == v1::TASK_KIND_EVALUATE ? scored : !run.regional.digest.empty()) return run;
-      if (IsFinal(run.status) || run.status == RunStatus::kPaused) {
+      if (IsDone(task, run)) return run;
+      if (IsFinal(run.status) || run.status == RunStatus::kPaused ||
+          run.status == RunStatus::kAwaitingModel) {
         return FailedPrecondition("the region's run is {}: {}", RunStatusName(run.status),
                                   run.reason);
       }
+      // How many they are is the region's own.
+      const auto of_round = std::ranges::count(run.tasks, run.round, &TaskState::round);
+      const auto ended = std::ranges::count_if(run.tasks, [&](const TaskState& state) {
+        return state.round == run.round && state.status != TaskStatus::kOpen;
+      });
+      if (of_round > 0) reporter.Advance(static_cast<std::uint64_t>(100 * ended / of_round), 100);
     }
     // The process ends, and goes on with the task when it starts again; or nobody wants it any
     // more.
@@ -154,25 +172,37 @@ class RegionWorker final : public TaskWorker {
     return Cancelled("stopped");
   }
 
-  static StatusOr<Outcome> Evaluated(const RunState& run) {
+  static bool IsDone(const v1::Task& task, const RunState& run) {
+    if (task.kind() == v1::TASK_KIND_EVALUATE) {
+      return run.status == RunStatus::kCompleted || run.status == RunStatus::kDegraded;
+    }
+    return run.status == RunStatus::kAwaitingModel && !run.regional.digest.empty() &&
+           run.regional.round == static_cast<int>(task.round());
+  }
+
+  static StatusOr<Outcome> Evaluated(v1::TaskResult sum) {
     Outcome outcome;
-    CSL_ASSIGN_OR_RETURN(*outcome.report.mutable_result(), SumOf(run));
+    *outcome.report.mutable_result() = std::move(sum);
     return outcome;
   }
 
-  // The update, or the initial model.
-  StatusOr<Outcome> Delivered(const v1::Task& task, const RunState& run) {
+  // What the region has made, as it lies in the store.
+  StatusOr<Outcome> Made(const RunState& run) {
     Outcome outcome;
-    v1::TaskResult& result = *outcome.report.mutable_result();
-    const BlobStore& blobs = coordinator_.blobs();
-    CSL_ASSIGN_OR_RETURN(mapped_, MapModel(blobs, run.regional.digest));
+    CSL_ASSIGN_OR_RETURN(mapped_, MapModel(coordinator_.blobs(), run.regional.digest));
     outcome.update = mapped_->file->bytes();
-    result.set_blob_digest(run.regional.digest);
-    if (task.kind() == v1::TASK_KIND_INITIALISE) return outcome;
-    CSL_ASSIGN_OR_RETURN(result, SumOf(run));
-    result.set_blob_digest(run.regional.digest);
+    outcome.report.mutable_result()->set_blob_digest(run.regional.digest);
+    return outcome;
+  }
 
-    CSL_ASSIGN_OR_RETURN(const MappedModel base, MapModel(blobs, task.model().digest()));
+  StatusOr<Outcome> Update(const v1::Task& task, const RunState& run, v1::TaskResult sum) {
+    CSL_ASSIGN_OR_RETURN(Outcome outcome, Made(run));
+    sum.set_blob_digest(run.regional.digest);
+    v1::TaskResult& result = *outcome.report.mutable_result();
+    result = std::move(sum);
+
+    CSL_ASSIGN_OR_RETURN(const MappedModel base,
+                         MapModel(coordinator_.blobs(), task.model().digest()));
     const Layout& layout = *base.header.layout;
     const TensorMask frozen =
         FrozenTensors(layout, run.config.stages, run.round, run.config.rounds);
@@ -230,13 +260,21 @@ struct Relay::Parts {
 StatusOr<std::unique_ptr<Relay>> Relay::Start(const fs::path& folder, Coordinator& coordinator) {
   CSL_ASSIGN_OR_RETURN(const Home home, ReadHome(folder));
   CSL_ASSIGN_OR_RETURN(const v1::SiteConfig site, ReadSiteOfFolder(folder));
+  if (site.policy().max_epochs() > 0 || site.policy().max_task_hours() > 0) {
+    return FailedPrecondition(
+        "{}: policy.max_epochs and max_task_hours are for each hospital to say; a region has no "
+        "training of its own",
+        (folder / kSiteFile).string());
+  }
   CSL_ASSIGN_OR_RETURN(FileDescriptor lock, LockFolder(folder));
   CSL_ASSIGN_OR_RETURN(const Certificate root, Certificate::FromPem(home.ca_pem));
   CSL_ASSIGN_OR_RETURN(const Certificate own, Certificate::FromPem(home.certificate_pem));
   CSL_ASSIGN_OR_RETURN(const Identity identity, IdentityOf(own));
   static const SystemClock clock;  // the trail's
   CSL_ASSIGN_OR_RETURN(auto trail, AuditTrail::Open(folder / kTrailFile, clock));
-  CSL_RETURN_IF_ERROR(trail->Append("started", {{"software", SoftwareVersion()}}));
+  CSL_RETURN_IF_ERROR(trail->Append(
+      "started", {{"software", SoftwareVersion()},
+                  {"settings", Sha256Of(ReadFile(folder / kSiteFile).value_or(""))}}));
   spdlog::info("region '{}' of federation '{}' at {}", identity.name, home.federation,
                home.endpoint);
   return std::unique_ptr<Relay>(new Relay(std::make_unique<Parts>(
@@ -244,13 +282,23 @@ StatusOr<std::unique_ptr<Relay>> Relay::Start(const fs::path& folder, Coordinato
 }
 
 Relay::Relay(std::unique_ptr<Parts> parts)
-    : parts_(std::move(parts)), thread_([this] {
-        const Status ended = parts_->loop.Run("");
-        if (!ended.ok()) {
-          spdlog::error("no region of '{}' any more: {}; restart once that is mended",
-                        parts_->federation, std::string(ended.message()));
-        }
-      }) {}
+    : parts_(std::move(parts)), thread_([this] { Run(*parts_); }) {}
+
+void Relay::Run(Parts& parts) {
+  const std::stop_token stop = parts.stop.get_token();
+  while (true) {
+    const Status ended = parts.loop.Run("");
+    if (ended.ok() || stop.stop_requested()) return;
+    if (IsRefusal(ended)) {
+      spdlog::error("no region of '{}' any more: {}; restart once that is mended", parts.federation,
+                    std::string(ended.message()));
+      return;
+    }
+    // An accident of this machine, such as a full disk.
+    spdlog::error("region of '{}': {}", parts.federation, std::string(ended.message()));
+    SleepFor(kPauseAfterAccident, stop);
+  }
+}
 
 Relay::~Relay() { parts_->stop.request_stop(); }
 

@@ -78,10 +78,11 @@ class Coordinator {
   // Lets this coordinator's sites do what a higher one asks for in a run of its own, which has the
   // same id here: the round after the model's, from a whole upload or blob of kHigherCoordinator;
   // without one, an initial model. Nothing where it was asked for and is under way, or done.
-  // FAILED_PRECONDITION as in Submit, and where the id is that of a run which does not follow;
-  // INVALID_ARGUMENT where the model is not the plan's network.
+  // FAILED_PRECONDITION as in Submit, where the id is that of a run which does not follow, and
+  // where the run has had a later model; INVALID_ARGUMENT where the id is no name, or the model not
+  // the plan's network.
   Status Follow(const std::string& run_id, const std::string& plan,
-                const std::optional<ModelVersion>& model);
+                std::optional<ModelGiven> given);
   // The higher coordinator does not wait for the round any more.
   Status EndRound(const std::string& run_id, int round);
   // The run as it is, once it is no longer as `seen`, or `time` has passed.

@@ -1,5 +1,6 @@
 // Runs that are a higher coordinator's: this coordinator's sites are one hospital to it.
 
+#include "certs/identity.h"
 #include "server/admission/admission.h"
 #include "server/round/coordinator.h"
 #include "server/store/run_config.h"
@@ -7,15 +8,17 @@
 namespace consilium {
 
 Status Coordinator::Follow(const std::string& run_id, const std::string& plan,
-                           const std::optional<ModelVersion>& model) {
+                           std::optional<ModelGiven> given) {
+  CSL_RETURN_IF_ERROR(CheckName("run", run_id));  // it becomes part of files' names
   CSL_ASSIGN_OR_RETURN(const RunConfig config, ParseRunConfig(plan));
-  if (model) {
-    CSL_ASSIGN_OR_RETURN(const auto file,
-                         blobs_.Has(model->digest)
-                             ? blobs_.Map(model->digest)
-                             : blobs_.MapUpload(model->digest, kHigherCoordinator));
+  if (given) {
+    ModelVersion& model = given->model;
+    CSL_ASSIGN_OR_RETURN(const auto file, blobs_.Has(model.digest)
+                                              ? blobs_.Map(model.digest)
+                                              : blobs_.MapUpload(model.digest, kHigherCoordinator));
     const Status admitted = CheckInitialModel(file->bytes(), config.model);
     if (!admitted.ok()) return Annotate(admitted, "the higher coordinator's model");
+    model.bytes = file->bytes().size();
   }
   {
     MutexLock lock(mu_);
@@ -23,13 +26,18 @@ Status Coordinator::Follow(const std::string& run_id, const std::string& plan,
     RunState* run = RunOf(run_id);
     if (run == nullptr) {
       CSL_RETURN_IF_ERROR(CheckSites(config, context.active_sites));
-      CSL_RETURN_IF_ERROR(Begin(StartFollowing(run_id, plan, config, model, context),
+      CSL_RETURN_IF_ERROR(Begin(StartFollowing(run_id, plan, config, given, context),
                                 kHigherCoordinator, "the higher coordinator"));
     } else if (!run->follows) {
       return FailedPrecondition("{} is a run of this coordinator's own", run_id);
-    } else if (model) {
-      CSL_RETURN_IF_ERROR(blobs_.Keep(model->digest, kHigherCoordinator));
-      CSL_RETURN_IF_ERROR(Advance(*run, ModelGiven{*model}, context));
+    } else if (given && !run->models.empty() && given->model.round < run->models.back().round) {
+      return FailedPrecondition(
+          "the higher coordinator has gone back to the model of round {} of {}, which has that of "
+          "round {} here: let it submit the plan again",
+          given->model.round, run_id, run->models.back().round);
+    } else if (given) {
+      CSL_RETURN_IF_ERROR(blobs_.Keep(given->model.digest, kHigherCoordinator));
+      CSL_RETURN_IF_ERROR(Advance(*run, *given, context));
     }
   }
   AnswerWaiters();

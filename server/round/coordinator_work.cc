@@ -195,7 +195,7 @@ void Coordinator::AverageRounds() {
       status = ApplyEvent(
           run.id, model.ok() ? RunEvent(RoundAveraged{
                                    {run.round, model->digest, model->bytes, model->moments_digest}})
-                             : RunEvent(RunBroken{std::string(status.message())}));
+                             : RunEvent(RunBroken{run.round, std::string(status.message())}));
     }
     if (!status.ok()) {
       spdlog::error("{}: round {} waits: {}", run.id, run.round, std::string(status.message()));

@@ -16,8 +16,6 @@ constexpr int kMaxInitialisations = 3;
 constexpr std::chrono::minutes kInitialisationTime{10};
 // Below it a median says nothing of who is the odd one.
 constexpr std::size_t kMinCohortForMedian = 3;
-// How long a higher coordinator may rest between two rounds.
-constexpr std::chrono::days kLongestRest{7};
 
 void Finish(RunState& run, RunStatus status, std::string reason, TimePoint now) {
   run.status = status;
@@ -32,6 +30,23 @@ void Finish(RunState& run, RunStatus status, std::string reason, TimePoint now) 
   }
 }
 
+// What the run has made, or why it has nothing, is for the higher coordinator, which has the next
+// word.
+void AwaitModel(RunState& run, ModelVersion regional, std::string reason = "") {
+  run.status = RunStatus::kAwaitingModel;
+  run.reason = std::move(reason);
+  run.regional = std::move(regional);
+}
+
+// The run cannot go on by itself.
+void Fail(RunState& run, std::string reason, TimePoint now) {
+  if (run.follows) {
+    AwaitModel(run, {}, std::move(reason));
+  } else {
+    Finish(run, RunStatus::kFailed, std::move(reason), now);
+  }
+}
+
 void OpenTask(RunState& run, const std::string& site, TaskKind kind) {
   std::string id = fmt::format("{}.r{}.{}.{}", run.id, run.round, site, TaskKindName(kind));
   if (run.attempt > 1) id += fmt::format(".a{}", run.attempt);
@@ -43,14 +58,6 @@ void Pause(RunState& run, std::string reason) {
   run.status = RunStatus::kPaused;
   run.reason = std::move(reason);
   run.pausing = false;
-}
-
-// What the run has is for the higher coordinator, which has the next word.
-void AwaitModel(RunState& run, ModelVersion regional, TimePoint now) {
-  run.status = RunStatus::kAwaitingModel;
-  run.reason.clear();
-  run.regional = std::move(regional);
-  run.deadline = now + kLongestRest;
 }
 
 // Ends what is open of the current round, which is not closed the usual way.
@@ -261,9 +268,8 @@ void InitialisationFailed(RunState& run, const RunContext& context) {
   const bool another = std::any_of(cohort.begin(), cohort.end(),
                                    [&](const std::string& site) { return !HasTried(run, site); });
   if (run.initialisations >= kMaxInitialisations || !another) {
-    Finish(run, RunStatus::kFailed,
-           fmt::format("no site made the initial model ({})", WhoIsMissing(TasksBySite(run))),
-           context.now);
+    Fail(run, fmt::format("no site made the initial model ({})", WhoIsMissing(TasksBySite(run))),
+         context.now);
   } else {
     run.deadline = context.now + run.config.round_deadline;
   }
@@ -332,40 +338,39 @@ class Transition {
     if (!run_.follows) return;
     if (!run_.models.empty() && event.model.round <= run_.models.back().round) {
       const bool again = event.model.round == run_.models.back().round;
-      if (again && HasNothingToDeliver()) OpenAgain();
+      if (again && HasNothingToDeliver()) OpenAgain(event.deadline);
       return;
     }
     EndTasks(run_, "the higher coordinator went on without this round");
-    if (HasNothingToDeliver() || run_.status == RunStatus::kTraining) {
+    const bool is_noted = !run_.misses.empty() && run_.misses.back().round == run_.round;
+    if (run_.round > 0 && !is_noted &&
+        (HasNothingToDeliver() || run_.status == RunStatus::kTraining)) {
       NoteMisses(run_, TasksBySite(run_));
     }
     run_.models.push_back(event.model);
     run_.regional = {};
     run_.round = event.model.round;
     NextRound(run_, context_);
+    run_.deadline = std::min(run_.deadline, event.deadline);
   }
 
   void operator()(const RoundUnwanted& event) {
     if (!run_.follows || event.round != run_.round) return;
-    if (run_.status != RunStatus::kTraining && run_.status != RunStatus::kPaused) return;
-    EndTasks(run_, "the higher coordinator does not wait for this round any more");
-    AwaitModel(run_, {}, context_.now);
+    if (run_.status == RunStatus::kAggregating || run_.status == RunStatus::kAwaitingModel) return;
+    constexpr char kWhy[] = "the higher coordinator does not wait for this round any more";
+    EndTasks(run_, kWhy);
+    AwaitModel(run_, {}, kWhy);
   }
 
   void operator()(const RunBroken& event) {
-    Finish(run_, RunStatus::kFailed, event.reason, context_.now);
+    if (run_.status != RunStatus::kAggregating || event.round != run_.round) return;
+    Fail(run_, event.reason, context_.now);
   }
 
   void operator()(const TimePassed&) {
     if (!IsTimed(run_) || context_.now < run_.deadline) return;
     if (run_.status == RunStatus::kInitialising && AllEnded(run_)) {
-      Finish(run_, RunStatus::kFailed, "no site asked for the initial model's task", context_.now);
-      return;
-    }
-    if (run_.status == RunStatus::kAwaitingModel) {
-      Finish(run_, RunStatus::kFailed,
-             fmt::format("the higher coordinator gave no model for {} days", kLongestRest.count()),
-             context_.now);
+      Fail(run_, "no site asked for the initial model's task", context_.now);
       return;
     }
     EndTasks(run_, "the deadline passed");
@@ -389,7 +394,7 @@ class Transition {
   // The next global model; in a region, what is delivered towards it.
   void MadeModel(const ModelVersion& model) {
     if (run_.follows) {
-      AwaitModel(run_, model, context_.now);
+      AwaitModel(run_, model);
       return;
     }
     run_.models.push_back(model);
@@ -398,13 +403,14 @@ class Transition {
 
   // A region's round that came to nothing, yet.
   bool HasNothingToDeliver() const {
-    return run_.status == RunStatus::kPaused || (run_.status == RunStatus::kAwaitingModel &&
-                                                 run_.regional.digest.empty() && run_.round > 0);
+    return run_.status == RunStatus::kPaused ||
+           (run_.status == RunStatus::kAwaitingModel && run_.regional.digest.empty());
   }
 
-  void OpenAgain() {
+  void OpenAgain(TimePoint deadline) {
     if (run_.status == RunStatus::kAwaitingModel) ++run_.attempt;  // a pause has counted itself
     OpenRound(run_, context_);
+    run_.deadline = std::min(run_.deadline, deadline);
   }
 
   RunState& run_;
@@ -434,10 +440,10 @@ RunState StartRun(std::string id, std::string plan, RunConfig config,
 }
 
 RunState StartFollowing(std::string id, std::string plan, RunConfig config,
-                        std::optional<ModelVersion> model, const RunContext& context) {
+                        const std::optional<ModelGiven>& given, const RunContext& context) {
   RunState run = NewRun(std::move(id), std::move(plan), std::move(config), context);
   run.follows = true;
-  return model ? Apply(std::move(run), ModelGiven{*model}, context) : run;
+  return given ? Apply(std::move(run), *given, context) : run;
 }
 
 RunState Apply(RunState run, const RunEvent& event, const RunContext& context) {
@@ -447,7 +453,7 @@ RunState Apply(RunState run, const RunEvent& event, const RunContext& context) {
 
 bool IsTimed(const RunState& run) {
   return run.status == RunStatus::kInitialising || run.status == RunStatus::kTraining ||
-         run.status == RunStatus::kEvaluating || run.status == RunStatus::kAwaitingModel;
+         run.status == RunStatus::kEvaluating;
 }
 
 bool CanPause(const RunState& run) {

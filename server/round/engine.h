@@ -45,13 +45,15 @@ struct RoundAveraged {
 // that; again, where it has given it before. Whatever else the run was at is not wanted any more.
 struct ModelGiven {
   ModelVersion model;
+  TimePoint deadline;  // by which that must be made
 };
 // The higher coordinator does not wait for this round any more.
 struct RoundUnwanted {
   int round = 0;
 };
-// The coordinator cannot go on with the run.
+// The updates of an AGGREGATING round do not become a model.
 struct RunBroken {
+  int round = 0;
   std::string reason;
 };
 // Time has passed; the engine looks whether a deadline did.
@@ -81,16 +83,16 @@ RunState StartRun(std::string id, std::string plan, RunConfig config,
                   std::optional<ModelVersion> initial_model, const RunContext& context);
 
 // The same of a run that follows: in the round after the model's, or waiting for a site to make one
-// for the higher coordinator.
+// for the higher coordinator. Whatever such a run comes to, it is there for the next model: of
+// those that end, it only knows COMPLETED, DEGRADED and CANCELLED.
 RunState StartFollowing(std::string id, std::string plan, RunConfig config,
-                        std::optional<ModelVersion> model, const RunContext& context);
+                        const std::optional<ModelGiven>& given, const RunContext& context);
 
 // The state after the event. An event that means nothing in this state (a late report, a second
 // cancel) leaves it as it is.
 RunState Apply(RunState run, const RunEvent& event, const RunContext& context);
 
-// Whether the run waits for sites, or for a higher coordinator, and no longer than until its
-// deadline.
+// Whether the run waits for sites, and no longer than until its deadline.
 bool IsTimed(const RunState& run);
 
 // Whether an admin's request can change a run in this state at all; the coordinator tells the admin

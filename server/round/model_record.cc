@@ -54,7 +54,9 @@ ModelRecord RecordOf(const RunState& run, int round, const std::vector<TaskState
                      .participants = {},
                      .site_evaluations = {},
                      .evaluation = {}};
-  if (round > 0) record.parent_digest = ModelOfRound(run, round - 1)->digest;
+  // A region may have missed the round before.
+  const ModelVersion* parent = ModelOfRound(run, round - 1);
+  if (parent != nullptr) record.parent_digest = parent->digest;
   for (const TaskState& task : tasks) {
     if (task.status != TaskStatus::kDone) continue;
     if (task.round == round && task.kind == TaskKind::kTrain) {

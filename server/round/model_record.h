@@ -14,7 +14,7 @@ struct ModelRecord {
   std::string plan;  // serialised
   ModelVersion version;
   ModelSpec spec;
-  std::string parent_digest;  // empty for an initial model
+  std::string parent_digest;  // empty for an initial model, and where it is not known here
   struct Participant {
     std::string site;
     std::uint64_t train_examples = 0;

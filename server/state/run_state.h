@@ -122,7 +122,7 @@ enum class Combination : std::uint8_t {
   kMean,         // weighted with the sites' examples
   kMedian,       // of each element
   kTrimmedMean,  // of each element, without the fifth that is lowest and the fifth that is highest
-  kKrum,         // one update, of three or more; the mean of fewer
+  kKrum,         // one update, of three or more; the plain mean of fewer
 };
 
 // How much a site trains in a round.

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -53,13 +54,13 @@ int Run(std::size_t elements, int updates, int threads, int times) {
   std::vector<double> mean;
   std::vector<double> median;
   std::vector<double> triad;
-  const auto combine = [&](std::size_t trim) {
+  const auto combine = [&](std::optional<std::size_t> trim) {
     OnThreads(threads, elements, [&](std::size_t begin, std::size_t count) {
       WeightedMean(*layout, base, weighted, begin, std::span(out).subspan(begin, count), {}, trim);
     });
   };
   for (int i = 0; i < times; ++i) {
-    mean.push_back(Seconds([&] { combine(0); }));
+    mean.push_back(Seconds([&] { combine({}); }));
     median.push_back(Seconds([&] { combine((weighted.size() - 1) / 2); }));
     triad.push_back(Seconds([&] {
       OnThreads(threads, elements, [&](std::size_t begin, std::size_t count) {

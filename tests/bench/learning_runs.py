@@ -87,6 +87,15 @@ class Laboratory:
                                  for row in rows)
         return path
 
+    def manifest_with_sites(self, name, rows):
+        """The same that says which hospital each image is of."""
+        path = self.folder / "data" / f"{name}-by-site.csv"
+        with open(path, "w", newline="") as out:
+            writer = csv.writer(out)
+            writer.writerow(["path", "label", "patient_id", "split", "site"])
+            writer.writerows([DATA / row["path"], row["label"], row["patient_id"], "val", row["site"]] for row in rows)
+        return path
+
     def partition(self, name, whole, by, sites, alpha, seed):
         """The whole cut into hospitals; by the first seed from this one on that gives each enough to train on."""
         folder = self.folder / "data" / name
@@ -271,6 +280,16 @@ def real_site_runs(laboratory, epochs, size, seeds, recipe):
             if name not in SEEN_ONCE or seed == min(seeds):
                 runs.append(one(name, train, seed, **options))
     return runs
+
+
+AUDITED = ("central", "fedavg")
+
+
+def audited_runs(laboratory, epochs, size, recipe):
+    """Two of the real hospitals' runs again, whose models are kept."""
+    return [dataclasses.replace(one, name=f"audited-{name}", keeps_model=True)
+            for one in real_site_runs(laboratory, epochs, size, (1,), recipe)
+            for name in AUDITED if one.name == f"sites-{name}-1"]
 
 
 BEGINNINGS = ("scratch", "pretrained", "pretrained, stages")

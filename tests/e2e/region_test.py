@@ -111,6 +111,22 @@ class RegionTest(CohortTest):
                 shown = top.wait(running)
                 self.assertEqual(shown["status"], "COMPLETED", shown["reason"])
 
+            with self.subTest("a region that was away joins in a later round"):
+                west = regions["west"]
+                west.stop("coordinator")
+                plan = small_plan(self.folder / "late.yaml", rounds=5, seed=10, training=TRAINING,
+                                  quorum={"fraction": 0.5}, round_deadline_seconds=12)
+                running = top.submit(plan, "--init", initial)
+                wait_until(lambda: top.show(running)["round"] >= 2, what="the second round")
+                (west.folder / "coordinator.log").unlink()
+                west.serve()
+                shown = top.wait(running)
+                self.assertEqual(shown["status"], "DEGRADED", shown["reason"])
+                self.assertIn("west missed round", shown["reason"])
+                below = west.show(running)
+                self.assertGreaterEqual(below["models"][0]["round"], 1)
+                self.assertEqual(below["models"][-1]["digest"], shown["models"][-1]["digest"])
+
             with self.subTest("a run that is cancelled above ends below"):
                 plan = small_plan(self.folder / "cancelled.yaml", rounds=50, seed=9, training=TRAINING)
                 running = top.submit(plan, "--init", initial)
@@ -118,6 +134,12 @@ class RegionTest(CohortTest):
                 top.ctl("run", "cancel", running)
                 wait_until(lambda: all(not [t for t in region.show(running)["tasks"] if t["status"] == "open"]
                                        for region in regions.values()), what="the end of the hospitals' tasks")
+
+            with self.subTest("the regions' folders are whole"):
+                for region in regions.values():
+                    region.stop("coordinator")
+                    checked = run("consilium-server", "check", "--dir", region.server_dir, check=False)
+                    self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
 
 
 if __name__ == "__main__":

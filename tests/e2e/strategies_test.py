@@ -52,7 +52,7 @@ class StrategiesTest(CohortTest):
                     kept = sorted((federation.home(site) / "control").iterdir())
                     self.assertEqual(len(kept), 2)  # after each of the last two rounds
 
-            with self.subTest("the median of two is their mean, whatever they weigh"):
+            with self.subTest("the median"):
                 plan = small_plan(federation.folder / "median.yaml", rounds=2, seed=4,
                                   training={"batch_size": 8, "learning_rate": 0.02}, strategy={"name": "median"})
                 shown, real, simulated, _ = self.run_plan(federation, plan)

@@ -168,6 +168,17 @@ TEST_F(WeightedMeanTest, RoundAverageWritesThePlainMeanAsABlob) {
   EXPECT_EQ(AverageRound(blobs, {"run-1", 4, base}, contributions)->digest, averaged.digest);
 }
 
+// The median of two is their mean; only that they count alike makes it a median.
+TEST_F(WeightedMeanTest, WithATrimAllCountAlike) {
+  std::vector<WeightedUpdate> updates = Updates();
+  updates.resize(2);
+  std::vector<float> median(layout_->size());
+  WeightedMean(*layout_, base_.values, updates, 0, median, {}, 0);
+  for (std::size_t i = 0; i < layout_->offset(2); ++i) {
+    ASSERT_EQ(median[i], Oracle({models_[0], models_[1]}, {1, 1}, i)) << i;
+  }
+}
+
 // A tree of regions: each one's mean counts with the sum of its weights.
 std::vector<float> MeanOfTree(const Layout& layout, const ModelState& base,
                               const std::vector<std::vector<WeightedUpdate>>& regions) {

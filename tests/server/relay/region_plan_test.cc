@@ -16,7 +16,6 @@ using testing::StatusIs;
 
 v1::RunPlan Plan() {
   v1::RunPlan plan = DefaultPlan();
-  plan.set_round_deadline_seconds(1000);
   *plan.mutable_model() = ToProto(testing::SmallSpec());
   return plan;
 }
@@ -30,7 +29,6 @@ TEST(RegionPlan, AsksAllOfTheRegionsHospitalsForTheSameTraining) {
   ASSERT_OK_AND_ASSIGN(const v1::RunPlan plan, RegionPlan(higher));
   EXPECT_EQ(plan.sites_size(), 0);
   EXPECT_EQ(plan.quorum().fraction(), 0.75);
-  EXPECT_EQ(plan.round_deadline_seconds(), 900U);
   EXPECT_EQ(plan.round_attempts(), 1U);
   EXPECT_EQ(plan.late_updates(), "");
   EXPECT_EQ(plan.training().SerializeAsString(), higher.training().SerializeAsString());
@@ -75,6 +73,9 @@ TEST(RegionPlan, RefusesWhatNeedsEachHospitalsOwnUpdate) {
   plan = Plan();
   plan.mutable_training()->set_class_counts("federated");
   refused(plan, "training.class_counts");
+  plan = Plan();
+  plan.mutable_admission()->set_max_train_examples(20'000);
+  refused(plan, "admission.max_train_examples");
   plan = Plan();
   plan.mutable_encoding()->set_update("top_k");
   refused(plan, "encoding.update");

@@ -33,7 +33,9 @@ class CoordinatorFollowTest : public CoordinatorTest {
     return model;
   }
   Status Follow(const std::optional<ModelVersion>& model, const std::string& run = kRun) {
-    return coordinator_->Follow(run, SmallPlan().SerializeAsString(), model);
+    std::optional<ModelGiven> given;
+    if (model) given = {*model, clock_.Now() + std::chrono::hours(1)};
+    return coordinator_->Follow(run, SmallPlan().SerializeAsString(), given);
   }
   void DoRound() {
     for (const std::string site : {"site-a", "site-b"}) {
@@ -98,6 +100,23 @@ TEST_F(CoordinatorFollowTest, SaysWhatCannotBeFollowed) {
   ASSERT_THAT(Follow(Given(0)), IsOk());
   EXPECT_THAT(coordinator_->Pause(kRun),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("higher coordinator")));
+}
+
+TEST_F(CoordinatorFollowTest, BeginsLateAndKnowsWhatItKnowsOfTheModel) {
+  const ModelVersion model = Given(2);
+  ASSERT_THAT(Follow(ModelVersion{2, model.digest, 1}), IsOk());  // whatever size is claimed
+  EXPECT_EQ((*Wait("site-a"))->task.round, 3);
+  ASSERT_OK_AND_ASSIGN(const ModelRecord record, coordinator_->FindModel(kRun, 2));
+  EXPECT_EQ(record.version, model);
+  EXPECT_EQ(record.parent_digest, "");
+  EXPECT_THAT(Follow(Given(1)),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("gone back")));
+}
+
+TEST_F(CoordinatorFollowTest, RunsNameIsAName) {
+  for (const std::string name : {"../../run", "/run", "", "run\n1"}) {
+    EXPECT_THAT(Follow(Given(0), name), StatusIs(absl::StatusCode::kInvalidArgument)) << name;
+  }
 }
 
 TEST_F(CoordinatorFollowTest, TrailSaysWhatCameDownAndWhatGoesUp) {

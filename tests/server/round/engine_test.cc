@@ -311,7 +311,10 @@ TEST_F(EngineTest, EvaluationCompletesWithWhoeverAnswers) {
 
 TEST_F(EngineTest, BrokenRunFailsWithTheReason) {
   Start();
-  Happen(RunBroken{"disk on fire"});
+  Happen(RunBroken{1, "of a round that is not being averaged"});
+  EXPECT_EQ(run_.status, RunStatus::kTraining);
+  for (const std::string& site : Open()) Succeed(site);
+  Happen(RunBroken{1, "disk on fire"});
   EXPECT_EQ(run_.status, RunStatus::kFailed);
   EXPECT_EQ(run_.reason, "disk on fire");
 }

@@ -15,8 +15,10 @@ class FollowingTest : public EngineTest {
   void StartAfter(int round) {
     run_ = StartFollowing("r", "plan", config_, Given(round), context_);
   }
-  static ModelVersion Given(int round) { return {round, "g" + std::to_string(round), 10}; }
-  void Give(int round) { Happen(ModelGiven{Given(round)}); }
+  ModelGiven Given(int round) const {
+    return {{round, "g" + std::to_string(round), 10}, context_.now + time_};
+  }
+  void Give(int round) { Happen(Given(round)); }
 
   // The current round up to what goes to the higher coordinator.
   void DoRound() {
@@ -24,6 +26,8 @@ class FollowingTest : public EngineTest {
     ASSERT_EQ(run_.status, RunStatus::kAggregating);
     Happen(RoundAveraged{{run_.round, "average", 10}});
   }
+
+  std::chrono::seconds time_{1000};  // that the higher coordinator gives
 };
 
 TEST_F(FollowingTest, RoundsAverageWaitsForTheHigherCoordinatorsNextModel) {
@@ -143,14 +147,57 @@ TEST_F(FollowingTest, OnlyTheHigherCoordinatorSetsThePace) {
   EXPECT_EQ(run_.status, RunStatus::kPaused);
 }
 
-TEST_F(FollowingTest, FailsWhereNoModelComesForAWeek) {
+TEST_F(FollowingTest, RoundEndsByThePlansDeadlineOrTheHigherCoordinatorsWhicheverIsFirst) {
+  config_.round_deadline = std::chrono::seconds(100);
+  StartAfter(0);
+  EXPECT_EQ(run_.deadline, context_.now + std::chrono::seconds(100));
+  time_ = std::chrono::seconds(30);
+  Give(1);
+  EXPECT_EQ(run_.deadline, context_.now + std::chrono::seconds(30));
+  config_.round_attempts = 1;
+  Succeed("a");
+  Succeed("b");
+  Wait(std::chrono::seconds(30));
+  EXPECT_EQ(run_.status, RunStatus::kAggregating);
+}
+
+TEST_F(FollowingTest, RoundThatCannotBeAveragedIsNotTheEnd) {
+  StartAfter(0);
+  for (const std::string& site : Open()) Succeed(site);
+  Happen(RunBroken{1, "a blob was damaged"});
+  EXPECT_EQ(run_.status, RunStatus::kAwaitingModel);
+  EXPECT_EQ(run_.reason, "a blob was damaged");
+  EXPECT_THAT(run_.regional.digest, IsEmpty());
+  Give(1);
+  EXPECT_EQ(run_.status, RunStatus::kTraining);
+  Happen(RunBroken{1, "late"});
+  EXPECT_EQ(run_.status, RunStatus::kTraining);
+}
+
+TEST_F(FollowingTest, NoInitialModelIsNotTheEnd) {
+  run_ = StartFollowing("r", "plan", config_, std::nullopt, context_);
+  Happen(SiteAsked{"a"});
+  Fail("a");
+  Happen(SiteAsked{"b"});
+  Fail("b");
+  Happen(SiteAsked{"c"});
+  Fail("c");
+  EXPECT_EQ(run_.status, RunStatus::kAwaitingModel);
+  EXPECT_THAT(run_.reason, HasSubstr("no site made"));
+  Give(0);  // another region made one
+  EXPECT_THAT(Open(), ElementsAre("a", "b", "c"));
+  EXPECT_THAT(run_.misses, IsEmpty());
+}
+
+TEST_F(FollowingTest, LastEvaluationThatIsNotWantedDoesNotCompleteTheRun) {
+  config_.rounds = 1;
   StartAfter(0);
   DoRound();
-  Wait(std::chrono::days(6));
+  Give(1);
+  ASSERT_EQ(run_.status, RunStatus::kEvaluating);
+  Happen(RoundUnwanted{2});
   EXPECT_EQ(run_.status, RunStatus::kAwaitingModel);
-  Wait(std::chrono::days(1));
-  EXPECT_EQ(run_.status, RunStatus::kFailed);
-  EXPECT_THAT(run_.reason, HasSubstr("7 days"));
+  EXPECT_THAT(Open(), IsEmpty());
 }
 
 TEST_F(FollowingTest, RunOfItsOwnTakesNoModelFromAbove) {

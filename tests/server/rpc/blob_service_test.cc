@@ -57,6 +57,9 @@ TEST_F(BlobServiceTest, LargeBlobsGoBothWaysAndResume) {
   EXPECT_FALSE(std::filesystem::exists(path));
   EXPECT_THAT(DownloadBlob(*stub, digest, path, bytes.size(), {}), IsOk());
 
+  EXPECT_THAT(DownloadBlob(*stub, digest, server_.folder() / "larger", bytes.size() - 1, {}),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+
   // The same into memory.
   const auto part = server_.folder() / "memory.part";
   std::string held = bytes.substr(0, 2'345'678);
