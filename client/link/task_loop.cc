@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "client/link/plan_book.h"
 #include "common/base/memory.h"
@@ -24,6 +25,21 @@ std::chrono::milliseconds ReportInterval(const v1::Task& task) {
 }
 
 }  // namespace
+
+v1::TaskFailure TaskWorker::FailureOf(const Status& status) const {
+  v1::TaskFailure failure;
+  failure.set_refused(!refusal_.empty());
+  failure.set_reason(failure.refused()
+                         ? refusal_
+                         : fmt::format("{} failed ({}); the {}'s log says why", stage_,
+                                       absl::StatusCodeToString(status.code()), place_));
+  return failure;
+}
+
+Status TaskWorker::Refuse(const Status& why) {
+  refusal_ = std::string(why.message());
+  return why;
+}
 
 Status TaskLoop::Send(const Outcome& outcome) {
   TaskReporter reporter(link_.identity(), outcome.report.task_id(), std::chrono::milliseconds(0),
@@ -63,7 +79,7 @@ Status TaskLoop::Handle(const v1::Task& task) {
   CSL_RETURN_IF_ERROR(trail_.Append("task", {{"task", task.task_id()},
                                              {"plan", PlanHash(task.plan())},
                                              {"model", task.model().digest()}}));
-  auto outcome = worker_.Perform(task, reporter);
+  auto outcome = worker_.Do(task, reporter);
   if (stop_.stop_requested()) return OkStatus();  // the task stays open; the next start does it
   if (!outcome.ok()) {
     if (reporter.has_ended()) {

@@ -5,6 +5,7 @@
 
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 #include "client/link/coordinator_link.h"
 #include "client/link/delivery.h"
@@ -17,15 +18,35 @@ namespace consilium {
 
 class TaskWorker {
  public:
+  // `place`: whose log says why something failed, "hospital".
+  explicit TaskWorker(std::string_view place) : place_(place) {}
   virtual ~TaskWorker() = default;
 
   // Does the task; ends early where the reporter's stop is requested. What the outcome refers to
   // stays until the next task. The report's task id is filled in by the loop.
   virtual StatusOr<Outcome> Perform(const v1::Task& task, TaskReporter& reporter) = 0;
-  // What the coordinator hears of Perform's error.
-  virtual v1::TaskFailure FailureOf(const Status& status) = 0;
   // The task is over: nothing of it is needed any more.
   virtual void Forget() = 0;
+
+  // Perform, of a task that nothing was refused of yet.
+  StatusOr<Outcome> Do(const v1::Task& task, TaskReporter& reporter) {
+    refusal_.clear();
+    return Perform(task, reporter);
+  }
+  // What the coordinator hears of the error that Do gave: a refusal's reason, or the
+  // stage and the kind of error. The message itself stays here: it may name files, and a file's
+  // name may name a patient.
+  v1::TaskFailure FailureOf(const Status& status) const;
+
+ protected:
+  // This place will not do the task, and says why: of the plan and its policy alone.
+  Status Refuse(const Status& why);
+
+  std::string_view stage_;  // of the task in hand
+
+ private:
+  const std::string_view place_;
+  std::string refusal_;  // why this place will not do the task; empty: it does
 };
 
 // Used by one thread. Outlived by what it is given.

@@ -41,7 +41,8 @@ class Agent final : public TaskWorker {
   Agent(const Home& home, const std::string& name, const Certificate& root,
         const v1::SiteConfig& site, const fs::path& folder, AuditTrail& trail,
         const std::stop_token& stop)
-      : name_(name),
+      : TaskWorker("hospital"),
+        name_(name),
         root_(root),
         site_(site),
         link_(home, folder, trail, site.policy(), stop),
@@ -65,7 +66,6 @@ class Agent final : public TaskWorker {
   }
 
   StatusOr<Outcome> Perform(const v1::Task& task, TaskReporter& reporter) override {
-    refusal_.clear();
     update_ = {};
     reporter_ = &reporter;
     CSL_RETURN_IF_ERROR(Allow(task));
@@ -80,29 +80,12 @@ class Agent final : public TaskWorker {
     }
   }
 
-  // The message itself stays here: it may name files, and a file's name may name a patient.
-  v1::TaskFailure FailureOf(const Status& status) override {
-    v1::TaskFailure failure;
-    failure.set_refused(!refusal_.empty());
-    failure.set_reason(failure.refused()
-                           ? refusal_
-                           : fmt::format("{} failed ({}); the hospital's log says why", stage_,
-                                         absl::StatusCodeToString(status.code())));
-    return failure;
-  }
-
   void Forget() override {
     store_.Clear();
     update_ = {};
   }
 
  private:
-  // This hospital will not do the task, and says why: of the plan and its policy alone.
-  Status Refuse(const Status& why) {
-    refusal_ = std::string(why.message());
-    return why;
-  }
-
   Status Allow(const v1::Task& task) {
     stage_ = "checking the plan";
     const Status allowed = consent_.Ask(task, *reporter_);
@@ -361,9 +344,7 @@ class Agent final : public TaskWorker {
   TaskLoop loop_;
   // Of the task in hand.
   TaskReporter* reporter_ = nullptr;
-  std::string_view stage_;
-  std::string refusal_;  // why this hospital will not do it; empty: it does
-  std::string update_;   // the file that is to be sent
+  std::string update_;  // the file that is to be sent
 };
 
 }  // namespace

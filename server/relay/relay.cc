@@ -57,10 +57,14 @@ class RegionWorker final : public TaskWorker {
  public:
   RegionWorker(const std::string& name, const Certificate& root, const v1::SiteConfig& site,
                const fs::path& folder, CoordinatorLink& link, Coordinator& coordinator)
-      : name_(name), root_(root), consent_(site, folder), link_(link), coordinator_(coordinator) {}
+      : TaskWorker("region"),
+        name_(name),
+        root_(root),
+        consent_(site, folder),
+        link_(link),
+        coordinator_(coordinator) {}
 
   StatusOr<Outcome> Perform(const v1::Task& task, TaskReporter& reporter) override {
-    refusal_.clear();
     stage_ = "checking the plan";
     const Status allowed = consent_.Ask(task, reporter);
     if (!allowed.ok()) return IsDecision(allowed) ? Refuse(allowed) : allowed;
@@ -91,28 +95,12 @@ class RegionWorker final : public TaskWorker {
     }
   }
 
-  // What the region's hospitals are called, and what failed at which, stays in the region.
-  v1::TaskFailure FailureOf(const Status& status) override {
-    v1::TaskFailure failure;
-    failure.set_refused(!refusal_.empty());
-    failure.set_reason(failure.refused()
-                           ? refusal_
-                           : fmt::format("{} failed ({}); the region's log says why", stage_,
-                                         absl::StatusCodeToString(status.code())));
-    return failure;
-  }
-
   void Forget() override {
     mapped_.reset();
     encoded_ = {};
   }
 
  private:
-  Status Refuse(const Status& why) {
-    refusal_ = std::string(why.message());
-    return why;
-  }
-
   // The task's model into the region's store, which nothing is read of before its coordinator is
   // known to answer for it.
   StatusOr<ModelVersion> Fetch(const v1::Task& task, TaskReporter& reporter) {
@@ -228,8 +216,6 @@ class RegionWorker final : public TaskWorker {
   CoordinatorLink& link_;
   Coordinator& coordinator_;
   // Of the task in hand.
-  std::string_view stage_;
-  std::string refusal_;                // why this region will not do it; empty: it does
   std::optional<MappedModel> mapped_;  // what it came to
   std::string encoded_;                // that, where the plan wants it encoded
 };
