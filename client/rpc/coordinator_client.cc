@@ -98,7 +98,6 @@ CoordinatorClient::Connection::Connection(const Home& home)
                           MutualTlsClient(home.ca_pem, {home.certificate_pem, home.key_pem}))),
       tasks(v1::CoordinatorService::NewStub(channel)),
       models(v1::ModelService::NewStub(channel)),
-      blobs(v1::BlobService::NewStub(channel)),
       membership(v1::MembershipService::NewStub(channel)) {}
 
 CoordinatorClient::CoordinatorClient(const Home& home, std::stop_token stop)
@@ -193,19 +192,19 @@ StatusOr<CoordinatorClient::Greeting> CoordinatorClient::Greet() {
 Status CoordinatorClient::Upload(std::span<const std::byte> bytes, const std::string& digest,
                                  const std::string& task_id, const std::stop_token& stop,
                                  const TransferCallback& on_chunk) {
-  return UploadBlob(*connection()->blobs, bytes, digest, task_id, stop, on_chunk);
+  return UploadBlob(connection()->channel, bytes, digest, task_id, stop, on_chunk);
 }
 
 Status CoordinatorClient::Download(const std::string& digest, std::uint64_t max_bytes,
                                    const std::filesystem::path& path, const std::stop_token& stop,
                                    const TransferCallback& on_chunk) {
-  return DownloadBlob(*connection()->blobs, digest, path, max_bytes, stop, on_chunk);
+  return DownloadBlob(connection()->channel, digest, path, max_bytes, stop, on_chunk);
 }
 
 Status CoordinatorClient::Download(const std::string& digest, std::uint64_t max_bytes,
                                    std::string& bytes, const std::filesystem::path& part,
                                    const std::stop_token& stop, const TransferCallback& on_chunk) {
-  return DownloadBlob(*connection()->blobs, digest, max_bytes, bytes, part, stop, on_chunk);
+  return DownloadBlob(connection()->channel, digest, max_bytes, bytes, part, stop, on_chunk);
 }
 
 }  // namespace consilium

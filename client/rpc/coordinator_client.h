@@ -14,7 +14,6 @@
 #include "common/base/mutex.h"
 #include "common/base/status.h"
 #include "common/rpc/blob_transfer.h"
-#include "consilium/v1/blob.grpc.pb.h"
 #include "consilium/v1/coordinator.grpc.pb.h"
 #include "consilium/v1/membership.grpc.pb.h"
 
@@ -86,7 +85,6 @@ class CoordinatorClient {
     const std::shared_ptr<grpc::Channel> channel;
     const std::unique_ptr<v1::CoordinatorService::Stub> tasks;
     const std::unique_ptr<v1::ModelService::Stub> models;
-    const std::unique_ptr<v1::BlobService::Stub> blobs;
     const std::unique_ptr<v1::MembershipService::Stub> membership;
   };
   std::shared_ptr<const Connection> connection() const;

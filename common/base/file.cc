@@ -4,17 +4,22 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <system_error>
+#include <vector>
 
 namespace consilium {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::size_t kMostAtOnce = 1024;  // parts that one system call writes
 
 // A name beside path that no other writer of this or another process uses.
 fs::path TemporaryBeside(const fs::path& path) {
@@ -27,7 +32,7 @@ Status WriteAndSync(const fs::path& path, std::span<const std::span<const std::b
                     unsigned mode) {
   const FileDescriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   if (fd.get() < 0) return ErrnoStatus(errno, "cannot write", path);
-  for (const auto part : parts) CSL_RETURN_IF_ERROR(WriteAll(fd.get(), part, path));
+  CSL_RETURN_IF_ERROR(WriteAll(fd.get(), parts, path));
   if (::fsync(fd.get()) != 0) return ErrnoStatus(errno, "cannot sync", path);
   return OkStatus();
 }
@@ -122,11 +127,27 @@ Status SyncFolder(const fs::path& path) {
 }
 
 Status WriteAll(int fd, std::span<const std::byte> bytes, const fs::path& path) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+  return WriteAll(fd, std::span(&bytes, 1), path);
+}
+
+Status WriteAll(int fd, std::span<const std::span<const std::byte>> parts, const fs::path& path) {
+  std::vector<iovec> left;
+  for (const auto part : parts) {
+    left.push_back({const_cast<std::byte*>(part.data()), part.size()});
+  }
+  for (std::span<iovec> rest(left); !rest.empty();) {
+    const ssize_t n =
+        ::writev(fd, rest.data(), static_cast<int>(std::min(rest.size(), kMostAtOnce)));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return ErrnoStatus(errno, "cannot write", path);
-    bytes = bytes.subspan(static_cast<std::size_t>(n));
+    auto written = static_cast<std::size_t>(n);
+    while (!rest.empty() && written >= rest.front().iov_len) {
+      written -= rest.front().iov_len;
+      rest = rest.subspan(1);
+    }
+    if (rest.empty()) break;
+    rest.front().iov_base = static_cast<std::byte*>(rest.front().iov_base) + written;
+    rest.front().iov_len -= written;
   }
   return OkStatus();
 }

@@ -93,5 +93,8 @@ StatusOr<FileDescriptor> LockFolder(const std::filesystem::path& path);
 
 // Writes all bytes at the descriptor's position; path is for the message alone.
 Status WriteAll(int fd, std::span<const std::byte> bytes, const std::filesystem::path& path);
+// The parts, one after another.
+Status WriteAll(int fd, std::span<const std::span<const std::byte>> parts,
+                const std::filesystem::path& path);
 
 }  // namespace consilium

@@ -6,11 +6,16 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <vector>
 
 #include "common/base/file.h"
 #include "common/crypto/digest.h"
 #include "common/rpc/channel.h"
-#include "common/rpc/grpc_status.h"
+#include "common/rpc/chunk.h"
+#include "common/rpc/message_bytes.h"
+#include "common/rpc/raw_stream.h"
+#include "common/rpc/unary_call.h"
+#include "consilium/v1/blob.grpc.pb.h"
 
 namespace consilium {
 namespace {
@@ -34,10 +39,10 @@ class PartialFile {
     return file;
   }
 
-  Status Append(std::string_view data) {
-    CSL_RETURN_IF_ERROR(WriteAll(fd_.get(), AsBytes(data), path_));
-    hash_.Update(AsBytes(data));
-    size_ += data.size();
+  Status Append(const Chunk& chunk) {
+    CSL_RETURN_IF_ERROR(WriteAll(fd_.get(), chunk.pieces, path_));
+    for (const auto piece : chunk.pieces) hash_.Update(piece);
+    size_ += chunk.bytes;
     return OkStatus();
   }
 
@@ -82,8 +87,8 @@ class Spool {
     if (std::filesystem::file_size(path_, error) != bytes.size() || error) Drop();
   }
 
-  void Append(std::string_view data) {
-    if (fd_.get() >= 0 && !WriteAll(fd_.get(), AsBytes(data), path_).ok()) Drop();
+  void Append(const Chunk& chunk) {
+    if (fd_.get() >= 0 && !WriteAll(fd_.get(), chunk.pieces, path_).ok()) Drop();
   }
   void Drop() {
     fd_ = FileDescriptor();
@@ -100,32 +105,30 @@ std::filesystem::path PartPath(const std::filesystem::path& path, const std::str
   return fmt::format("{}.{}.part", path.string(), digest.substr(0, 16));
 }
 
-StatusOr<v1::StatUploadResponse> StatUpload(v1::BlobService::StubInterface& stub,
-                                            const v1::UploadRequest::Header& header,
-                                            const std::stop_token& stop) {
-  v1::StatUploadRequest request;
-  *request.mutable_blob() = header.blob();
-  request.set_task_id(header.task_id());
-  v1::StatUploadResponse response;
-  CallContext context(kControlTimeout, stop);
-  CSL_RETURN_IF_ERROR(FromGrpc(stub.StatUpload(context.get(), request, &response)));
-  return response;
+// "/consilium.v1.BlobService/Download".
+std::string PathOf(std::string_view method) {
+  return fmt::format("/{}/{}", v1::BlobService::service_full_name(), method);
 }
 
 // Hands over the blob's chunks, from the offset on, until the end or the first error.
-Status ReceiveChunks(v1::BlobService::StubInterface& stub, const std::string& digest,
+Status ReceiveChunks(const std::shared_ptr<grpc::Channel>& channel, const std::string& digest,
                      std::uint64_t offset, const std::stop_token& stop,
-                     const std::function<Status(std::string_view)>& take) {
+                     const std::function<Status(const Chunk&)>& take) {
   v1::DownloadRequest request;
   request.set_digest(digest);
   request.set_offset(offset);
   CallContext context(kTransferTimeout, stop);
-  const auto reader = stub.Download(context.get(), request);
-  v1::DownloadResponse response;
+  RawStream stream(channel, PathOf("Download"), context);
+  stream.Write(ToByteBuffer(request));
+  stream.WritesDone();
+  grpc::ByteBuffer message;
   Status taken;
-  while (taken.ok() && reader->Read(&response)) taken = take(response.data());
+  while (taken.ok() && stream.Read(message)) {
+    const auto chunk = ParseChunk(v1::DownloadResponse::kDataFieldNumber, message);
+    taken = chunk.ok() ? take(*chunk) : chunk.status();
+  }
   if (!taken.ok()) context.get()->TryCancel();
-  const Status received = FromGrpc(reader->Finish());
+  const Status received = stream.Finish();
   return taken.ok() ? received : taken;
 }
 
@@ -138,64 +141,74 @@ Status CheckRoom(const std::string& digest, std::uint64_t held, std::uint64_t mo
 
 }  // namespace
 
-Status UploadBlob(v1::BlobService::StubInterface& stub, std::span<const std::byte> bytes,
+Status UploadBlob(const std::shared_ptr<grpc::Channel>& channel, std::span<const std::byte> bytes,
                   const std::string& digest, const std::string& task_id,
                   const std::stop_token& stop, const TransferCallback& on_chunk) {
+  v1::StatUploadRequest stat;
+  stat.mutable_blob()->set_digest(digest);
+  stat.mutable_blob()->set_size_bytes(bytes.size());
+  stat.set_task_id(task_id);
+  CSL_ASSIGN_OR_RETURN(const v1::StatUploadResponse held,
+                       CallUnary(&v1::BlobService::Stub::StatUpload,
+                                 *v1::BlobService::NewStub(channel), stat, kControlTimeout, stop));
+  if (held.complete()) return OkStatus();
+  std::size_t offset = std::min<std::uint64_t>(held.held_bytes(), bytes.size());
   v1::UploadRequest request;
   v1::UploadRequest::Header& header = *request.mutable_header();
-  header.mutable_blob()->set_digest(digest);
-  header.mutable_blob()->set_size_bytes(bytes.size());
+  *header.mutable_blob() = stat.blob();
   header.set_task_id(task_id);
-  CSL_ASSIGN_OR_RETURN(const v1::StatUploadResponse held, StatUpload(stub, header, stop));
-  if (held.complete()) return OkStatus();
-  header.set_offset(std::min<std::uint64_t>(held.held_bytes(), bytes.size()));
+  header.set_offset(offset);
 
-  v1::UploadResponse response;
   CallContext context(kTransferTimeout, stop);
-  const auto writer = stub.Upload(context.get(), &response);
-  std::size_t offset = header.offset();
-  bool open = writer->Write(request);
+  RawStream stream(channel, PathOf("Upload"), context);
+  bool open = stream.Write(ToByteBuffer(request));
   while (open && offset < bytes.size()) {
     const auto chunk = bytes.subspan(offset, std::min(kChunkBytes, bytes.size() - offset));
-    request.set_data(chunk.data(), chunk.size());
-    open = writer->Write(request);
+    open = stream.Write(EncodeChunk(v1::UploadRequest::kDataFieldNumber, chunk));
     offset += chunk.size();
     if (on_chunk) on_chunk(offset, bytes.size());
   }
-  writer->WritesDone();
-  return FromGrpc(writer->Finish());
+  if (open) stream.WritesDone();
+  grpc::ByteBuffer response;  // how much is held, which the status says better
+  stream.Read(response);
+  return stream.Finish();
 }
 
-Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& digest,
+Status DownloadBlob(const std::shared_ptr<grpc::Channel>& channel, const std::string& digest,
                     const std::filesystem::path& path, std::uint64_t max_bytes,
                     const std::stop_token& stop, const TransferCallback& on_chunk) {
   if (std::filesystem::exists(path)) return OkStatus();
   CSL_ASSIGN_OR_RETURN(PartialFile file, PartialFile::Open(PartPath(path, digest)));
-  const auto append = [&](std::string_view data) -> Status {
-    CSL_RETURN_IF_ERROR(CheckRoom(digest, file.size(), data.size(), max_bytes));
-    CSL_RETURN_IF_ERROR(file.Append(data));
+  const auto append = [&](const Chunk& chunk) -> Status {
+    CSL_RETURN_IF_ERROR(CheckRoom(digest, file.size(), chunk.bytes, max_bytes));
+    CSL_RETURN_IF_ERROR(file.Append(chunk));
     if (on_chunk) on_chunk(file.size(), max_bytes);
     return OkStatus();
   };
-  CSL_RETURN_IF_ERROR(ReceiveChunks(stub, digest, file.size(), stop, append));
+  CSL_RETURN_IF_ERROR(ReceiveChunks(channel, digest, file.size(), stop, append));
   return file.Finish(digest, path);
 }
 
-Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& digest,
+Status DownloadBlob(const std::shared_ptr<grpc::Channel>& channel, const std::string& digest,
                     std::uint64_t max_bytes, std::string& bytes, const std::filesystem::path& part,
                     const std::stop_token& stop, const TransferCallback& on_chunk) {
   bytes.reserve(std::min(max_bytes, kMostReservedBytes));
   Spool spool(part, max_bytes, bytes);
-  const auto append = [&](std::string_view data) -> Status {
-    CSL_RETURN_IF_ERROR(CheckRoom(digest, bytes.size(), data.size(), max_bytes));
-    bytes.append(data);
-    spool.Append(data);
+  Sha256 hash;
+  hash.Update(AsBytes(bytes));
+  const auto append = [&](const Chunk& chunk) -> Status {
+    CSL_RETURN_IF_ERROR(CheckRoom(digest, bytes.size(), chunk.bytes, max_bytes));
+    for (const auto piece : chunk.pieces) {
+      bytes.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+      hash.Update(piece);
+    }
+    spool.Append(chunk);
     if (on_chunk) on_chunk(bytes.size(), max_bytes);
     return OkStatus();
   };
-  CSL_RETURN_IF_ERROR(ReceiveChunks(stub, digest, bytes.size(), stop, append));
+  CSL_RETURN_IF_ERROR(ReceiveChunks(channel, digest, bytes.size(), stop, append));
   spool.Drop();
-  if (Sha256Of(bytes) == digest) return OkStatus();
+  if (hash.Finish() == digest) return OkStatus();
   bytes.clear();
   return DataLoss("the bytes received for {} do not have that digest; dropped", digest);
 }

@@ -2,6 +2,8 @@
 
 // The caller's end of BlobService: files by their SHA-256, resumed where they broke off.
 
+#include <grpcpp/channel.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -11,12 +13,11 @@
 #include <string>
 
 #include "common/base/status.h"
-#include "consilium/v1/blob.grpc.pb.h"
 
 namespace consilium {
 
-inline constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
-// The largest message either end accepts: a chunk and its envelope, or a control message.
+// The largest message that the coordinator accepts: a chunk and its envelope, or a control message.
+// Earlier versions send chunks of a MiB.
 inline constexpr int kMaxMessageBytes = 4 << 20;
 
 // Called after each chunk with the bytes that the far end has or is being sent, and those in all.
@@ -24,7 +25,7 @@ using TransferCallback = std::function<void(std::uint64_t done, std::uint64_t to
 
 // Sends bytes as the blob of their digest, from where the coordinator's copy ends; nothing where it
 // has all of it. task_id: see StatUploadRequest. One attempt: on a transient error call again.
-Status UploadBlob(v1::BlobService::StubInterface& stub, std::span<const std::byte> bytes,
+Status UploadBlob(const std::shared_ptr<grpc::Channel>& channel, std::span<const std::byte> bytes,
                   const std::string& digest, const std::string& task_id,
                   const std::stop_token& stop, const TransferCallback& on_chunk = {});
 
@@ -32,7 +33,7 @@ Status UploadBlob(v1::BlobService::StubInterface& stub, std::span<const std::byt
 // attempt left in PATH.DIGEST.part is kept and continued. Nothing where path exists. Beyond
 // max_bytes: RESOURCE_EXHAUSTED. DATA_LOSS where the bytes do not have the digest; the part is then
 // dropped. One attempt, as above.
-Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& digest,
+Status DownloadBlob(const std::shared_ptr<grpc::Channel>& channel, const std::string& digest,
                     const std::filesystem::path& path, std::uint64_t max_bytes,
                     const std::stop_token& stop, const TransferCallback& on_chunk = {});
 
@@ -42,7 +43,7 @@ Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& dig
 // it is done without. Room for max_bytes, or 256 MiB if that is less, is made at once; more is
 // taken as the bytes come. Beyond max_bytes: RESOURCE_EXHAUSTED. DATA_LOSS as above; `bytes` is
 // then empty.
-Status DownloadBlob(v1::BlobService::StubInterface& stub, const std::string& digest,
+Status DownloadBlob(const std::shared_ptr<grpc::Channel>& channel, const std::string& digest,
                     std::uint64_t max_bytes, std::string& bytes, const std::filesystem::path& part,
                     const std::stop_token& stop, const TransferCallback& on_chunk = {});
 

@@ -4,7 +4,6 @@
 #include <future>
 #include <optional>
 
-#include "common/crypto/digest.h"
 #include "server/aggregate/krum.h"
 #include "server/aggregate/mapped_model.h"
 #include "server/aggregate/next_model.h"
@@ -19,11 +18,11 @@ constexpr std::size_t kStride = std::size_t{1} << 20;
 using Blob = std::pair<std::string, std::span<const std::byte>>;  // by its digest
 
 // A bit that flipped on the disk would be averaged without a word.
-Status CheckDigests(const std::vector<Blob>& blobs) {
+Status CheckSound(const BlobStore& store, const std::vector<Blob>& blobs) {
   std::vector<std::future<bool>> sound;
   for (const auto& [digest, bytes] : blobs) {
-    sound.push_back(std::async(std::launch::async, [digest = digest, bytes = bytes] {
-      return Sha256Of(bytes) == digest;
+    sound.push_back(std::async(std::launch::async, [&store, digest = digest, bytes = bytes] {
+      return store.IsSound(digest, bytes);
     }));
   }
   Status status;
@@ -147,7 +146,7 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverag
     moment_values = {reinterpret_cast<const float*>(moments->bytes().data()), wanted};
     read.emplace_back(round.moments_digest, moments->bytes());
   }
-  CSL_RETURN_IF_ERROR(CheckDigests(read));
+  CSL_RETURN_IF_ERROR(CheckSound(blobs, read));
   std::optional<std::size_t> chosen;
   if (round.combination == Combination::kKrum && updates.size() >= kLeastForKrum) {
     chosen = KrumChoice(*trained, updates);

@@ -34,7 +34,6 @@ StatusOr<Ctl> Ctl::Open(const std::filesystem::path& home, bool json, const std:
                   MutualTlsClient(identity.ca_pem, {identity.certificate_pem, identity.key_pem}));
   parts->admin = v1::AdminService::NewStub(channel);
   parts->models = v1::ModelService::NewStub(channel);
-  parts->blobs = v1::BlobService::NewStub(channel);
   parts->membership = v1::MembershipService::NewStub(channel);
   parts->home = home;
   parts->ca_pem = identity.ca_pem;

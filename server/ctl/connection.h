@@ -12,7 +12,6 @@
 #include "common/rpc/channel.h"
 #include "common/rpc/unary_call.h"
 #include "consilium/v1/admin.grpc.pb.h"
-#include "consilium/v1/blob.grpc.pb.h"
 #include "consilium/v1/coordinator.grpc.pb.h"
 #include "consilium/v1/membership.grpc.pb.h"
 #include "server/ctl/commands.h"
@@ -29,7 +28,6 @@ struct Ctl::Parts {
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::AdminService::Stub> admin;
   std::unique_ptr<v1::ModelService::Stub> models;
-  std::unique_ptr<v1::BlobService::Stub> blobs;
   std::unique_ptr<v1::MembershipService::Stub> membership;
   bool json = false;
   std::stop_token stop;

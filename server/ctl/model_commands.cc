@@ -35,7 +35,7 @@ StatusOr<std::string> Ctl::Parts::UploadInitialModel(const std::filesystem::path
   if (!header.ok()) return Annotate(header.status(), path.string());
   std::string digest = Sha256Of(file.bytes());
   CSL_RETURN_IF_ERROR(
-      Retry(*channel, stop, [&] { return UploadBlob(*blobs, file.bytes(), digest, "", stop); }));
+      Retry(*channel, stop, [&] { return UploadBlob(channel, file.bytes(), digest, "", stop); }));
   return digest;
 }
 
@@ -59,7 +59,7 @@ Status Ctl::PullModel(const std::string& model, const std::filesystem::path& pat
   CSL_ASSIGN_OR_RETURN(const v1::ModelRef found, parts_->FindModel(model));
   if (std::filesystem::exists(path)) return AlreadyExists("{} exists already", path.string());
   CSL_RETURN_IF_ERROR(Retry(*parts_->channel, parts_->stop, [&] {
-    return DownloadBlob(*parts_->blobs, found.digest(), path, found.size_bytes(), parts_->stop);
+    return DownloadBlob(parts_->channel, found.digest(), path, found.size_bytes(), parts_->stop);
   }));
   const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
   v1::GetManifestRequest request;

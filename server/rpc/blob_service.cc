@@ -1,14 +1,13 @@
 #include "server/rpc/blob_service.h"
 
-#include <grpcpp/impl/codegen/proto_utils.h>
-
 #include <algorithm>
 #include <memory>
 #include <optional>
 
 #include "common/crypto/digest.h"
 #include "common/model/model_file.h"
-#include "common/rpc/blob_transfer.h"
+#include "common/rpc/chunk.h"
+#include "common/rpc/message_bytes.h"
 #include "server/rpc/answer.h"
 
 namespace consilium {
@@ -24,22 +23,25 @@ std::string OwnerOf(const Identity& caller, const std::string& task_id) {
 }
 
 // Writes what a caller sends into the store. Finishes once the sender is done or anything is wrong.
-class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
+class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
  public:
   UploadReactor(BlobService& service, OpenCaller caller, std::string peer,
-                v1::UploadResponse* response)
+                grpc::ByteBuffer* response)
       : service_(service), caller_(std::move(caller)), peer_(std::move(peer)), response_(response) {
-    StartRead(&request_);
+    StartRead(&message_);
   }
 
   void OnReadDone(bool ok) override {
     const Status status = ok ? Take() : End();
     if (ok && status.ok()) {
-      StartRead(&request_);
+      StartRead(&message_);
       return;
     }
-    if (upload_) response_->set_held_bytes(upload_->size());
+    if (upload_) held_bytes_ = upload_->size();
     upload_.reset();
+    v1::UploadResponse response;
+    response.set_held_bytes(held_bytes_);
+    *response_ = ToByteBuffer(response);
     if (claimed_) service_.Release(blob_.digest(), owner_);
     Finish(ToCaller(status));
   }
@@ -47,24 +49,25 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
 
  private:
   Status Take() {
-    caller_.open.Moved(request_.data().size());
+    caller_.open.Moved(message_.Length());
     if (!upload_) return Begin();
-    const std::string& data = request_.data();
-    if (!request_.has_data() || data.empty()) return InvalidArgument("want a chunk of data");
-    if (data.size() > blob_.size_bytes() - upload_->size()) {
+    CSL_ASSIGN_OR_RETURN(const Chunk chunk,
+                         ParseChunk(v1::UploadRequest::kDataFieldNumber, message_));
+    if (chunk.bytes > blob_.size_bytes() - upload_->size()) {
       return InvalidArgument("more than the {} bytes announced", blob_.size_bytes());
     }
-    return upload_->Append(AsBytes(data));
+    return upload_->Append(chunk.pieces);
   }
 
   Status Begin() {
-    if (!request_.has_header()) return InvalidArgument("an upload begins with its header");
-    blob_ = request_.header().blob();
-    const Status allowed =
-        service_.CheckUpload(caller_.identity, blob_, request_.header().task_id());
+    CSL_ASSIGN_OR_RETURN(const auto request, FromByteBuffer<v1::UploadRequest>(message_));
+    if (!request.has_header()) return InvalidArgument("an upload begins with its header");
+    const v1::UploadRequest::Header& header = request.header();
+    blob_ = header.blob();
+    const Status allowed = service_.CheckUpload(caller_.identity, blob_, header.task_id());
     service_.gate().NoteIfRefused(allowed, peer_, caller_.identity.name, kUpload);
     CSL_RETURN_IF_ERROR(allowed);
-    owner_ = OwnerOf(caller_.identity, request_.header().task_id());
+    owner_ = OwnerOf(caller_.identity, header.task_id());
     claimed_ = service_.Claim(blob_.digest(), owner_);
     if (!claimed_) return absl::AbortedError("this blob is being uploaded on another connection");
     if (caller_.identity.role == Role::kHospital)
@@ -74,9 +77,9 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
       return InvalidArgument("{} bytes are held, more than the {} announced now", upload_->size(),
                              blob_.size_bytes());
     }
-    if (upload_->size() != request_.header().offset()) {
+    if (upload_->size() != header.offset()) {
       return absl::AbortedError(fmt::format("{} bytes are held, the upload would go on at {}",
-                                            upload_->size(), request_.header().offset()));
+                                            upload_->size(), header.offset()));
     }
     return OkStatus();
   }
@@ -87,7 +90,7 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
     if (upload_->size() < blob_.size_bytes()) {
       return Unavailable("{} of {} bytes came", upload_->size(), blob_.size_bytes());
     }
-    response_->set_held_bytes(upload_->size());
+    held_bytes_ = upload_->size();
     BlobUpload upload = *std::exchange(upload_, std::nullopt);
     return std::move(upload).Finish();
   }
@@ -95,34 +98,14 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
   BlobService& service_;
   OpenCaller caller_;
   const std::string peer_;
-  v1::UploadResponse* const response_;
-  v1::UploadRequest request_;
+  grpc::ByteBuffer* const response_;
+  grpc::ByteBuffer message_;
+  std::uint64_t held_bytes_ = 0;
   v1::BlobRef blob_;
   std::string owner_;
   std::optional<BlobUpload> upload_;
   bool claimed_ = false;
 };
-
-// A DownloadResponse around a piece of a mapped file: the field's tag and length are written out by
-// hand, the data are the file's own pages, which stay mapped until gRPC has sent them.
-grpc::ByteBuffer EncodeChunk(const std::shared_ptr<const MappedFile>& file, std::size_t offset,
-                             std::size_t size) {
-  constexpr unsigned char kTag = (v1::DownloadResponse::kDataFieldNumber << 3) | 2;
-  unsigned char envelope[11] = {kTag};
-  std::size_t used = 1;
-  for (std::size_t rest = size;; rest >>= 7) {
-    envelope[used++] = static_cast<unsigned char>((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
-    if (rest <= 0x7f) break;
-  }
-  using Owner = std::shared_ptr<const MappedFile>;
-  const auto* data = file->bytes().data() + offset;
-  const grpc::Slice slices[] = {
-      grpc::Slice(envelope, used),
-      grpc::Slice(
-          const_cast<std::byte*>(data), size,
-          [](void* owner) { delete static_cast<Owner*>(owner); }, new Owner(file))};
-  return {slices, 2};
-}
 
 class DownloadReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
@@ -149,7 +132,8 @@ class DownloadReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer> 
       return;
     }
     caller_->open.Moved(size);
-    chunk_ = EncodeChunk(file_, offset_, size);
+    chunk_ = EncodeChunk(v1::DownloadResponse::kDataFieldNumber,
+                         file_->bytes().subspan(offset_, size), file_);
     offset_ += size;
     StartWrite(&chunk_);
   }
@@ -161,19 +145,11 @@ class DownloadReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer> 
 };
 
 // Ends an upload before it begins.
-class RefusedUpload final : public grpc::ServerReadReactor<v1::UploadRequest> {
+class RefusedUpload final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
  public:
   explicit RefusedUpload(const Status& status) { Finish(ToCaller(status)); }
   void OnDone() override { delete this; }
 };
-
-StatusOr<v1::DownloadRequest> ParseDownload(const grpc::ByteBuffer& bytes) {
-  grpc::ByteBuffer copy(bytes);  // of the references; parsing consumes it
-  v1::DownloadRequest request;
-  CSL_RETURN_IF_ERROR(
-      FromGrpc(grpc::SerializationTraits<v1::DownloadRequest>::Deserialize(&copy, &request)));
-  return request;
-}
 
 }  // namespace
 
@@ -190,8 +166,8 @@ grpc::ServerUnaryReactor* BlobService::StatUpload(grpc::CallbackServerContext* c
   });
 }
 
-grpc::ServerReadReactor<v1::UploadRequest>* BlobService::Upload(
-    grpc::CallbackServerContext* context, v1::UploadResponse* response) {
+grpc::ServerReadReactor<grpc::ByteBuffer>* BlobService::Upload(grpc::CallbackServerContext* context,
+                                                               grpc::ByteBuffer* response) {
   auto caller = gate_.AdmitOpen(*context, kUpload);
   if (!caller.ok()) return new RefusedUpload(caller.status());
   return new UploadReactor(*this, *std::move(caller), context->peer(), response);
@@ -201,7 +177,8 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* BlobService::Download(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
   const auto open = [&]() -> StatusOr<grpc::ServerWriteReactor<grpc::ByteBuffer>*> {
     CSL_ASSIGN_OR_RETURN(OpenCaller caller, gate_.AdmitOpen(*context, kDownload));
-    CSL_ASSIGN_OR_RETURN(const v1::DownloadRequest download, ParseDownload(*request));
+    CSL_ASSIGN_OR_RETURN(const v1::DownloadRequest download,
+                         FromByteBuffer<v1::DownloadRequest>(*request));
     const Status allowed = CheckDownload(caller.identity, download.digest());
     gate_.NoteIfRefused(allowed, context->peer(), caller.identity.name, kDownload);
     CSL_RETURN_IF_ERROR(allowed);

@@ -15,9 +15,11 @@
 
 namespace consilium {
 
-// Downloads bypass message objects: each chunk is a slice of the mapped blob.
+// Chunks bypass message objects: one that is sent is a slice of the mapped blob, one that is
+// received goes into its file from where gRPC has it.
 class BlobService final
-    : public v1::BlobService::WithRawCallbackMethod_Download<v1::BlobService::CallbackService> {
+    : public v1::BlobService::WithRawCallbackMethod_Upload<
+          v1::BlobService::WithRawCallbackMethod_Download<v1::BlobService::CallbackService>> {
  public:
   BlobService(Gate& gate, Coordinator& coordinator, Store& store)
       : gate_(gate), coordinator_(coordinator), store_(store) {}
@@ -25,8 +27,8 @@ class BlobService final
   grpc::ServerUnaryReactor* StatUpload(grpc::CallbackServerContext* context,
                                        const v1::StatUploadRequest* request,
                                        v1::StatUploadResponse* response) override;
-  grpc::ServerReadReactor<v1::UploadRequest>* Upload(grpc::CallbackServerContext* context,
-                                                     v1::UploadResponse* response) override;
+  grpc::ServerReadReactor<grpc::ByteBuffer>* Upload(grpc::CallbackServerContext* context,
+                                                    grpc::ByteBuffer* response) override;
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Download(grpc::CallbackServerContext* context,
                                                        const grpc::ByteBuffer* request) override;
 

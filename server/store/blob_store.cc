@@ -20,6 +20,8 @@ constexpr std::string_view kPart = "~part";
 // Bytes after which the kernel is asked to begin writing, so that the sync at the end finds little
 // left.
 constexpr std::uint64_t kFlushBytes = 4 << 20;
+// How long after its bytes were hashed a blob is taken for sound.
+constexpr std::chrono::minutes kStaysSound{1};
 
 // Syncs the file and moves it to where blobs lie.
 Status Settle(const FileDescriptor& fd, const fs::path& from, const fs::path& to) {
@@ -67,10 +69,26 @@ StatusOr<std::shared_ptr<const MappedFile>> Share(StatusOr<MappedFile> file) {
 
 }  // namespace
 
-Status BlobUpload::Append(std::span<const std::byte> bytes) {
-  CSL_RETURN_IF_ERROR(WriteAll(fd_.get(), bytes, path_));
-  hash_.Update(bytes);
-  size_ += bytes.size();
+void HashedLately::Note(const std::string& digest) {
+  const auto now = std::chrono::steady_clock::now();
+  MutexLock lock(mu_);
+  std::erase_if(noted_, [&](const auto& entry) { return now - entry.second > kStaysSound; });
+  noted_[digest] = now;
+}
+
+bool HashedLately::Has(const std::string& digest) const {
+  const auto now = std::chrono::steady_clock::now();
+  MutexLock lock(mu_);
+  const auto found = noted_.find(digest);
+  return found != noted_.end() && now - found->second <= kStaysSound;
+}
+
+Status BlobUpload::Append(std::span<const std::span<const std::byte>> pieces) {
+  CSL_RETURN_IF_ERROR(WriteAll(fd_.get(), pieces, path_));
+  for (const auto piece : pieces) {
+    hash_.Update(piece);
+    size_ += piece.size();
+  }
   if (size_ - flushed_ >= kFlushBytes) {
     ::sync_file_range(fd_.get(), static_cast<off64_t>(flushed_),
                       static_cast<off64_t>(size_ - flushed_), SYNC_FILE_RANGE_WRITE);
@@ -85,6 +103,7 @@ Status BlobUpload::Finish() && {
     return DataLoss("the {} bytes received do not have the digest {}; send them again", size_,
                     digest_);
   }
+  hashed_->Note(digest_);
   return Settle(fd_, path_, final_path_);
 }
 
@@ -101,6 +120,13 @@ bool BlobStore::Has(const std::string& digest) const {
 StatusOr<std::shared_ptr<const MappedFile>> BlobStore::Map(const std::string& digest) const {
   if (!IsDigest(digest)) return InvalidArgument("'{}' is not a digest", digest);
   return Share(MappedFile::Open(BlobPath(digest)));
+}
+
+bool BlobStore::IsSound(const std::string& digest, std::span<const std::byte> bytes) const {
+  if (hashed_->Has(digest)) return true;
+  if (Sha256Of(bytes) != digest) return false;
+  hashed_->Note(digest);
+  return true;
 }
 
 void BlobStore::Remove(const std::string& digest) const {
@@ -128,7 +154,7 @@ StatusOr<BlobUpload> BlobStore::Continue(const std::string& digest,
   FileDescriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, kPrivateMode));
   if (fd.get() < 0) return ErrnoStatus(errno, "cannot write", path);
   CSL_ASSIGN_OR_RETURN(const MappedFile held, MappedFile::Open(path));
-  BlobUpload upload(path, std::move(fd));
+  BlobUpload upload(path, std::move(fd), hashed_);
   upload.final_path_ = UploadPath(digest, owner);
   upload.digest_ = digest;
   upload.hash_.Update(held.bytes());
@@ -195,7 +221,7 @@ StatusOr<BlobStore::Writer> BlobStore::Create() const {
   const fs::path path = folder_ / kIncoming / RandomHex(16);
   FileDescriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kPrivateMode));
   if (fd.get() < 0) return ErrnoStatus(errno, "cannot write", path);
-  return Writer(*this, BlobUpload(path, std::move(fd)));
+  return Writer(*this, BlobUpload(path, std::move(fd), hashed_));
 }
 
 BlobStore::Writer::Writer(Writer&& other) noexcept
@@ -211,6 +237,7 @@ StatusOr<std::string> BlobStore::Writer::Finish() && {
   std::string digest = upload_.hash_.Finish();
   CSL_RETURN_IF_ERROR(Settle(upload_.fd_, upload_.path_, store_.BlobPath(digest)));
   unfinished_ = false;
+  upload_.hashed_->Note(digest);
   return digest;
 }
 

@@ -9,16 +9,29 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "common/base/file.h"
+#include "common/base/mutex.h"
 #include "common/base/status.h"
 #include "common/crypto/digest.h"
 
 namespace consilium {
+
+// What this process hashed a moment ago. Thread-safe.
+class HashedLately {
+ public:
+  void Note(const std::string& digest);
+  bool Has(const std::string& digest) const;
+
+ private:
+  mutable Mutex mu_;
+  std::map<std::string, std::chrono::steady_clock::time_point> noted_ ABSL_GUARDED_BY(mu_);
+};
 
 // One upload on its way in. Bytes are hashed as they are written. Not thread-safe.
 class BlobUpload {
@@ -26,18 +39,20 @@ class BlobUpload {
   // Bytes held so far.
   std::uint64_t size() const { return size_; }
 
-  Status Append(std::span<const std::byte> bytes);
+  Status Append(std::span<const std::byte> bytes) { return Append(std::span(&bytes, 1)); }
+  Status Append(std::span<const std::span<const std::byte>> pieces);
   // Makes the upload whole and durable. DATA_LOSS, and the bytes are dropped, if they do not have
   // the digest.
   Status Finish() &&;
 
  private:
   friend class BlobStore;
-  BlobUpload(std::filesystem::path path, FileDescriptor fd)
-      : path_(std::move(path)), fd_(std::move(fd)) {}
+  BlobUpload(std::filesystem::path path, FileDescriptor fd, std::shared_ptr<HashedLately> hashed)
+      : path_(std::move(path)), fd_(std::move(fd)), hashed_(std::move(hashed)) {}
 
   std::filesystem::path path_;
   FileDescriptor fd_;
+  std::shared_ptr<HashedLately> hashed_;
   std::filesystem::path final_path_;
   std::string digest_;
   Sha256 hash_;
@@ -45,8 +60,8 @@ class BlobUpload {
   std::uint64_t flushed_ = 0;
 };
 
-// Thread-safe: its state is the file system's. An owner is whoever uploads, or what for: lower-case
-// letters, digits, '-' and '.'.
+// Thread-safe: its state is the file system's, and copies are of the same store. An owner is
+// whoever uploads, or what for: lower-case letters, digits, '-' and '.'.
 class BlobStore {
  public:
   static StatusOr<BlobStore> Open(const std::filesystem::path& folder);
@@ -61,6 +76,10 @@ class BlobStore {
   bool Has(const std::string& digest) const;
   // NOT_FOUND unless it is there.
   StatusOr<std::shared_ptr<const MappedFile>> Map(const std::string& digest) const;
+  // Whether a blob's bytes are still those of its digest, which a bit that flipped on the disk
+  // would change. What this process hashed within the last minute is not hashed again: it would be
+  // read from the same memory.
+  bool IsSound(const std::string& digest, std::span<const std::byte> bytes) const;
   void Remove(const std::string& digest) const;
   // Every blob, in no order.
   StatusOr<std::vector<Entry>> List() const;
@@ -106,6 +125,7 @@ class BlobStore {
   std::filesystem::path PartPath(const std::string& digest, const std::string& owner) const;
 
   std::filesystem::path folder_;
+  std::shared_ptr<HashedLately> hashed_ = std::make_shared<HashedLately>();
 };
 
 // What was not finished is removed with the object.

@@ -107,17 +107,15 @@ struct SiteTimes {
 };
 
 // An update: the global model with one value changed.
-StatusOr<std::string> MakeUpdate(const v1::Task& task, const std::string& model, float mark) {
+StatusOr<std::string> MakeUpdate(const v1::Task& task, std::string model, float mark) {
   CSL_ASSIGN_OR_RETURN(ModelHeader header, ParseModelHeader(AsBytes(model)));
   header.info.provenance = {.run = task.run_id(),
                             .round = static_cast<int>(task.round()),
                             .parent_digest = task.model().digest()};
-  std::string update = EncodeModelHeader(header.info, *header.layout);
-  const std::size_t values_at = update.size();
-  update.reserve(values_at + model.size());
-  update.append(model, header.data_offset);
-  std::memcpy(update.data() + values_at, &mark, sizeof(mark));
-  return update;
+  const std::string head = EncodeModelHeader(header.info, *header.layout);
+  model.replace(0, header.data_offset, head);
+  std::memcpy(model.data() + head.size(), &mark, sizeof(mark));
+  return model;
 }
 
 // Takes part in rounds until the final evaluation comes.
@@ -135,7 +133,7 @@ Status TakePart(const Home& home, const fs::path& part, float mark, SiteTimes& t
       CSL_RETURN_IF_ERROR(
           client.Download(task->model().digest(), task->model().size_bytes(), model, part));
       times.download += Since(start);
-      CSL_ASSIGN_OR_RETURN(const std::string update, MakeUpdate(*task, model, mark));
+      CSL_ASSIGN_OR_RETURN(const std::string update, MakeUpdate(*task, std::move(model), mark));
       start = SteadyClock::now();
       result.set_blob_digest(Sha256Of(update));
       CSL_RETURN_IF_ERROR(client.Upload(AsBytes(update), result.blob_digest(), task->task_id()));
@@ -168,8 +166,7 @@ StatusOr<std::string> Submit(const Home& admin, const fs::path& folder,
   CSL_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
   request.set_initial_model_digest(Sha256Of(file.bytes()));
   const auto channel = ChannelOf(admin);
-  const auto blobs = v1::BlobService::NewStub(channel);
-  CSL_RETURN_IF_ERROR(UploadBlob(*blobs, file.bytes(), request.initial_model_digest(), "", {}));
+  CSL_RETURN_IF_ERROR(UploadBlob(channel, file.bytes(), request.initial_model_digest(), "", {}));
   CallContext context(std::chrono::minutes(1), {});
   v1::SubmitRunResponse response;
   CSL_RETURN_IF_ERROR(

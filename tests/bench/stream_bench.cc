@@ -1,6 +1,6 @@
 // What a round's bytes cost without a federation: N clients who each download a file and upload
-// another over a bare gRPC stream with the same mutual TLS, in messages of a MiB, all at once.
-// Prints one JSON line with the seconds of each time.
+// another over a bare gRPC stream with the same mutual TLS, in messages as long as a chunk, all
+// at once. Prints one JSON line with the seconds of each time.
 //
 //   stream_bench BYTES CLIENTS TIMES
 
@@ -15,14 +15,13 @@
 #include <thread>
 
 #include "common/base/memory.h"
+#include "common/rpc/chunk.h"
 #include "common/rpc/grpc_status.h"
 #include "consilium/v1/blob.grpc.pb.h"
 #include "tests/testing/live_server.h"
 
 namespace consilium {
 namespace {
-
-constexpr std::size_t kMessageBytes = std::size_t{1} << 20;
 
 class BareService final : public v1::BlobService::Service {
  public:
@@ -31,8 +30,8 @@ class BareService final : public v1::BlobService::Service {
   grpc::Status Download(grpc::ServerContext* /*context*/, const v1::DownloadRequest* /*request*/,
                         grpc::ServerWriter<v1::DownloadResponse>* writer) override {
     v1::DownloadResponse message;
-    message.set_data(std::string(kMessageBytes, 'd'));
-    for (std::size_t sent = 0; sent < bytes_; sent += kMessageBytes) {
+    message.set_data(std::string(kChunkBytes, 'd'));
+    for (std::size_t sent = 0; sent < bytes_; sent += kChunkBytes) {
       if (!writer->Write(message)) return grpc::Status::CANCELLED;
     }
     return grpc::Status::OK;
@@ -66,8 +65,8 @@ Status Exchange(v1::BlobService::Stub& stub, std::size_t bytes) {
   v1::UploadResponse response;
   const auto writer = stub.Upload(context.get(), &response);
   v1::UploadRequest message;
-  message.set_data(std::string(kMessageBytes, 'u'));
-  for (std::size_t sent = 0; sent < bytes; sent += kMessageBytes) {
+  message.set_data(std::string(kChunkBytes, 'u'));
+  for (std::size_t sent = 0; sent < bytes; sent += kChunkBytes) {
     if (!writer->Write(message)) break;
   }
   writer->WritesDone();
@@ -109,7 +108,7 @@ Status Run(std::size_t bytes, int clients, int times) {
     home.endpoint = fmt::format("127.0.0.1:{}", port);
     stubs.push_back(v1::BlobService::NewStub(testing::LiveServer::Channel(home)));
   }
-  CSL_RETURN_IF_ERROR(ExchangeAll(stubs, kMessageBytes).status());  // connects
+  CSL_RETURN_IF_ERROR(ExchangeAll(stubs, kChunkBytes).status());  // connects
   std::vector<double> seconds;
   for (int i = 0; i < times; ++i) {
     CSL_ASSIGN_OR_RETURN(const double took, ExchangeAll(stubs, bytes));

@@ -4,6 +4,7 @@
 
 #include "common/base/file.h"
 #include "common/rpc/blob_transfer.h"
+#include "consilium/v1/blob.grpc.pb.h"
 #include "tests/server/rpc/server_fixture.h"
 
 namespace consilium {
@@ -36,15 +37,15 @@ TEST_F(BlobServiceTest, LargeBlobsGoBothWaysAndResume) {
   const std::string bytes =
       testing::EncodeFile({.spec = testing::SmallSpec()}, testing::RandomState(layout, 5));
   const std::string digest = Sha256Of(bytes);
-  const auto stub = v1::BlobService::NewStub(LiveServer::Channel(server_.AdminHome()));
-  ASSERT_THAT(UploadBlob(*stub, AsBytes(bytes), digest, "", {}), IsOk());
-  ASSERT_THAT(UploadBlob(*stub, AsBytes(bytes), digest, "", {}), IsOk());  // held already
+  const auto channel = LiveServer::Channel(server_.AdminHome());
+  ASSERT_THAT(UploadBlob(channel, AsBytes(bytes), digest, "", {}), IsOk());
+  ASSERT_THAT(UploadBlob(channel, AsBytes(bytes), digest, "", {}), IsOk());  // held already
   Submit(digest);
   const auto path = server_.folder() / "pulled";
   ASSERT_THAT(WriteFileAtomically(path.string() + "." + digest.substr(0, 16) + ".part",
                                   bytes.substr(0, 2'345'678)),
               IsOk());
-  ASSERT_THAT(DownloadBlob(*stub, digest, path, bytes.size(), {}), IsOk());
+  ASSERT_THAT(DownloadBlob(channel, digest, path, bytes.size(), {}), IsOk());
   EXPECT_EQ(Sha256Of(MappedFile::Open(path)->bytes()), digest);
 
   // A part that is not of this blob is found out, dropped, and the next attempt is whole.
@@ -52,24 +53,24 @@ TEST_F(BlobServiceTest, LargeBlobsGoBothWaysAndResume) {
   ASSERT_THAT(
       WriteFileAtomically(path.string() + "." + digest.substr(0, 16) + ".part", "other bytes"),
       IsOk());
-  EXPECT_THAT(DownloadBlob(*stub, digest, path, bytes.size(), {}),
+  EXPECT_THAT(DownloadBlob(channel, digest, path, bytes.size(), {}),
               StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_FALSE(std::filesystem::exists(path));
-  EXPECT_THAT(DownloadBlob(*stub, digest, path, bytes.size(), {}), IsOk());
+  EXPECT_THAT(DownloadBlob(channel, digest, path, bytes.size(), {}), IsOk());
 
-  EXPECT_THAT(DownloadBlob(*stub, digest, server_.folder() / "larger", bytes.size() - 1, {}),
+  EXPECT_THAT(DownloadBlob(channel, digest, server_.folder() / "larger", bytes.size() - 1, {}),
               StatusIs(absl::StatusCode::kResourceExhausted));
 
   // The same into memory.
   const auto part = server_.folder() / "memory.part";
   std::string held = bytes.substr(0, 2'345'678);
-  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size(), held, part, {}), IsOk());
+  EXPECT_THAT(DownloadBlob(channel, digest, bytes.size(), held, part, {}), IsOk());
   EXPECT_TRUE(held == bytes);
   held = "other bytes";
-  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size(), held, part, {}),
+  EXPECT_THAT(DownloadBlob(channel, digest, bytes.size(), held, part, {}),
               StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_EQ(held, "");
-  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size() - 1, held, part, {}),
+  EXPECT_THAT(DownloadBlob(channel, digest, bytes.size() - 1, held, part, {}),
               StatusIs(absl::StatusCode::kResourceExhausted));
 
   // What a process before this one wrote down of it is not fetched again.
@@ -79,7 +80,7 @@ TEST_F(BlobServiceTest, LargeBlobsGoBothWaysAndResume) {
   const auto on_chunk = [&](std::uint64_t done, std::uint64_t) {
     if (first == 0) first = done;
   };
-  EXPECT_THAT(DownloadBlob(*stub, digest, bytes.size(), held, part, {}, on_chunk), IsOk());
+  EXPECT_THAT(DownloadBlob(channel, digest, bytes.size(), held, part, {}, on_chunk), IsOk());
   EXPECT_TRUE(held == bytes);
   EXPECT_GT(first, 2'345'678U);
   EXPECT_FALSE(std::filesystem::exists(part));
@@ -91,7 +92,8 @@ TEST_F(BlobServiceTest, UploadGoesOnWhereItWasCut) {
   const std::string bytes =
       testing::EncodeFile({.spec = testing::SmallSpec()}, testing::RandomState(layout, 6));
   const std::string digest = Sha256Of(bytes);
-  const auto stub = v1::BlobService::NewStub(LiveServer::Channel(server_.AdminHome()));
+  const auto channel = LiveServer::Channel(server_.AdminHome());
+  const auto stub = v1::BlobService::NewStub(channel);
   v1::StatUploadRequest stat;
   stat.mutable_blob()->set_digest(digest);
   stat.mutable_blob()->set_size_bytes(bytes.size());
@@ -114,10 +116,10 @@ TEST_F(BlobServiceTest, UploadGoesOnWhereItWasCut) {
     return response;
   };
   EXPECT_EQ(held().held_bytes(), 1'234'567U);
-  ASSERT_THAT(UploadBlob(*stub, AsBytes(bytes), digest, "", {}), IsOk());
+  ASSERT_THAT(UploadBlob(channel, AsBytes(bytes), digest, "", {}), IsOk());
   EXPECT_TRUE(held().complete());
   Submit(digest);
-  EXPECT_THAT(DownloadBlob(*stub, digest, server_.folder() / "pulled", bytes.size(), {}), IsOk());
+  EXPECT_THAT(DownloadBlob(channel, digest, server_.folder() / "pulled", bytes.size(), {}), IsOk());
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "common/audit/trail.h"
 #include "common/crypto/issue.h"
 #include "common/rpc/credentials.h"
+#include "consilium/v1/blob.grpc.pb.h"
 #include "consilium/v1/enrolment.pb.h"
 #include "server/rpc/access.h"
 #include "server/rpc/gate.h"

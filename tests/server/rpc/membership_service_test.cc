@@ -6,6 +6,7 @@
 
 #include "client/rpc/fetch_authority.h"
 #include "common/crypto/issue.h"
+#include "consilium/v1/blob.grpc.pb.h"
 #include "consilium/v1/membership.grpc.pb.h"
 #include "tests/server/rpc/server_fixture.h"
 

@@ -51,6 +51,18 @@ TEST_F(BlobStoreTest, WrongBytesAreDropped) {
   EXPECT_EQ(blobs_.HeldOf(kDigest, "a").bytes, 0U);
 }
 
+TEST_F(BlobStoreTest, HashesAgainWhatAnotherProcessWrote) {
+  ASSERT_OK_AND_ASSIGN(BlobUpload upload, blobs_.Continue(kDigest, "a"));
+  ASSERT_THAT(upload.Append(AsBytes(kText)), IsOk());
+  ASSERT_THAT(std::move(upload).Finish(), IsOk());
+  const BlobStore reopened = *BlobStore::Open(folder_.path());
+  for (const BlobStore& store : {blobs_, reopened})
+    EXPECT_TRUE(store.IsSound(kDigest, AsBytes(kText)));
+  const std::string other = Sha256Of("other");
+  for (const BlobStore& store : {blobs_, reopened})
+    EXPECT_FALSE(store.IsSound(other, AsBytes(kText)));
+}
+
 TEST_F(BlobStoreTest, WriterNamesTheBlobByItsBytes) {
   ASSERT_OK_AND_ASSIGN(BlobStore::Writer writer, blobs_.Create());
   ASSERT_THAT(writer.Append(AsBytes(kText)), IsOk());
