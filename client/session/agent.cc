@@ -146,7 +146,7 @@ class Agent final : public TaskWorker {
         CheckEpochs(site_.policy(), task.plan(), trainee_.train_images().size());
     if (!short_enough.ok()) return Refuse(short_enough);
     stage_ = "fetching the global model";
-    CSL_ASSIGN_OR_RETURN(Model global, Fetch(task));
+    CSL_ASSIGN_OR_RETURN(Model global, FetchModel(link_, *reporter_, store_, task));
     CSL_ASSIGN_OR_RETURN(const ModelSpec spec, FromProto(task.plan().model()));
     if (global.info.spec != spec) {
       return InvalidArgument("the model is {}, not the plan's network",
@@ -277,14 +277,6 @@ class Agent final : public TaskWorker {
     const Status kept = store_.KeepCheckpoint(key, evaluation, state);
     if (!kept.ok()) spdlog::warn("no checkpoint: {}", std::string(kept.message()));
     return OkStatus();
-  }
-
-  // The task's global model, which stays in memory: the next round brings another one.
-  StatusOr<Model> Fetch(const v1::Task& task) {
-    CSL_ASSIGN_OR_RETURN(
-        const std::string bytes,
-        FetchBlob(link_, *reporter_, store_, task.model().digest(), task.model().size_bytes()));
-    return DecodeModel(AsBytes(bytes));
   }
 
   // What the gradients of a SCAFFOLD task are shifted by; nothing in other tasks.

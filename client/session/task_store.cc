@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <array>
 #include <cstring>
 
 #include "common/base/file.h"
@@ -16,6 +17,7 @@ namespace fs = std::filesystem;
 constexpr char kCheckpoint[] = "checkpoint";
 constexpr char kFinished[] = "finished";
 constexpr char kPartExtension[] = ".part";
+constexpr char kModelExtension[] = ".model";
 constexpr std::size_t kNameOfPart = 16;  // of a digest's characters
 constexpr std::size_t kDigestBytes = 64;
 constexpr std::size_t kLengthBytes = 8;
@@ -205,6 +207,21 @@ fs::path TaskStore::PartOf(const std::string& digest) const {
     return file.extension() == kPartExtension && file != part;
   });
   return part;
+}
+
+Status TaskStore::KeepModel(const std::string& digest, std::string_view file) const {
+  const fs::path kept = folder_ / (digest + kModelExtension);
+  CSL_RETURN_IF_ERROR(MakeFolders(folder_));
+  RemoveFiles(folder_, [&](const fs::path& path) {
+    return path.extension() == kModelExtension && path != kept;
+  });
+  return fs::exists(kept) ? OkStatus()
+                          : WriteFileAtomically(kept, std::array{AsBytes(file)}, kPrivateMode);
+}
+
+StatusOr<MappedFile> TaskStore::FindModel(const std::string& digest) const {
+  if (!IsDigest(digest)) return InvalidArgument("'{}' is not a digest", digest);
+  return MappedFile::Open(folder_ / (digest + kModelExtension));
 }
 
 void TaskStore::Clear() const {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "client/train/trainer.h"
+#include "common/base/file.h"
 #include "common/base/status.h"
 #include "common/metrics/evaluation.h"
 #include "consilium/v1/checkpoint.pb.h"
@@ -47,7 +48,12 @@ class TaskStore {
   // Where to write down what has come of a global model; another one's is removed.
   std::filesystem::path PartOf(const std::string& digest) const;
 
-  // Once the coordinator has answered the report.
+  // The file of a global model that the next one may come as a change of; another one's is removed.
+  Status KeepModel(const std::string& digest, std::string_view file) const;
+  // NOT_FOUND unless it is there. What has become of its bytes since, whoever uses it finds out.
+  StatusOr<MappedFile> FindModel(const std::string& digest) const;
+
+  // Once the coordinator has answered the report. The model stays.
   void Clear() const;
 
  private:

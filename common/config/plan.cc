@@ -171,6 +171,8 @@ Status CheckEncoding(const v1::RunPlan& plan) {
     return InvalidArgument("encoding: a top_k above 0 and update top_k go together");
   }
   CSL_RETURN_IF_ERROR(CheckRange("encoding.top_k", plan.encoding().top_k(), 0, 0.5));
+  CSL_RETURN_IF_ERROR(
+      CheckChoice("encoding.model", plan.encoding().model(), {"float32", "bfloat16", "int8", ""}));
   if (update.empty() || update == "float32") return OkStatus();
   if (plan.strategy().name() == "scaffold") {  // both ends' variates are of the same update
     return InvalidArgument("strategy scaffold wants encoding.update float32, not '{}'", update);

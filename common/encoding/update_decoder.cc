@@ -13,7 +13,7 @@ namespace {
 
 using encoding::kBlock;
 
-constexpr std::size_t kMaxHeadBytes = 64 << 10;
+constexpr std::size_t kMaxHeadBytes = 5 << 20;  // a model's header, and a little
 constexpr int kMaxWindowLog = 20;  // zstd's memory: a MiB; what level 1 writes needs half of it
 
 struct ContextDeleter {
@@ -115,7 +115,8 @@ StatusOr<UpdateDecoder> UpdateDecoder::Create(std::span<const std::byte> file) {
   }
   EncodedUpdateHead head{.run = message.run(),
                          .round = static_cast<int>(message.round()),
-                         .base_digest = message.base_digest()};
+                         .base_digest = message.base_digest(),
+                         .model_header = message.model_header()};
   CSL_ASSIGN_OR_RETURN(head.encoding, ParseUpdateEncoding(message.encoding()));
   if (head.encoding == UpdateEncoding::kFloat32) {
     return InvalidArgument("an update of float32 is a model file");

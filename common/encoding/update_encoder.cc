@@ -170,6 +170,7 @@ StatusOr<std::string> EncodeUpdate(const EncodedUpdateHead& head, const Layout& 
   message.set_run(head.run);
   message.set_round(static_cast<std::uint32_t>(head.round));
   message.set_base_digest(head.base_digest);
+  message.set_model_header(head.model_header);
   message.set_encoding(std::string(UpdateEncodingName(head.encoding)));
   message.set_compressed(IsWorthCompressing(data));
   const std::string serialised = message.SerializeAsString();

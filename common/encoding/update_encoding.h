@@ -1,6 +1,7 @@
 #pragma once
 
-// How an update travels: as what it changes of the global model, in fewer bytes than its own.
+// How an update travels: as what it changes of the global model, in fewer bytes than its own. A
+// global model travels in the same way, but for top_k, as what it changes of the one before.
 //
 //   bfloat16  each change is rounded to the nearest with 8 significant bits, ties to even: 2 bytes.
 //   int8      blocks of 256 changes of one tensor share a scale, the largest of them over 127. Each
@@ -40,6 +41,7 @@ struct EncodedUpdateHead {
   std::string run;
   int round = 0;
   std::string base_digest;
+  std::string model_header;  // of a global model's file, as its numbers follow it; else empty
 };
 
 struct EncodingOptions {

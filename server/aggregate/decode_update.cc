@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "server/aggregate/mapped_model.h"
-
 namespace consilium {
 namespace {
 
@@ -50,19 +48,28 @@ StatusOr<AveragedModel> DecodeUpdate(const BlobStore& blobs, std::span<const std
       EncodeModelHeader({base.header.info.spec,
                          {.run = head.run, .round = head.round, .parent_digest = head.base_digest}},
                         *trained);
+  CSL_ASSIGN_OR_RETURN(const std::string digest,
+                       WriteDecoded(blobs, decoder, header, base, frozen));
+  return AveragedModel{.digest = digest,
+                       .bytes = header.size() + trained->size() * sizeof(float),
+                       .moments_digest = {},
+                       .change_digest = {}};
+}
+
+StatusOr<std::string> WriteDecoded(const BlobStore& blobs, UpdateDecoder& decoder,
+                                   const std::string& header, const MappedModel& base,
+                                   const TensorMask& left_out) {
+  const Layout& layout = *base.header.layout;
   CSL_ASSIGN_OR_RETURN(BlobStore::Writer writer, blobs.Create());
   CSL_RETURN_IF_ERROR(writer.Append(AsBytes(header)));
   for (std::size_t t = 0; t < layout.tensors().size(); ++t) {
-    if (frozen[t]) continue;
+    if (left_out[t]) continue;
     const TensorSpec& tensor = layout.tensors()[t];
     const auto values = base.values().subspan(layout.offset(t), tensor.NumElements());
     CSL_RETURN_IF_ERROR(DecodeTensor(decoder, tensor.role, values, writer));
   }
   CSL_RETURN_IF_ERROR(decoder.End());
-  CSL_ASSIGN_OR_RETURN(const std::string digest, std::move(writer).Finish());
-  return AveragedModel{.digest = digest,
-                       .bytes = header.size() + trained->size() * sizeof(float),
-                       .moments_digest = {}};
+  return std::move(writer).Finish();
 }
 
 }  // namespace consilium

@@ -9,6 +9,7 @@
 #include "common/base/status.h"
 #include "common/encoding/update_encoding.h"
 #include "common/model/stage.h"
+#include "server/aggregate/mapped_model.h"
 #include "server/aggregate/round_average.h"
 #include "server/store/blob_store.h"
 
@@ -30,5 +31,11 @@ struct EncodedUpdateWanted {
 // files.
 StatusOr<AveragedModel> DecodeUpdate(const BlobStore& blobs, std::span<const std::byte> file,
                                      const EncodedUpdateWanted& wanted);
+
+// Keeps a model file that begins with `header`, whose numbers are what the decoder makes of the
+// base's tensors but those that are `left_out`. Gives the blob's digest; errors as above.
+StatusOr<std::string> WriteDecoded(const BlobStore& blobs, UpdateDecoder& decoder,
+                                   const std::string& header, const MappedModel& base,
+                                   const TensorMask& left_out);
 
 }  // namespace consilium

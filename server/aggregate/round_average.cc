@@ -4,6 +4,7 @@
 #include <future>
 #include <optional>
 
+#include "server/aggregate/encode_model.h"
 #include "server/aggregate/krum.h"
 #include "server/aggregate/mapped_model.h"
 #include "server/aggregate/next_model.h"
@@ -168,7 +169,8 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverag
                            output));
   CSL_ASSIGN_OR_RETURN(AveragedModel made, std::move(output).Finish());
   made.chosen = chosen;
-  return made;
+  if (round.as_update || round.encoding == UpdateEncoding::kFloat32) return made;
+  return EncodeModel(blobs, std::move(made), round.encoding);
 }
 
 }  // namespace consilium

@@ -37,6 +37,12 @@ class Check {
       CheckBlob(fmt::format("{}: the moments of the server's optimiser", run.id),
                 run.models.back().moments_digest, std::nullopt, cancel);
     }
+    if (!run.models.empty() && !run.models.back().change_digest.empty()) {
+      CheckBlob(fmt::format("{}: what the model of round {} changes of the one before", run.id,
+                            run.models.back().round),
+                run.models.back().change_digest, run.models.back().change_bytes,
+                "none needed: the hospitals take the model as a whole");
+    }
     const bool is_encoded = run.config.update_encoding != UpdateEncoding::kFloat32;
     if (!run.regional.digest.empty()) {
       CheckBlob(fmt::format("{}: what goes to the higher coordinator", run.id), run.regional.digest,

@@ -129,7 +129,8 @@ class RegionWorker final : public TaskWorker {
     return ModelVersion{.round = static_cast<int>(task.model().round()),
                         .digest = digest,
                         .bytes = bytes,
-                        .moments_digest = ""};
+                        .moments_digest = "",
+                        .change_digest = ""};
   }
 
   // Until the region's hospitals have done what the task asks, or will not.

@@ -225,12 +225,15 @@ StatusOr<std::optional<Assignment>> Coordinator::FindTask(const std::string& sit
                         .run_id = chosen->id,
                         .plan = chosen->plan,
                         .model = {},
+                        .base_digest = {},
                         .control_variate = {},
                         .class_counts = {},
                         .deadline = chosen->deadline,
                         .round_deadline = chosen->config.round_deadline,
                         .cohort_sites = SitesAsked(*chosen)};
   if (!chosen->models.empty()) assignment.model = chosen->models.back();
+  if (!ChangeOf(*chosen).empty())
+    assignment.base_digest = std::prev(chosen->models.end(), 2)->digest;
   if (open->kind == TaskKind::kTrain) {
     assignment.control_variate = ControlVariateOf(*chosen);
     assignment.class_counts = SummedClassCounts(*chosen, open->round);
@@ -338,7 +341,8 @@ std::pair<const RunState*, const TaskState*> Coordinator::Locate(const std::stri
 bool Coordinator::IsForSites(const std::string& digest) const {
   MutexLock lock(mu_);
   return std::any_of(runs_.begin(), runs_.end(), [&](const RunState& run) {
-    return HasModel(run, digest) || (!digest.empty() && ControlVariateOf(run) == digest);
+    return HasModel(run, digest) ||
+           (!digest.empty() && (ControlVariateOf(run) == digest || ChangeOf(run) == digest));
   });
 }
 

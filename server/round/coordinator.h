@@ -39,6 +39,7 @@ struct Assignment {
   std::string run_id;
   std::string plan;                         // serialised
   std::optional<ModelVersion> model;        // none for kInitialise
+  std::string base_digest;                  // of the model that its change is one of; empty: none
   std::string control_variate;              // the digest of a kTrain task's; empty: none
   std::vector<std::uint64_t> class_counts;  // of a kTrain task: see SummedClassCounts
   TimePoint deadline;

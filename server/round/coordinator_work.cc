@@ -53,6 +53,7 @@ std::set<std::string> Coordinator::NeededBlobs() const {
     if (!run.models.empty() && !run.models.back().moments_digest.empty()) {
       needed.insert(run.models.back().moments_digest);
     }
+    needed.insert(ChangeOf(run));
     for (const std::string& digest : UnusedResults(run)) needed.insert(digest);
   }
   return needed;
@@ -88,7 +89,9 @@ void Coordinator::Sweep(bool alone) const {
   const std::set<std::string> needed = NeededBlobs();
   std::set<std::string> used;  // results that were averaged, moments that were carried on
   for (const RunState& run : runs_) {
-    for (const ModelVersion& model : run.models) used.insert(model.moments_digest);
+    for (const ModelVersion& model : run.models) {
+      used.insert({model.moments_digest, model.change_digest});
+    }
     for (const TaskState& task : run.tasks) {
       if (task.status == TaskStatus::kDone) used.insert(task.result.blob_digest);
     }
@@ -157,7 +160,8 @@ StatusOr<AveragedModel> Coordinator::Average(const RunState& run,
                        .participation = ParticipationIn(run),
                        .optimizer = run.config.optimizer,
                        .combination = run.config.combination,
-                       .as_update = run.follows};
+                       .as_update = run.follows,
+                       .encoding = run.config.model_encoding};
   if (!run.config.stages.empty()) {
     CSL_ASSIGN_OR_RETURN(const MappedModel model, MapModel(blobs_, base.digest));
     round.frozen =
@@ -193,8 +197,9 @@ void Coordinator::AverageRounds() {
     // A full disk: the updates are safe, and so is the round until there is room.
     if (model.ok() ? status.ok() : !absl::IsResourceExhausted(status)) {
       status = ApplyEvent(
-          run.id, model.ok() ? RunEvent(RoundAveraged{
-                                   {run.round, model->digest, model->bytes, model->moments_digest}})
+          run.id, model.ok() ? RunEvent(RoundAveraged{{run.round, model->digest, model->bytes,
+                                                       model->moments_digest, model->change_digest,
+                                                       model->change_bytes}})
                              : RunEvent(RunBroken{run.round, std::string(status.message())}));
     }
     if (!status.ok()) {
@@ -205,7 +210,9 @@ void Coordinator::AverageRounds() {
     }
     std::vector<std::string> used;
     for (const Contribution& contribution : contributions) used.push_back(contribution.digest);
-    if (!base.moments_digest.empty()) used.push_back(base.moments_digest);
+    for (const std::string& digest : {base.moments_digest, base.change_digest}) {
+      if (!digest.empty()) used.push_back(digest);
+    }
     Discard(used);
   }
 }

@@ -42,6 +42,12 @@ Status FillTask(const Assignment& assignment, const ModelSigner& signer, v1::Tas
     *message->mutable_model() = ToProto(assignment.run_id, *assignment.model);
     CSL_ASSIGN_OR_RETURN(*message->mutable_manifest(),
                          signer.ManifestOf(assignment.run_id, assignment.model->round));
+    if (!assignment.base_digest.empty()) {
+      v1::ModelChange& change = *message->mutable_model_change();
+      change.set_digest(assignment.model->change_digest);
+      change.set_size_bytes(assignment.model->change_bytes);
+      change.set_base_digest(assignment.base_digest);
+    }
   }
   if (!message->mutable_plan()->ParseFromString(assignment.plan)) {
     return Internal("the plan of {} is damaged", assignment.run_id);

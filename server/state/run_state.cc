@@ -51,6 +51,11 @@ std::string ControlVariateOf(const RunState& run) {
   return run.models.back().moments_digest;
 }
 
+std::string ChangeOf(const RunState& run) {
+  if (IsFinal(run.status) || run.models.size() < 2) return "";
+  return run.models.back().change_digest;
+}
+
 std::vector<std::string> UnusedResults(const RunState& run) {
   if (!run.regional.digest.empty()) return {run.regional.digest};
   std::vector<std::string> digests;

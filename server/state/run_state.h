@@ -81,6 +81,9 @@ struct ModelVersion {
   std::string digest;
   std::uint64_t bytes = 0;
   std::string moments_digest;  // what the server's optimiser goes on with; empty: nothing
+  // What it changes of the one before, encoded, as the plan may want it to travel; empty: nothing.
+  std::string change_digest;
+  std::uint64_t change_bytes = 0;
 
   bool operator==(const ModelVersion&) const = default;
 };
@@ -158,6 +161,7 @@ struct RunConfig {
   std::vector<Stage> stages;       // of the network; see common/model/stage.h
   bool sums_class_counts = false;  // the sites weigh classes by what all have
   UpdateEncoding update_encoding = UpdateEncoding::kFloat32;
+  UpdateEncoding model_encoding = UpdateEncoding::kFloat32;  // of global models on their way out
 
   bool operator==(const RunConfig&) const = default;
 };
@@ -193,6 +197,9 @@ std::vector<std::uint64_t> SummedClassCounts(const RunState& run, int round);
 // The blob that the run's sites train with beside its newest model (SCAFFOLD's c, as the
 // optimiser's moments lie in the store); empty: none.
 std::string ControlVariateOf(const RunState& run);
+
+// The blob of what the run's newest model changes of the one before; empty: none.
+std::string ChangeOf(const RunState& run);
 
 // The blobs of what the current round has brought and is yet to be used: its updates, or in a run
 // that follows what they came to.

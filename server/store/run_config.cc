@@ -75,6 +75,7 @@ StatusOr<RunConfig> ParseRunConfig(const std::string& plan) {
   CSL_ASSIGN_OR_RETURN(config.model, FromProto(message.model()));
   CSL_ASSIGN_OR_RETURN(config.optimizer, ToServerOptimizer(message.strategy()));
   CSL_ASSIGN_OR_RETURN(config.update_encoding, ParseUpdateEncoding(message.encoding().update()));
+  CSL_ASSIGN_OR_RETURN(config.model_encoding, ParseUpdateEncoding(message.encoding().model()));
   return config;
 }
 

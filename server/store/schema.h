@@ -6,7 +6,7 @@ namespace consilium {
 
 // From an empty database to today's, one step a version; how many were taken is in user_version. A
 // step that was released is never changed. Times are milliseconds since 1970. Portable SQL.
-inline constexpr std::array<const char*, 7> kSchemaSteps = {
+inline constexpr std::array<const char*, 8> kSchemaSteps = {
     R"sql(
 CREATE TABLE sites (
   name TEXT PRIMARY KEY,
@@ -114,6 +114,10 @@ ALTER TABLE runs ADD COLUMN follows INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN regional_round INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN regional_digest TEXT NOT NULL DEFAULT '';
 ALTER TABLE runs ADD COLUMN regional_bytes INTEGER NOT NULL DEFAULT 0;
+)sql",
+    R"sql(
+ALTER TABLE models ADD COLUMN change_digest TEXT NOT NULL DEFAULT '';
+ALTER TABLE models ADD COLUMN change_bytes INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 }  // namespace consilium

@@ -41,7 +41,8 @@ StatusOr<RunState> ReadRunRow(const Statement& row) {
   run.regional = {.round = static_cast<int>(row.Int(12)),
                   .digest = row.Text(13),
                   .bytes = static_cast<std::uint64_t>(row.Int(14)),
-                  .moments_digest = ""};
+                  .moments_digest = "",
+                  .change_digest = ""};
   return run;
 }
 
@@ -202,13 +203,16 @@ Status Store::SaveTask(const std::string& run_id, const TaskState& task) {
 Status Store::SaveModel(const std::string& run_id, const ModelVersion& model) {
   return db_
       .Prepare(
-          "INSERT OR IGNORE INTO models (run, round, digest, bytes, moments_digest) "
-          "VALUES (?, ?, ?, ?, ?)")
+          "INSERT OR IGNORE INTO models "
+          "(run, round, digest, bytes, moments_digest, change_digest, change_bytes) "
+          "VALUES (?, ?, ?, ?, ?, ?, ?)")
       .Bind(run_id)
       .Bind(std::int64_t{model.round})
       .Bind(model.digest)
       .Bind(ToSigned(model.bytes))
       .Bind(model.moments_digest)
+      .Bind(model.change_digest)
+      .Bind(ToSigned(model.change_bytes))
       .Run();
 }
 
@@ -256,8 +260,8 @@ StatusOr<std::vector<TaskState>> Store::SelectTasks(const std::string& run_id, i
 
 StatusOr<std::vector<ModelVersion>> Store::SelectModels(const std::string& run_id) {
   Statement row = db_.Prepare(
-      "SELECT round, digest, bytes, moments_digest FROM models WHERE run = ? "
-      "ORDER BY round");
+      "SELECT round, digest, bytes, moments_digest, change_digest, change_bytes FROM models "
+      "WHERE run = ? ORDER BY round");
   row.Bind(run_id);
   std::vector<ModelVersion> models;
   while (true) {
@@ -266,7 +270,9 @@ StatusOr<std::vector<ModelVersion>> Store::SelectModels(const std::string& run_i
     models.push_back({.round = static_cast<int>(row.Int(0)),
                       .digest = row.Text(1),
                       .bytes = static_cast<std::uint64_t>(row.Int(2)),
-                      .moments_digest = row.Text(3)});
+                      .moments_digest = row.Text(3),
+                      .change_digest = row.Text(4),
+                      .change_bytes = static_cast<std::uint64_t>(row.Int(5))});
   }
 }
 

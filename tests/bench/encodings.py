@@ -1,4 +1,4 @@
-"""What updates cost by encoding: their bytes, and on the real hospitals the accuracy."""
+"""What updates and models cost by encoding: their bytes, and on the real hospitals the accuracy."""
 
 import pathlib
 import sys
@@ -12,6 +12,7 @@ ENCODINGS = {
     "bfloat16": {"update": "bfloat16"},
     "int8": {"update": "int8"},
     "top_k": {"update": "top_k", "top_k": 0.01},
+    "int8 both ways": {"update": "int8", "model": "int8"},
 }
 CLASSES = experiments.CLASSES["three"]
 
@@ -30,12 +31,15 @@ def do(laboratory, title, sites, scored, seeds, **shape):
 
 
 def tell_bytes(results, done):
-    whole = sum(one["update_bytes"] for one in done["float32"])
+    def of(figures, what):
+        return sum(one[what] for one in figures) / sum(one[what] for one in done["float32"])
     for name, figures in done.items():
-        share = sum(one["update_bytes"] for one in figures) / whole
-        results.figures.setdefault("encodings", {})[name] = {"bytes": share}
-        print(f"updates as {name}: {share:.4f} of the bytes", flush=True)
-    results.target("int8: its bytes over float32's", results.figures["encodings"]["int8"]["bytes"], 0.27)
+        shares = {what: of(figures, f"{what}_bytes") for what in ("update", "model")}
+        results.figures.setdefault("encodings", {})[name] = {f"{what}_bytes": share for what, share in shares.items()}
+        print(f"{name}: {shares['update']:.4f} of the updates' bytes, {shares['model']:.4f} of the models'", flush=True)
+    encodings = results.figures["encodings"]
+    results.target("int8: updates' bytes over float32's", encodings["int8"]["update_bytes"], 0.27)
+    results.target("int8 both ways: models' bytes over float32's", encodings["int8 both ways"]["model_bytes"], 0.27)
 
 
 def measure_bytes(results, folder):
@@ -62,7 +66,8 @@ def measure_encodings(results, folder, seeds, rounds, size):
                 pooled.add(one["scores"][site])
             accuracies.append(pooled.balanced_accuracy())
         results.figures["encodings"][name]["balanced_accuracy"] = accuracies
-        print(f"updates as {name}: balanced accuracy "
+        print(f"{name}: balanced accuracy "
               + ", ".join(f"{100 * accuracy:.1f}" for accuracy in accuracies), flush=True)
     mean = {name: sum(figures["balanced_accuracy"]) / seeds for name, figures in results.figures["encodings"].items()}
-    results.target("int8: balanced accuracy lost", mean["float32"] - mean["int8"], 0.005)
+    for name in ("int8", "int8 both ways"):
+        results.target(f"{name}: balanced accuracy lost", mean["float32"] - mean[name], 0.005)

@@ -80,6 +80,7 @@ struct Coordinator {
   RunConfig config;
   ModelState global;
   std::vector<float> moments;
+  std::size_t model_bytes = 0;  // of every round's model, as it travels
 };
 
 struct Update {
@@ -107,7 +108,8 @@ StatusOr<std::size_t> Travel(const v1::RunPlan& plan, const RunConfig& config, i
   return file.size();
 }
 
-void Aggregate(int round, const std::vector<Update>& updates, Coordinator& coordinator) {
+// The next global model, as the sites get it.
+Status Aggregate(int round, const std::vector<Update>& updates, Coordinator& coordinator) {
   std::vector<LocalEffort> efforts;
   for (const Update& update : updates) efforts.push_back(update.effort);
   const std::vector<UpdateTerms> terms = TermsOf(coordinator.config, round, efforts);
@@ -130,8 +132,21 @@ void Aggregate(int round, const std::vector<Update>& updates, Coordinator& coord
                  {},
                  coordinator.config.combination},
                 0, next.values, moments);
+  if (coordinator.config.model_encoding != UpdateEncoding::kFloat32) {
+    const EncodedUpdateHead head{.encoding = coordinator.config.model_encoding};
+    std::vector<float> residual;
+    CSL_ASSIGN_OR_RETURN(const std::string change,
+                         EncodeUpdate(head, *next.layout, coordinator.global.values, next.values,
+                                      {.seed = static_cast<std::uint64_t>(round)}, residual));
+    CSL_ASSIGN_OR_RETURN(next.values,
+                         ApplyUpdate(AsBytes(change), *next.layout, coordinator.global.values));
+    coordinator.model_bytes += change.size();
+  } else {
+    coordinator.model_bytes += sizeof(float) * next.values.size();
+  }
   coordinator.global = std::move(next);
   coordinator.moments = std::move(moments);
+  return OkStatus();
 }
 
 // What the coordinator tells in the rounds after the first.
@@ -223,7 +238,7 @@ Status Simulate(const Settings& settings) {
       images += report.examples;
       train_seconds += report.seconds;
     }
-    Aggregate(round, updates, coordinator);
+    CSL_RETURN_IF_ERROR(Aggregate(round, updates, coordinator));
     told = SumOfTold(config, sites);
     Json record = {{"round", round}, {"train_loss", losses}};
     if (settings.every > 0 && round % settings.every == 0) {
@@ -243,6 +258,7 @@ Status Simulate(const Settings& settings) {
                        {"train_seconds", train_seconds},
                        {"images_per_second", static_cast<double>(images) / train_seconds},
                        {"update_bytes", sent},
+                       {"model_bytes", coordinator.model_bytes},
                        {"rounds", rounds},
                        {"scores", scores}};
   return WriteFileAtomically(settings.json, result.dump() + "\n");

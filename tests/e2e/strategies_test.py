@@ -2,6 +2,7 @@
 federation in one process, bit for bit."""
 
 import pathlib
+import re
 import subprocess
 import sys
 import unittest
@@ -69,6 +70,36 @@ class StrategiesTest(CohortTest):
                     for task in shown["tasks"]:
                         if task["kind"] == "train":
                             self.assertTrue(least < task["update_bytes"] / whole < most, task["update_bytes"] / whole)
+
+            with self.subTest("a model travels as what it changes of the one before"):
+                plan = small_plan(federation.folder / "both-ways.yaml", rounds=3, seed=7,
+                                  training={"batch_size": 8, "learning_rate": 0.02},
+                                  encoding={"update": "int8", "model": "int8"})
+                shown, real, simulated, _ = self.run_plan(federation, plan)
+                self.assert_same(real, simulated)
+                whole = shown["models"][0]["bytes"]
+                for site in SITES:
+                    changes = re.findall(rf"{shown['run']}\S*: the global model came as a change of (\d+) bytes",
+                                         federation.log(site))
+                    self.assertEqual(len(changes), 3)  # rounds 2 and 3, and the model that is scored at the end
+                    for size in changes:
+                        self.assertLess(int(size) / whole, 0.3)
+
+            with self.subTest("a model that is harmed meanwhile is fetched as a whole"):
+                plan = small_plan(federation.folder / "harmed.yaml", rounds=2, seed=7,
+                                  training={"batch_size": 8, "learning_rate": 0.02}, encoding={"model": "bfloat16"})
+                run_id = federation.submit(plan)
+                federation.ctl("run", "pause", run_id)
+                self.assertEqual(federation.wait(run_id)["status"], "PAUSED")
+                kept, = federation.home("north").rglob("*.model")
+                harmed = bytearray(kept.read_bytes())
+                harmed[-3] ^= 1
+                kept.write_bytes(harmed)
+                federation.ctl("run", "resume", run_id)
+                shown = federation.wait(run_id)
+                self.assertEqual(shown["status"], "COMPLETED", shown["reason"])
+                self.assertRegex(federation.log("north"), rf"{run_id}\S*: fetched as a whole")
+                self.assertNotRegex(federation.log("south"), rf"{run_id}\S*: fetched as a whole")
 
             with self.subTest("frozen tensors stay, and are not sent"):
                 training = {

@@ -119,5 +119,19 @@ TEST_F(TaskStoreTest, FinishedTaskIsFoundWhateverTheImagesAreNow) {
   EXPECT_FALSE(store_.FindFinished(now));
 }
 
+TEST_F(TaskStoreTest, KeepsOneModelAndNoneOfAnotherName) {
+  const std::string first = Sha256Of("first");
+  const std::string second = Sha256Of("second");
+  EXPECT_THAT(store_.FindModel(first), testing::StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_THAT(store_.KeepModel(first, "first"), IsOk());
+  store_.Clear();  // ends a task, not a round
+  EXPECT_EQ(Sha256Of(store_.FindModel(first)->bytes()), first);
+  ASSERT_THAT(store_.KeepModel(second, "second"), IsOk());
+  EXPECT_EQ(Sha256Of(store_.FindModel(second)->bytes()), second);
+  EXPECT_THAT(store_.FindModel(first), testing::StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(store_.FindModel("../key.pem"),
+              testing::StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
 }  // namespace
 }  // namespace consilium

@@ -117,6 +117,7 @@ TEST_F(PlanTest, ValuesOutOfRangeNameTheField) {
            {"strategy: {name: fedmagic}", "strategy.name"},
            {"encoding: {update: int4}", "encoding.update"},
            {"encoding: {update: top_k}", "top_k"},
+           {"encoding: {model: top_k}", "encoding.model"},
            {"encoding: {update: int8, top_k: 0.1}", "top_k"},
            {"encoding: {update: top_k, top_k: 0.6}", "encoding.top_k"},
            {"{strategy: {name: scaffold}, encoding: {update: int8}}", "scaffold"},

@@ -360,6 +360,47 @@ TEST_F(CoordinatorTest, EncodedUpdateCountsAsWhatItSays) {
   EXPECT_THAT(trail, HasSubstr(Sha256Of(sent)));
 }
 
+TEST_F(CoordinatorTest, ModelTravelsAsWhatItChangesOfTheOneBefore) {
+  Enrol("site-a");
+  v1::RunPlan plan = SmallPlan();
+  plan.set_rounds(3);
+  plan.mutable_encoding()->set_model("int8");
+  const std::string run = Submit(plan);
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());  // the initial model
+  EXPECT_EQ((*Wait("site-a"))->base_digest, "");
+  std::string last;
+  for (int round = 1; round < 3; ++round) {
+    ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+    coordinator_->Work();
+    const Assignment next = **Wait("site-a");
+    EXPECT_TRUE(coordinator_->IsForSites(next.model->change_digest));
+    EXPECT_FALSE(coordinator_->IsForSites(last)) << "nobody needs the change before";
+    last = next.model->change_digest;
+    ASSERT_OK_AND_ASSIGN(const auto base, blobs_->Map(next.base_digest));
+    ASSERT_OK_AND_ASSIGN(const auto change, blobs_->Map(last));
+    EXPECT_EQ(change->bytes().size(), next.model->change_bytes);
+    ASSERT_OK_AND_ASSIGN(const Model parent, DecodeModel(base->bytes()));
+    ASSERT_OK_AND_ASSIGN(const UpdateDecoder decoder, UpdateDecoder::Create(change->bytes()));
+    ASSERT_OK_AND_ASSIGN(const auto values,
+                         ApplyUpdate(change->bytes(), *parent.state.layout, parent.state.values));
+    std::string model = decoder.head().model_header;
+    model.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+    EXPECT_EQ(Sha256Of(model), next.model->digest);
+    EXPECT_EQ(model.size(), next.model->bytes);
+    // What the round came to is another model by a rounding alone.
+    const ModelState update = StateOf("site-a", {.round = round});
+    const std::size_t shared = parent.state.layout->offset(3);
+    for (std::size_t i = 0; i < shared; ++i) EXPECT_NEAR(values[i], update.values[i], 0.1);
+  }
+  // Another process of the coordinator has it still.
+  Start();
+  EXPECT_TRUE(coordinator_->IsForSites(last));
+  EXPECT_EQ((*Wait("site-a"))->model->change_digest, last);
+  ASSERT_THAT(Do("site-a", **Wait("site-a")), IsOk());
+  coordinator_->Work();
+  EXPECT_FALSE(blobs_->Has(last));
+}
+
 TEST_F(CoordinatorTest, ModelFileIsNoAnswerToAPlanThatEncodes) {
   Enrol("site-a");
   v1::RunPlan plan = SmallPlan();

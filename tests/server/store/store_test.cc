@@ -46,7 +46,7 @@ RunState SomeRun() {
                            .evaluation = SomeEvaluation(),
                            .class_counts = {3, 0, 332}}},
                {.id = "t2", .site = "b", .round = 3, .status = TaskStatus::kOpen}};
-  run.models = {{0, "m0", 10}, {1, "m1", 11}, {2, "m2", 12, "moments2"}};
+  run.models = {{0, "m0", 10}, {1, "m1", 11}, {2, "m2", 12, "moments2", "change2", 4}};
   return run;
 }
 

@@ -1,0 +1,19 @@
+#pragma once
+
+// A global model that travels as what it changes of the one before.
+
+#include "common/base/status.h"
+#include "common/encoding/update_encoding.h"
+#include "server/aggregate/round_average.h"
+#include "server/store/blob_store.h"
+
+namespace consilium {
+
+// Encodes what the model changes of its parent, as a blob, and puts what that makes of the parent
+// in the model's place: who has the parent and takes the change then has the model to the bit. What
+// is rounded away stays in the updates to come, since they are made from this model. The same
+// inputs give the same bits. Memory: once the model's size, and the blob's.
+StatusOr<AveragedModel> EncodeModel(const BlobStore& blobs, AveragedModel exact,
+                                    UpdateEncoding encoding);
+
+}  // namespace consilium
