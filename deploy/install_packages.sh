@@ -8,7 +8,7 @@ set -euo pipefail
 
 build=(
   ca-certificates ccache cmake g++ mold ninja-build pkg-config
-  libabsl-dev libcli11-dev libcpp-httplib-dev libdcmtk-dev libfccp-dev libfmt-dev libgrpc++-dev libonnx-dev libopenblas0-pthread libopencv-dev
+  libabsl-dev libcli11-dev libcpp-httplib-dev libdcmtk-dev libfccp-dev libfmt-dev libgloo-dev libgrpc++-dev libonnx-dev libopenblas0-pthread libopencv-dev
   libprotobuf-dev libspdlog-dev libsqlite3-dev libssl-dev libtorch-dev libutfcpp-dev libyaml-cpp-dev libzstd-dev
   nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc
   libgmock-dev libgtest-dev

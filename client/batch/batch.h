@@ -24,6 +24,10 @@ struct Batch {
   int width = 0;
   std::vector<float> pixels;         // N x C x H x W, row-major, normalised as the model wants
   std::vector<std::int64_t> labels;  // N class indices; or N x H x W, of pixels
+  // Of the batch that this is one peer's part of, which may be empty; 0: it is the batch.
+  int whole_count = 0;
+
+  int images_in_all() const { return whole_count > 0 ? whole_count : count; }
 };
 
 // A sequence of epochs of batches. Not thread-safe; may work ahead on threads of its own.

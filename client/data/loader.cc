@@ -1,8 +1,21 @@
 #include "client/data/loader.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace consilium {
+namespace {
+
+// Which images of so many are the part's: from, and to.
+std::pair<std::size_t, std::size_t> PartOf(std::size_t count, const LoaderOptions& options) {
+  const auto parts = std::min<std::size_t>(static_cast<std::size_t>(std::max(1, options.parts)),
+                                           std::max<std::size_t>(1, count / 2));
+  const auto part = static_cast<std::size_t>(options.part);
+  if (part >= parts) return {count, count};
+  return {count * part / parts, count * (part + 1) / parts};
+}
+
+}  // namespace
 
 Loader::Loader(const ImageSet& images, const ModelSpec& spec, const LoaderOptions& options)
     : images_(images),
@@ -76,12 +89,16 @@ void Loader::Work(const std::stop_token& stop) {
 }
 
 void Loader::Fill(std::size_t index, std::uint64_t epoch, Batch& batch) const {
-  const std::size_t begin = index * static_cast<std::size_t>(options_.batch_size);
-  const std::size_t end =
-      std::min(begin + static_cast<std::size_t>(options_.batch_size), order_.size());
+  const std::size_t first = index * static_cast<std::size_t>(options_.batch_size);
+  const std::size_t whole =
+      std::min(static_cast<std::size_t>(options_.batch_size), order_.size() - first);
+  const auto [from, to] = PartOf(whole, options_);
+  const std::size_t begin = first + from;
+  const std::size_t end = first + to;
   const std::size_t side = static_cast<std::size_t>(images_.side());
   const std::size_t values = static_cast<std::size_t>(spec_.channels) * side * side;
   batch.count = static_cast<int>(end - begin);
+  batch.whole_count = static_cast<int>(whole);
   batch.channels = spec_.channels;
   batch.height = images_.side();
   batch.width = images_.side();

@@ -23,6 +23,10 @@ struct LoaderOptions {
   std::uint64_t seed = 1;
   int workers = 1;
   int prefetch = 4;  // batches made ahead
+  // Every batch is cut into so many parts, of two images or more each, and this one is given; where
+  // there are too few images, the last parts are empty.
+  int parts = 1;
+  int part = 0;
 };
 
 // Batches have the labels of pixels where the images have them, else their classes.

@@ -172,13 +172,13 @@ Status Network::Load(const ModelState& state) {
 }
 
 Status Network::MoveTo(const std::string& device) {
-  const bool cuda = device == "cuda";
+  const bool cuda = device != "cpu";
   if (cuda && !torch::cuda::is_available()) {
     return FailedPrecondition("device is 'cuda', but this LibTorch finds no CUDA device");
   }
   const auto moved = CatchAsStatus("moving the network to " + device, [&] {
     const torch::NoGradGuard no_grad;
-    impl_->device = torch::Device(cuda ? torch::kCUDA : torch::kCPU);
+    impl_->device = torch::Device(device);
     impl_->mixed_precision = cuda;
     for (torch::Tensor& tensor : impl_->tensors) {
       // Convolution weights lie as their images do: channels last.

@@ -46,7 +46,7 @@ class Network {
   // INVALID_ARGUMENT naming the first tensor that does not fit; nothing is changed then.
   Status Load(const ModelState& state);
 
-  // "cpu" or "cuda". FAILED_PRECONDITION where LibTorch finds no such device. Its arithmetic is
+  // "cpu", "cuda" or "cuda:1", the second of them. FAILED_PRECONDITION where LibTorch finds no such device. Its arithmetic is
   // then in mixed precision on a GPU, and in float32 on a CPU, unless that is changed.
   Status MoveTo(const std::string& device);
   // Mixed precision: convolutions and products in bfloat16, everything else, and the weights, in

@@ -8,6 +8,7 @@
 
 #include "client/session/plan_options.h"
 #include "client/session/site_images.h"
+#include "client/train/replicas.h"
 #include "common/base/file.h"
 #include "common/cli/cli.h"
 #include "common/crypto/digest.h"
@@ -139,16 +140,25 @@ StatusOr<TrainReport> Trainee::Train(const v1::RunPlan& plan, int round, Network
     options.tensor_rates =
         StageRates(*network.layout(), stages, round, static_cast<int>(plan.rounds()));
   }
-  Loader loader(*train_, network.spec(), ToTrainLoader(plan, site_));
+  LoaderOptions loading = ToTrainLoader(plan, site_);
+  loading.parts =
+      ResolveReplicas(static_cast<int>(site_.replicas()), ResolveDevice(site_.device()));
+  loading.workers = std::max(1, loading.workers / loading.parts);
+  std::vector<std::unique_ptr<BatchSource>> parts;
+  for (loading.part = 0; loading.part < loading.parts; ++loading.part) {
+    parts.push_back(std::make_unique<Loader>(*train_, network.spec(), loading));
+  }
   std::unique_ptr<Progress> bar;
-  return consilium::Train(
-      network, loader, options, watch.stop,
-      [&](std::uint64_t done, std::uint64_t total) {
-        if (!bar) bar = std::make_unique<Progress>(fmt::format("round {}", round), total);
-        bar->Advance(done);
-        if (watch.on_progress) watch.on_progress(done, total);
-      },
-      extras.checkpoints);
+  const auto on_step = [&](std::uint64_t done, std::uint64_t total) {
+    if (!bar) bar = std::make_unique<Progress>(fmt::format("round {}", round), total);
+    bar->Advance(done);
+    if (watch.on_progress) watch.on_progress(done, total);
+  };
+  if (parts.size() == 1) {
+    return consilium::Train(network, *parts[0], options, watch.stop, on_step, extras.checkpoints);
+  }
+  spdlog::info("every batch is shared out among {} replicas", parts.size());
+  return TrainReplicas(network, parts, options, watch.stop, on_step, extras.checkpoints);
 }
 
 }  // namespace consilium

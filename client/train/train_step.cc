@@ -2,6 +2,7 @@
 #include <string>
 
 #include "client/train/autocast_internal.h"
+#include "client/train/peers.h"
 #include "client/train/pixel_loss_internal.h"
 #include "client/train/train_step_internal.h"
 
@@ -73,9 +74,10 @@ class CpuTrainStep final : public TrainStep {
 
 }  // namespace
 
-StepMath::StepMath(const Network::Impl& network, const TrainOptions& options)
+StepMath::StepMath(const Network::Impl& network, const TrainOptions& options, Peers* peers)
     : network_(network),
       options_(options),
+      peers_(peers),
       frozen_(Freeze(network, options)),
       parameters_(ParametersOf(network)),
       optimizer_(options, parameters_, RatesOf(network, options)),
@@ -104,7 +106,8 @@ void StepMath::EnterTrainingMode() {
 
 torch::Tensor StepMath::Run(const torch::Tensor& images, const torch::Tensor& labels,
                             const torch::Tensor& rate, const torch::Tensor& kept) {
-  const torch::Tensor loss = Differentiate(images, labels, kept);
+  torch::Tensor loss = Differentiate(images, labels, kept);
+  if (peers_ != nullptr) loss = ShareGradients(loss, labels);
   PullToAnchor();
   if (options_.clip_norm > 0) ClipGradient();
   ShiftGradient();
@@ -115,6 +118,7 @@ torch::Tensor StepMath::Run(const torch::Tensor& images, const torch::Tensor& la
 torch::Tensor StepMath::Differentiate(const torch::Tensor& images, const torch::Tensor& labels,
                                       const torch::Tensor& kept) {
   const std::int64_t count = images.size(0);
+  if (count == 0) return torch::zeros({}, images.options());  // a peer's, of a small batch
   std::int64_t parts = 1;
   if (options_.micro_batch > 0) parts = (count + options_.micro_batch - 1) / options_.micro_batch;
   // Batch norm has no variance over a single image.
@@ -135,6 +139,20 @@ torch::Tensor StepMath::Differentiate(const torch::Tensor& images, const torch::
     sum += loss.detach();
   }
   return sum;
+}
+
+torch::Tensor StepMath::ShareGradients(const torch::Tensor& loss, const torch::Tensor& labels) {
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor weight = loss_.WeightOf(labels);
+  std::vector<torch::Tensor> shared = {loss * weight, weight.clone()};
+  for (torch::Tensor& parameter : parameters_) {
+    torch::Tensor& gradient = parameter.mutable_grad();
+    if (!gradient.defined()) gradient = torch::zeros_like(parameter);
+    shared.push_back(gradient.mul_(weight));
+  }
+  SumOver(*peers_, shared, 1);
+  for (std::size_t i = 2; i < shared.size(); ++i) shared[i].div_(shared[1]);
+  return shared[0] / shared[1];
 }
 
 void StepMath::ForgetGradients() {
@@ -191,6 +209,22 @@ std::unique_ptr<TrainStep> MakeTrainStep(StepMath& math, const torch::Device& de
 #endif
   TORCH_CHECK(device.is_cpu(), "this build trains on the CPU alone");
   return std::make_unique<CpuTrainStep>(math);
+}
+
+void SumOver(Peers& peers, std::vector<torch::Tensor>& tensors, double factor) {
+  if (tensors.empty()) return;
+  std::vector<torch::Tensor> flat;
+  for (const torch::Tensor& tensor : tensors) {
+    flat.push_back(tensor.reshape({-1}).to(torch::kFloat32));
+  }
+  const torch::Tensor all = torch::cat(flat).cpu().contiguous();
+  peers.Sum({all.data_ptr<float>(), static_cast<std::size_t>(all.numel())});
+  all.mul_(factor);
+  std::int64_t begin = 0;
+  for (torch::Tensor& tensor : tensors) {
+    tensor.copy_(all.narrow(0, begin, tensor.numel()).view(tensor.sizes()));
+    begin += tensor.numel();
+  }
 }
 
 torch::Tensor HostImages(const Batch& batch) {

@@ -20,7 +20,8 @@ namespace consilium {
 class StepMath {
  public:
   // The network's tensors are the step's own until it goes; the anchor is what they are now.
-  StepMath(const Network::Impl& network, const TrainOptions& options);
+  // With peers a step is that of all their images; without, null.
+  StepMath(const Network::Impl& network, const TrainOptions& options, Peers* peers);
   ~StepMath();
   StepMath(const StepMath&) = delete;
   StepMath& operator=(const StepMath&) = delete;
@@ -43,6 +44,8 @@ class StepMath {
   // Leaves the gradients of the batch behind, and gives its loss.
   torch::Tensor Differentiate(const torch::Tensor& images, const torch::Tensor& labels,
                               const torch::Tensor& kept);
+  // Of this peer's part; makes the gradients those of the whole batch, and gives its loss.
+  torch::Tensor ShareGradients(const torch::Tensor& loss, const torch::Tensor& labels);
   torch::Tensor Forward(torch::Tensor images, const torch::Tensor& labels,
                         const torch::Tensor& kept);
   void PullToAnchor();
@@ -51,6 +54,7 @@ class StepMath {
 
   const Network::Impl& network_;
   const TrainOptions& options_;
+  Peers* const peers_;
   std::vector<torch::Tensor> frozen_;
   std::vector<torch::Tensor> parameters_;  // the others
   Optimizer optimizer_;
@@ -79,6 +83,9 @@ std::unique_ptr<TrainStep> MakeTrainStep(StepMath& math, const torch::Device& de
 // In train_step_cuda.cc, which is built where LibTorch has CUDA.
 std::unique_ptr<TrainStep> MakeCudaTrainStep(StepMath& math, const torch::Device& device,
                                              std::uint64_t steps);
+
+// Puts the sum over all peers, times the factor, in the place of each tensor's numbers.
+void SumOver(Peers& peers, std::vector<torch::Tensor>& tensors, double factor);
 
 // A batch's images and labels as tensors over its own memory.
 torch::Tensor HostImages(const Batch& batch);

@@ -1,10 +1,12 @@
 #include "client/train/trainer.h"
 
+#include <array>
 #include <chrono>
 #include <cmath>
 
 #include "client/nn/network_internal.h"
 #include "client/train/autocast_internal.h"
+#include "client/train/peers.h"
 #include "client/train/train_step_internal.h"
 #include "client/train/weight_average_internal.h"
 #include "common/base/random.h"
@@ -25,20 +27,23 @@ std::uint64_t StepsInAll(const TrainOptions& options, const BatchSource& source)
 class TrainingLoop {
  public:
   TrainingLoop(Network& network, BatchSource& source, const TrainOptions& options,
-               const Checkpoints& checkpoints)
+               const Checkpoints& checkpoints, Peers* peers)
       : network_(network.impl()),
         source_(source),
         options_(options),
         total_(StepsInAll(options, source)),
-        math_(network_, options),
-        step_(MakeTrainStep(math_, network_.device, total_)),
+        math_(network_, options, peers),
+        // A step that waits for peers cannot be recorded: as if too few were to come.
+        step_(MakeTrainStep(math_, network_.device, peers == nullptr ? total_ : 0)),
         average_(network_, options.ema_decay),
         owner_(network),
-        checkpoints_(checkpoints) {}
+        checkpoints_(checkpoints),
+        peers_(peers) {}
 
   StatusOr<TrainReport> Run(const std::stop_token& stop, const StepCallback& on_step) {
     start_ = kept_ = SteadyClock::now();
     torch::manual_seed(options_.seed);
+    (void)AnyStops({});  // nobody draws before all have set the generator that threads share
     if (checkpoints_.from != nullptr) CSL_RETURN_IF_ERROR(Restore(*checkpoints_.from));
     math_.EnterTrainingMode();
     while (!IsDone()) {
@@ -52,6 +57,7 @@ class TrainingLoop {
       steps_at_epoch_start_ = report_.steps;
     }
     average_.PutInto(network_);
+    ShareStatistics();
     report_.loss = loss_sum_ / static_cast<double>(report_.steps);
     report_.seconds += Seconds(SteadyClock::now() - start_).count();
     return report_;
@@ -68,10 +74,10 @@ class TrainingLoop {
     CSL_ASSIGN_OR_RETURN(const Batch* batch, NextBatch());
     while (batch != nullptr) {
       CSL_RETURN_IF_ERROR(KeepCheckpoint());
-      if (stop.stop_requested()) return Cancelled("training stopped");
+      if (AnyStops(stop)) return Cancelled("training stopped");
       step_->Launch(RateNow(), KeptNow());
       ++report_.steps;
-      report_.examples += static_cast<std::uint64_t>(batch->count);
+      report_.examples += static_cast<std::uint64_t>(batch->images_in_all());
       batch = nullptr;
       if (report_.steps < total_) {
         CSL_ASSIGN_OR_RETURN(batch, NextBatch());
@@ -90,10 +96,27 @@ class TrainingLoop {
     do {
       CSL_ASSIGN_OR_RETURN(batch, source_.Next());
       if (batch != nullptr) ++taken_;
-    } while (batch != nullptr && batch->count < 2);
+    } while (batch != nullptr && batch->images_in_all() < 2);
     report_.waiting_seconds += Seconds(SteadyClock::now() - asked).count();
     if (batch != nullptr) step_->Stage(*batch);
     return batch;
+  }
+
+  bool AnyStops(const std::stop_token& stop) const {
+    std::array<float, 1> stops = {stop.stop_requested() ? 1.0F : 0.0F};
+    if (peers_ != nullptr) peers_->Sum(stops);
+    return stops[0] > 0;
+  }
+
+  // What is no parameter, batch norm's statistics, is each peer's of its own parts: the mean.
+  void ShareStatistics() {
+    if (peers_ == nullptr) return;
+    const torch::NoGradGuard no_grad;
+    std::vector<torch::Tensor> statistics;
+    for (const torch::Tensor& tensor : network_.tensors) {
+      if (!tensor.requires_grad()) statistics.push_back(tensor);
+    }
+    SumOver(*peers_, statistics, 1.0 / peers_->size());
   }
 
   Status CountLoss(double loss) {
@@ -177,6 +200,7 @@ class TrainingLoop {
   WeightAverage average_;
   Network& owner_;
   const Checkpoints& checkpoints_;
+  Peers* const peers_;
   SteadyClock::time_point start_;
   SteadyClock::time_point kept_;
   // Where the training is. While it runs, report_ lacks the loss, and the seconds since start_.
@@ -202,7 +226,7 @@ void AddPixels(const Batch& batch, std::span<const float> probabilities, Evaluat
 
 StatusOr<TrainReport> Train(Network& network, BatchSource& source, const TrainOptions& options,
                             const std::stop_token& stop, const StepCallback& on_step,
-                            const Checkpoints& checkpoints) {
+                            const Checkpoints& checkpoints, Peers* peers) {
   const std::size_t elements = network.layout()->size();
   if (!options.tensor_rates.empty() &&
       options.tensor_rates.size() != network.layout()->tensors().size()) {
@@ -214,7 +238,7 @@ StatusOr<TrainReport> Train(Network& network, BatchSource& source, const TrainOp
                            options.gradient_shift.size(), elements);
   }
   auto report = CatchAsStatus("training", [&] {
-    return TrainingLoop(network, source, options, checkpoints).Run(stop, on_step);
+    return TrainingLoop(network, source, options, checkpoints, peers).Run(stop, on_step);
   });
   if (!report.ok()) return report.status();
   return *std::move(report);

@@ -95,15 +95,18 @@ struct Checkpoints {
   const TrainState* from = nullptr;
 };
 
+class Peers;
+
 // Trains in place, channels-last; on CUDA in bfloat16 autocast, a step as one graph. On a CPU the
 // same network, batches, options and thread count give the same weights. Batches of a single image
 // are left out: batch norm has no variance there. CANCELLED when stopped, with the network in
 // mid-training; FAILED_PRECONDITION where the loss is no longer finite, saying at which step;
 // INVALID_ARGUMENT where the state to begin with, or the shift, is not of this network and
-// optimiser.
+// optimiser. With peers the source gives this one's part of every batch, and all take the same
+// steps, to the same weights; see TrainReplicas. Once one of them is stopped, all are.
 StatusOr<TrainReport> Train(Network& network, BatchSource& source, const TrainOptions& options,
                             const std::stop_token& stop, const StepCallback& on_step = {},
-                            const Checkpoints& checkpoints = {});
+                            const Checkpoints& checkpoints = {}, Peers* peers = nullptr);
 
 // INVALID_ARGUMENT for a network that labels pixels, where what is wanted is a picture's class.
 Status CheckNamesPictures(const ModelSpec& spec);

@@ -52,6 +52,7 @@ Status CheckSite(const v1::SiteConfig& site) {
   if (site.threads() > 1024 || data.workers() > 1024) {
     return InvalidArgument("threads and data.workers are at most 1024");
   }
+  if (site.replicas() > 64) return InvalidArgument("replicas is {}, want 0 to 64", site.replicas());
   return CheckPolicyFields(site.policy());
 }
 
@@ -88,6 +89,7 @@ v1::SiteConfig DefaultSite() {
   v1::SiteConfig site;
   site.set_device("auto");
   site.set_precision("auto");
+  site.set_replicas(1);
   site.set_checkpoint_seconds(60);
   site.mutable_data()->set_validation_fraction(0.2);
   site.mutable_data()->set_max_unreadable(0.05);

@@ -40,6 +40,7 @@ StatusOr<AveragedModel> DecodeUpdate(const BlobStore& blobs, std::span<const std
         "it is for run '{}' round {} from model {}, want run '{}' round {} from {}", head.run,
         head.round, head.base_digest, wanted.run, wanted.round, wanted.base_digest);
   }
+  if (!head.model_header.empty()) return InvalidArgument("it has a model's header");
   CSL_ASSIGN_OR_RETURN(const MappedModel base, MapModel(blobs, wanted.base_digest));
   const Layout& layout = *base.header.layout;
   const TensorMask frozen = FrozenTensors(layout, wanted.stages, wanted.round, wanted.rounds);

@@ -1,6 +1,7 @@
 """Plans that need more of both sides than an average: through real processes, the model is that of a
 federation in one process, bit for bit."""
 
+import json
 import pathlib
 import re
 import subprocess
@@ -124,6 +125,17 @@ class StrategiesTest(CohortTest):
                 for name, values in real.items():
                     same = values.tobytes() == initial[name].tobytes()
                     self.assertEqual(same, name.startswith("layer3"), name)
+
+    def test_hospital_trains_on_replicas(self):
+        with Federation() as federation:
+            federation.join("north", self.cohorts[0], threads=2)
+            path = federation.home("north") / "site.yaml"
+            path.write_text(json.dumps({**json.loads(path.read_text()), "replicas": 2}))
+            federation.start("north")
+            plan = small_plan(federation.folder / "replicas.yaml", rounds=2, training={"batch_size": 8})
+            shown = federation.wait(federation.submit(plan))
+            self.assertEqual(shown["status"], "COMPLETED", shown["reason"])
+            self.assertIn("shared out among 2 replicas", federation.log("north"))
 
     def test_stage_that_the_network_lacks_is_an_error(self):
         plan = small_plan(self.folder / "wrong.yaml",

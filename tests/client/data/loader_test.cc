@@ -59,6 +59,33 @@ TEST_F(LoaderTest, ImagesOfAPatientShareANumber) {
   EXPECT_THAT(images.patients(), ::testing::ElementsAre(0, 2, 0, 3));
 }
 
+TEST_F(LoaderTest, PartsAreTheBatch) {
+  ASSERT_OK_AND_ASSIGN(const ImageSet images, Build(Pictures(19)));  // of 8, 8 and 3
+  Loader whole(images, testing::SmallSpec(), {.batch_size = 8});
+  std::vector<std::unique_ptr<Loader>> parts;
+  for (int part = 0; part < 3; ++part) {
+    parts.push_back(std::make_unique<Loader>(
+        images, testing::SmallSpec(), LoaderOptions{.batch_size = 8, .parts = 3, .part = part}));
+    parts.back()->StartEpoch(4);
+  }
+  whole.StartEpoch(4);
+  while (const Batch* batch = *whole.Next()) {
+    std::vector<float> pixels;
+    std::vector<std::int64_t> labels;
+    for (const auto& loader : parts) {
+      const Batch* part = *loader->Next();
+      ASSERT_NE(part, nullptr);
+      EXPECT_EQ(part->images_in_all(), batch->count);
+      EXPECT_NE(part->count, 1) << "batch norm has no variance over a single image";
+      pixels.insert(pixels.end(), part->pixels.begin(), part->pixels.end());
+      labels.insert(labels.end(), part->labels.begin(), part->labels.end());
+    }
+    EXPECT_EQ(pixels, batch->pixels);
+    EXPECT_EQ(labels, batch->labels);
+  }
+  for (const auto& loader : parts) EXPECT_EQ(*loader->Next(), nullptr);
+}
+
 TEST_F(LoaderTest, EveryImageComesOnceAnEpochWithItsLabel) {
   ASSERT_OK_AND_ASSIGN(const ImageSet images, Build(Pictures(23)));
   Loader loader(images, testing::SmallSpec(), {.batch_size = 5, .workers = 3});

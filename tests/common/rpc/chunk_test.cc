@@ -70,14 +70,14 @@ TEST(Chunk, IsReadFromPiecesThatBeginAnywhere) {
 }
 
 TEST(Chunk, RefusesEveryOtherMessage) {
-  v1::UploadRequest header;
-  header.mutable_header()->set_task_id("a task");
+  v1::UploadRequest of_another_field;
+  of_another_field.set_data("some data");
   const std::string endless(12, '\xff');
   v1::DownloadResponse message;
   message.set_data("some data");
   const std::string bytes = message.SerializeAsString();
   for (const std::string& other :
-       {std::string(), header.SerializeAsString(), "\x0a" + endless, std::string("\x0a"),
+       {std::string(), of_another_field.SerializeAsString(), "\x0a" + endless, std::string("\x0a"),
         std::string("\x0a\x00", 2), bytes.substr(0, bytes.size() - 1), bytes + "x"}) {
     EXPECT_THAT(ParseChunk(kField, Join({other})), StatusIs(absl::StatusCode::kInvalidArgument));
   }

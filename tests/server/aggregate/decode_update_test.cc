@@ -70,6 +70,17 @@ TEST_F(DecodeUpdateTest, IsTheModelFileThatTheHospitalEncoded) {
   EXPECT_TRUE(std::ranges::equal(model.values(), *wanted));
 }
 
+TEST_F(DecodeUpdateTest, BringsNoModelsHeader) {
+  std::vector<float> none;
+  const std::string file = *EncodeUpdate({.encoding = UpdateEncoding::kInt8,
+                                          .run = "run-1",
+                                          .round = 2,
+                                          .base_digest = base_digest_,
+                                          .model_header = "anything at all"},
+                                         *layout_, base_.values, update_.values, {}, none);
+  EXPECT_THAT(Decode(file), StatusIs(kInvalid, HasSubstr("header")));
+}
+
 TEST_F(DecodeUpdateTest, FrozenTensorsAreNotInIt) {
   stages_ = {{.tensors = {"conv.weight"}, .frozen = 1}};
   TensorMask moved = all_;
