@@ -176,6 +176,10 @@ Status Network::MoveTo(const std::string& device) {
   if (cuda && !torch::cuda::is_available()) {
     return FailedPrecondition("device is 'cuda', but this LibTorch finds no CUDA device");
   }
+  const auto gpus = static_cast<int>(torch::cuda::device_count());
+  if (cuda && torch::Device(device).index() >= gpus) {
+    return FailedPrecondition("the device is '{}', but this machine has {} GPUs", device, gpus);
+  }
   const auto moved = CatchAsStatus("moving the network to " + device, [&] {
     const torch::NoGradGuard no_grad;
     impl_->device = torch::Device(device);

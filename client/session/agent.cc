@@ -204,6 +204,9 @@ class Agent final : public TaskWorker {
     const auto& counts = trainee_.train_images().class_counts();
     key.mutable_class_counts()->Add(counts.begin(), counts.end());
     key.set_device(fmt::format("{} {}", ResolveDevice(site_.device()), site_.precision()));
+    if (site_.replicas() != 1) {
+      key.set_device(fmt::format("{}, {} replicas", key.device(), site_.replicas()));
+    }
     auto held = store_.FindCheckpoint(key);
     Evaluation evaluation;
     if (held) {

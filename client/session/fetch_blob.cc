@@ -10,6 +10,12 @@
 namespace consilium {
 namespace {
 
+StatusOr<std::string> Held(const TaskStore& store, const std::string& digest) {
+  CSL_ASSIGN_OR_RETURN(const MappedFile file, store.FindModel(digest));
+  if (Sha256Of(file.bytes()) != digest) return NotFound("the model's file was harmed");
+  return std::string(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+}
+
 // The model's file, made of the one before. NOT_FOUND where the store does not have that.
 StatusOr<std::string> MakeFromChange(CoordinatorLink& link, TaskReporter& reporter,
                                      const TaskStore& store, const v1::Task& task) {
@@ -18,7 +24,8 @@ StatusOr<std::string> MakeFromChange(CoordinatorLink& link, TaskReporter& report
   CSL_ASSIGN_OR_RETURN(const ModelHeader header, ParseModelHeader(base.bytes()));
   CSL_ASSIGN_OR_RETURN(const std::string file,
                        FetchBlob(link, reporter, store, change.digest(), change.size_bytes()));
-  CSL_ASSIGN_OR_RETURN(const UpdateDecoder decoder, UpdateDecoder::Create(AsBytes(file)));
+  CSL_ASSIGN_OR_RETURN(const UpdateDecoder decoder,
+                       UpdateDecoder::Create(AsBytes(file), kMaxModelHeadBytes));
   CSL_ASSIGN_OR_RETURN(
       const std::vector<float> values,
       ApplyUpdate(AsBytes(file), *header.layout, ModelValues(header, base.bytes())));
@@ -58,8 +65,9 @@ StatusOr<std::string> FetchBlob(CoordinatorLink& link, TaskReporter& reporter,
 
 StatusOr<Model> FetchModel(CoordinatorLink& link, TaskReporter& reporter, const TaskStore& store,
                            const v1::Task& task) {
-  StatusOr<std::string> file = NotFound("no change is offered");
-  if (task.has_model_change()) file = MakeFromChange(link, reporter, store, task);
+  // The very model, where a process before this one, or an attempt at the round, has kept it.
+  StatusOr<std::string> file = Held(store, task.model().digest());
+  if (!file.ok() && task.has_model_change()) file = MakeFromChange(link, reporter, store, task);
   if (absl::IsCancelled(file.status())) return file.status();
   if (!file.ok()) {
     if (!absl::IsNotFound(file.status())) {
@@ -73,6 +81,8 @@ StatusOr<Model> FetchModel(CoordinatorLink& link, TaskReporter& reporter, const 
   if (!encoding.empty() && encoding != "float32") {
     const Status kept = store.KeepModel(task.model().digest(), *file);
     if (!kept.ok()) spdlog::warn("the next model comes whole: {}", std::string(kept.message()));
+  } else {
+    store.ForgetModels();
   }
   return DecodeModel(AsBytes(*file));
 }

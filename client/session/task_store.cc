@@ -215,8 +215,11 @@ Status TaskStore::KeepModel(const std::string& digest, std::string_view file) co
   RemoveFiles(folder_, [&](const fs::path& path) {
     return path.extension() == kModelExtension && path != kept;
   });
-  return fs::exists(kept) ? OkStatus()
-                          : WriteFileAtomically(kept, std::array{AsBytes(file)}, kPrivateMode);
+  return WriteFileAtomically(kept, std::array{AsBytes(file)}, kPrivateMode);
+}
+
+void TaskStore::ForgetModels() const {
+  RemoveFiles(folder_, [](const fs::path& path) { return path.extension() == kModelExtension; });
 }
 
 StatusOr<MappedFile> TaskStore::FindModel(const std::string& digest) const {

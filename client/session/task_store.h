@@ -52,6 +52,7 @@ class TaskStore {
   Status KeepModel(const std::string& digest, std::string_view file) const;
   // NOT_FOUND unless it is there. What has become of its bytes since, whoever uses it finds out.
   StatusOr<MappedFile> FindModel(const std::string& digest) const;
+  void ForgetModels() const;
 
   // Once the coordinator has answered the report. The model stays.
   void Clear() const;

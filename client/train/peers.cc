@@ -4,7 +4,6 @@
 
 #ifdef USE_C10D_GLOO
 #include <torch/csrc/distributed/c10d/FileStore.hpp>
-#include <torch/csrc/distributed/c10d/GlooDeviceFactory.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #endif
 
@@ -28,10 +27,14 @@ StatusOr<std::unique_ptr<Peers>> Peers::Join(const std::filesystem::path& meetin
                                              int size) {
   auto group = CatchAsStatus("training beside others", [&] {
     auto store = c10::make_intrusive<c10d::FileStore>(meeting.string(), size);
-    store->setTimeout(kJoinTimeout);
+    // The group itself would wait for them as long as for a step.
+    store->set(fmt::format("here {}", rank), std::vector<std::uint8_t>{1});
+    std::vector<std::string> all;
+    for (int peer = 0; peer < size; ++peer) all.push_back(fmt::format("here {}", peer));
+    store->wait(all, kJoinTimeout);
     auto options = c10d::ProcessGroupGloo::Options::create();
     options->timeout = kStepTimeout;
-    options->devices.push_back(c10d::GlooDeviceFactory::makeDeviceForHostname(kLoopback));
+    options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(kLoopback));
     auto made = std::make_unique<Group>();
     made->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, size, options);
     return made;

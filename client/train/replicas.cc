@@ -9,6 +9,7 @@
 
 #include "client/nn/network_internal.h"
 #include "client/train/peers.h"
+#include "common/base/mutex.h"
 
 namespace consilium {
 namespace {
@@ -46,16 +47,21 @@ StatusOr<Network> CopyTo(const Network& network, const std::string& device) {
 }
 
 // What went wrong first: the others' errors are of who has gone.
-Status Cause(const std::vector<Status>& statuses) {
-  const auto is_cause = [](const Status& status) {
-    return !status.ok() && !absl::IsInternal(status);
-  };
-  const auto cause = std::ranges::find_if(statuses, is_cause);
-  if (cause != statuses.end()) return *cause;
-  const auto any =
-      std::ranges::find_if(statuses, [](const Status& status) { return !status.ok(); });
-  return any == statuses.end() ? OkStatus() : *any;
-}
+class FirstError {
+ public:
+  void Note(const Status& status) {
+    MutexLock lock(mu_);
+    if (first_.ok()) first_ = status;
+  }
+  Status Get() const {
+    MutexLock lock(mu_);
+    return first_;
+  }
+
+ private:
+  mutable Mutex mu_;
+  Status first_ ABSL_GUARDED_BY(mu_);
+};
 
 }  // namespace
 
@@ -78,29 +84,32 @@ StatusOr<TrainReport> TrainReplicas(Network& network,
     copies.push_back(std::move(copy));
   }
   const int threads = std::max(1, at::get_num_threads() / size);
+  FirstError error;
   const auto train = [&](int rank, Network& own, const StepCallback& say,
                          const Checkpoints& kept) -> StatusOr<TrainReport> {
-    CSL_ASSIGN_OR_RETURN(const auto peers, Peers::Join(meeting.file(), rank, size));
+    const auto peers = Peers::Join(meeting.file(), rank, size);
+    error.Note(peers.status());
+    CSL_RETURN_IF_ERROR(peers.status());
     if (!on_gpus) at::set_num_threads(threads);  // of this thread
-    return Train(own, *sources[static_cast<std::size_t>(rank)], options, stop, say, kept,
-                 peers.get());
+    auto trained = Train(own, *sources[static_cast<std::size_t>(rank)], options, stop, say, kept,
+                         peers->get());
+    error.Note(trained.status());  // before the others see that this one has gone
+    return trained;
   };
-  std::vector<Status> statuses(sources.size());
   StatusOr<TrainReport> report;
   {
     std::vector<std::jthread> others;
     for (int rank = 1; rank < size; ++rank) {
       others.emplace_back([&, rank] {
-        const auto index = static_cast<std::size_t>(rank);
-        statuses[index] = train(rank, copies[index - 1], {}, {.from = checkpoints.from}).status();
+        (void)train(rank, copies[static_cast<std::size_t>(rank - 1)], {},
+                    {.from = checkpoints.from});
       });
     }
     const int threads_before = at::get_num_threads();
     report = train(0, network, on_step, checkpoints);
     at::set_num_threads(threads_before);
-    statuses[0] = report.status();
   }
-  CSL_RETURN_IF_ERROR(Cause(statuses));
+  CSL_RETURN_IF_ERROR(error.Get());
   return report;
 }
 

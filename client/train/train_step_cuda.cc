@@ -30,6 +30,7 @@ class CudaTrainStep final : public TrainStep {
         settings_(PageLocked({2}, torch::kFloat32)),
         loss_(PageLocked({}, torch::kFloat32)),
         uses_graph_(steps >= kStepsThatPay) {
+    const c10::cuda::CUDAGuard on_device(device_);
     compute_.synchronize();
     c10::cuda::device_synchronize();  // what made the network ran on another stream
   }
@@ -85,6 +86,7 @@ class CudaTrainStep final : public TrainStep {
   // Room for a batch of this shape.
   void Place(const torch::Tensor& images, const torch::Tensor& labels) {
     if (locked_images_.defined() && locked_images_.sizes() == images.sizes()) return;
+    const c10::cuda::CUDAGuard on_device(device_);
     taken_.synchronize();
     locked_images_ = PageLocked(images.sizes(), torch::kFloat32);
     locked_labels_ = PageLocked(labels.sizes(), torch::kInt64);

@@ -45,6 +45,10 @@ class TrainingLoop {
     torch::manual_seed(options_.seed);
     (void)AnyStops({});  // nobody draws before all have set the generator that threads share
     if (checkpoints_.from != nullptr) CSL_RETURN_IF_ERROR(Restore(*checkpoints_.from));
+    // Each GPU has a generator, and each replica's dropout is its own.
+    if (peers_ != nullptr && peers_->rank() > 0 && network_.device.is_cuda()) {
+      Generator().set_current_seed(options_.seed + static_cast<std::uint64_t>(peers_->rank()));
+    }
     math_.EnterTrainingMode();
     while (!IsDone()) {
       source_.StartEpoch(options_.first_epoch + epochs_, taken_);
@@ -113,8 +117,10 @@ class TrainingLoop {
     if (peers_ == nullptr) return;
     const torch::NoGradGuard no_grad;
     std::vector<torch::Tensor> statistics;
-    for (const torch::Tensor& tensor : network_.tensors) {
-      if (!tensor.requires_grad()) statistics.push_back(tensor);
+    for (std::size_t i = 0; i < network_.tensors.size(); ++i) {
+      const bool is_frozen = !options_.tensor_rates.empty() && options_.tensor_rates[i] == 0;
+      if (network_.layout->tensors()[i].role == TensorRole::kParameter || is_frozen) continue;
+      statistics.push_back(network_.tensors[i]);
     }
     SumOver(*peers_, statistics, 1.0 / peers_->size());
   }

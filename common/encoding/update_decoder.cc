@@ -13,7 +13,6 @@ namespace {
 
 using encoding::kBlock;
 
-constexpr std::size_t kMaxHeadBytes = 5 << 20;  // a model's header, and a little
 constexpr int kMaxWindowLog = 20;  // zstd's memory: a MiB; what level 1 writes needs half of it
 
 struct ContextDeleter {
@@ -100,7 +99,8 @@ UpdateDecoder::UpdateDecoder(EncodedUpdateHead head, std::unique_ptr<Data> data)
 UpdateDecoder::UpdateDecoder(UpdateDecoder&&) noexcept = default;
 UpdateDecoder::~UpdateDecoder() = default;
 
-StatusOr<UpdateDecoder> UpdateDecoder::Create(std::span<const std::byte> file) {
+StatusOr<UpdateDecoder> UpdateDecoder::Create(std::span<const std::byte> file,
+                                              std::size_t max_head_bytes) {
   const std::size_t fixed = encoding::kMagic.size() + sizeof(std::uint32_t);
   if (file.size() < fixed ||
       std::memcmp(file.data(), encoding::kMagic.data(), encoding::kMagic.size()) != 0) {
@@ -109,7 +109,7 @@ StatusOr<UpdateDecoder> UpdateDecoder::Create(std::span<const std::byte> file) {
   std::uint32_t size = 0;
   std::memcpy(&size, file.data() + encoding::kMagic.size(), sizeof(size));
   v1::EncodedUpdate message;
-  if (size > kMaxHeadBytes || size > file.size() - fixed ||
+  if (size > max_head_bytes || size > file.size() - fixed ||
       !message.ParseFromArray(file.data() + fixed, static_cast<int>(size))) {
     return InvalidArgument("the head of the encoded update is damaged");
   }
@@ -208,7 +208,7 @@ Status UpdateDecoder::End() {
 
 StatusOr<std::vector<float>> ApplyUpdate(std::span<const std::byte> file, const Layout& layout,
                                          std::span<const float> base) {
-  CSL_ASSIGN_OR_RETURN(UpdateDecoder decoder, UpdateDecoder::Create(file));
+  CSL_ASSIGN_OR_RETURN(UpdateDecoder decoder, UpdateDecoder::Create(file, kMaxModelHeadBytes));
   std::vector<float> values(layout.size());
   for (std::size_t t = 0; t < layout.tensors().size(); ++t) {
     const TensorSpec& tensor = layout.tensors()[t];

@@ -56,11 +56,18 @@ StatusOr<std::string> EncodeUpdate(const EncodedUpdateHead& head, const Layout& 
                                    std::span<const float> base, std::span<const float> update,
                                    const EncodingOptions& options, std::vector<float>& residual);
 
-// Reads such a file, of whatever origin, in a MiB or two of memory. Not thread-safe.
+// What a file's head may have: an update's, and a global model's, which brings the header of its
+// own file.
+inline constexpr std::size_t kMaxUpdateHeadBytes = 64 << 10;
+inline constexpr std::size_t kMaxModelHeadBytes = 5 << 20;
+
+// Reads such a file, of whatever origin, in a MiB or two of memory beside its head. Not
+// thread-safe.
 class UpdateDecoder {
  public:
   // INVALID_ARGUMENT for what is no such file. The bytes must outlive the decoder.
-  static StatusOr<UpdateDecoder> Create(std::span<const std::byte> file);
+  static StatusOr<UpdateDecoder> Create(std::span<const std::byte> file,
+                                        std::size_t max_head_bytes = kMaxUpdateHeadBytes);
   UpdateDecoder(UpdateDecoder&&) noexcept;
   ~UpdateDecoder();
 
@@ -94,7 +101,8 @@ class UpdateDecoder {
   std::uint64_t ahead_ = 0;
 };
 
-// What a file makes of `base`, whole and in memory; both are in the layout's order.
+// What a file, an update's or a global model's, makes of `base`, whole and in memory; both are in
+// the layout's order.
 StatusOr<std::vector<float>> ApplyUpdate(std::span<const std::byte> file, const Layout& layout,
                                          std::span<const float> base);
 

@@ -29,12 +29,13 @@ StatusOr<AveragedModel> EncodeModel(const BlobStore& blobs, AveragedModel exact,
     CSL_RETURN_IF_ERROR(writer.Append(AsBytes(change)));
     CSL_ASSIGN_OR_RETURN(made.change_digest, std::move(writer).Finish());
     made.change_bytes = change.size();
-    CSL_ASSIGN_OR_RETURN(UpdateDecoder decoder, UpdateDecoder::Create(AsBytes(change)));
+    CSL_ASSIGN_OR_RETURN(UpdateDecoder decoder,
+                         UpdateDecoder::Create(AsBytes(change), kMaxModelHeadBytes));
     const TensorMask nothing(layout.tensors().size());
     CSL_ASSIGN_OR_RETURN(made.digest,
                          WriteDecoded(blobs, decoder, head.model_header, base, nothing));
   }
-  if (made.digest != exact.digest) blobs.Remove(exact.digest);
+  if (made.digest != exact.digest) made.superseded = exact.digest;
   return made;
 }
 

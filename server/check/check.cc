@@ -37,11 +37,13 @@ class Check {
       CheckBlob(fmt::format("{}: the moments of the server's optimiser", run.id),
                 run.models.back().moments_digest, std::nullopt, cancel);
     }
-    if (!run.models.empty() && !run.models.back().change_digest.empty()) {
-      CheckBlob(fmt::format("{}: what the model of round {} changes of the one before", run.id,
-                            run.models.back().round),
-                run.models.back().change_digest, run.models.back().change_bytes,
-                "none needed: the hospitals take the model as a whole");
+    if (const std::string change = ChangeOf(run); !change.empty()) {
+      needed_.insert(change);
+      if (!blobs_.Has(change)) {
+        Warn(fmt::format("{}: what the model of round {} changes of the one before is not there",
+                         run.id, run.models.back().round),
+             "nothing to do: the hospitals take the model as a whole");
+      }
     }
     const bool is_encoded = run.config.update_encoding != UpdateEncoding::kFloat32;
     if (!run.regional.digest.empty()) {

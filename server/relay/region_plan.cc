@@ -45,6 +45,8 @@ StatusOr<v1::RunPlan> RegionPlan(const v1::RunPlan& higher) {
   }
   plan.set_round_attempts(1);
   plan.clear_late_updates();
+  // The models are given, and go on whole.
+  if (plan.has_encoding()) plan.mutable_encoding()->clear_model();
   if (plan.strategy().name() != "fedprox") plan.clear_strategy();
   CSL_RETURN_IF_ERROR(CheckPlan(plan));
   return plan;

@@ -158,7 +158,7 @@ Status Coordinator::Advance(RunState& run, const RunEvent& event, const RunConte
   if (next == run) return OkStatus();
   // It may stand in the trail twice after a crash, and never not at all.
   CSL_RETURN_IF_ERROR(trail_.Append(WhatHappened(run, next)));
-  CSL_RETURN_IF_ERROR(store_.SaveRun(next));
+  CSL_RETURN_IF_ERROR(store_.SaveRun(next, &run));
   SetAsideRefused(run, next);
   if (next.status != run.status || next.round != run.round) {
     spdlog::info("{}: round {} {}{}{}", next.id, next.round, RunStatusName(next.status),

@@ -210,7 +210,8 @@ void Coordinator::AverageRounds() {
     }
     std::vector<std::string> used;
     for (const Contribution& contribution : contributions) used.push_back(contribution.digest);
-    for (const std::string& digest : {base.moments_digest, base.change_digest}) {
+    for (const std::string& digest :
+         {base.moments_digest, base.change_digest, model.ok() ? model->superseded : ""}) {
       if (!digest.empty()) used.push_back(digest);
     }
     Discard(used);

@@ -43,8 +43,9 @@ constexpr int kKeepaliveTimeoutMs = 20'000;
 constexpr int kHandshakeTimeoutMs = 10'000;
 constexpr int kMaxConcurrentCalls = 32;  // on one connection
 constexpr int kMaxHeaderBytes = 16 << 10;
-// What a stream may send ahead of what has been read, and in one frame. gRPC's own choice, which
-// grows with the line, is a tenth faster on one machine and keeps whole models in memory.
+// What a stream may send ahead of what has been read, and in one frame: an upload moves at most so
+// much in a round trip (at 100 ms, 84 Mbit/s). gRPC's own choice, which grows with the line, keeps
+// whole models in memory; on one machine it is a tenth faster.
 constexpr int kWindowBytes = 1 << 20;
 constexpr int kFrameBytes = 256 << 10;
 

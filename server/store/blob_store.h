@@ -77,8 +77,8 @@ class BlobStore {
   // NOT_FOUND unless it is there.
   StatusOr<std::shared_ptr<const MappedFile>> Map(const std::string& digest) const;
   // Whether a blob's bytes are still those of its digest, which a bit that flipped on the disk
-  // would change. What this process hashed within the last minute is not hashed again: it would be
-  // read from the same memory.
+  // would change. What this process hashed within the last minute is not hashed again: it is read
+  // from the same memory, unless that was so short meanwhile that the system took it back.
   bool IsSound(const std::string& digest, std::span<const std::byte> bytes) const;
   void Remove(const std::string& digest) const;
   // Every blob, in no order.

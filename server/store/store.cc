@@ -123,7 +123,7 @@ Status Store::CheckIntegrity() {
   return OkStatus();
 }
 
-Status Store::SaveRun(const RunState& run) {
+Status Store::SaveRun(const RunState& run, const RunState* before) {
   MutexLock lock(mu_);
   return db_.Transact([&]() -> Status {
     mu_.AssertHeld();
@@ -155,7 +155,11 @@ Status Store::SaveRun(const RunState& run) {
             .Bind(run.regional.digest)
             .Bind(ToSigned(run.regional.bytes))
             .Run());
-    for (const TaskState& task : run.tasks) CSL_RETURN_IF_ERROR(SaveTask(run.id, task));
+    for (std::size_t i = 0; i < run.tasks.size(); ++i) {
+      const bool is_written =
+          before != nullptr && i < before->tasks.size() && before->tasks[i] == run.tasks[i];
+      if (!is_written) CSL_RETURN_IF_ERROR(SaveTask(run.id, run.tasks[i]));
+    }
     // No transition adds more than one model, or misses of more than two rounds.
     if (!run.models.empty()) CSL_RETURN_IF_ERROR(SaveModel(run.id, run.models.back()));
     std::set<int> rounds;

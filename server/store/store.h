@@ -102,7 +102,9 @@ class Store {
   StatusOr<std::vector<CertificateRecord>> EndedCertificates(TimePoint now);
 
   // Writes a run's state; of its models and misses the newest, as no transition adds more.
-  Status SaveRun(const RunState& run);
+  // `before`, where it is not null, is what was written of it last: of the tasks, those that differ
+  // are.
+  Status SaveRun(const RunState& run, const RunState* before = nullptr);
   // Every run, oldest first, with the tasks of its current round and the one before.
   StatusOr<std::vector<RunState>> LoadRuns();
   // All tasks that a run has had in these rounds, in the order they were opened.

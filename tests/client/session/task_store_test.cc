@@ -129,6 +129,8 @@ TEST_F(TaskStoreTest, KeepsOneModelAndNoneOfAnotherName) {
   ASSERT_THAT(store_.KeepModel(second, "second"), IsOk());
   EXPECT_EQ(Sha256Of(store_.FindModel(second)->bytes()), second);
   EXPECT_THAT(store_.FindModel(first), testing::StatusIs(absl::StatusCode::kNotFound));
+  store_.ForgetModels();
+  EXPECT_THAT(store_.FindModel(second), testing::StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(store_.FindModel("../key.pem"),
               testing::StatusIs(absl::StatusCode::kInvalidArgument));
 }

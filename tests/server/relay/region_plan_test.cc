@@ -59,6 +59,17 @@ TEST(RegionPlan, LeavesTheServersStepToTheHigherCoordinator) {
   EXPECT_EQ(plan.strategy().proximal_mu(), 0.1);
 }
 
+TEST(RegionPlan, ModelsGoOnWhole) {
+  v1::RunPlan higher = Plan();
+  ASSERT_OK_AND_ASSIGN(v1::RunPlan plan, RegionPlan(higher));
+  EXPECT_FALSE(plan.has_encoding());  // which hospitals of an earlier version would refuse
+  higher.mutable_encoding()->set_update("int8");
+  higher.mutable_encoding()->set_model("int8");
+  ASSERT_OK_AND_ASSIGN(plan, RegionPlan(higher));
+  EXPECT_EQ(plan.encoding().update(), "int8");
+  EXPECT_EQ(plan.encoding().model(), "");
+}
+
 TEST(RegionPlan, RefusesWhatNeedsEachHospitalsOwnUpdate) {
   const auto refused = [](const v1::RunPlan& plan, const std::string& field) {
     EXPECT_THAT(RegionPlan(plan), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(field)));

@@ -380,7 +380,8 @@ TEST_F(CoordinatorTest, ModelTravelsAsWhatItChangesOfTheOneBefore) {
     ASSERT_OK_AND_ASSIGN(const auto change, blobs_->Map(last));
     EXPECT_EQ(change->bytes().size(), next.model->change_bytes);
     ASSERT_OK_AND_ASSIGN(const Model parent, DecodeModel(base->bytes()));
-    ASSERT_OK_AND_ASSIGN(const UpdateDecoder decoder, UpdateDecoder::Create(change->bytes()));
+    ASSERT_OK_AND_ASSIGN(const UpdateDecoder decoder,
+                         UpdateDecoder::Create(change->bytes(), kMaxModelHeadBytes));
     ASSERT_OK_AND_ASSIGN(const auto values,
                          ApplyUpdate(change->bytes(), *parent.state.layout, parent.state.values));
     std::string model = decoder.head().model_header;

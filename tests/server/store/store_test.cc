@@ -93,6 +93,24 @@ TEST_F(StoreTest, RunComesBackAsItWasSaved) {
   EXPECT_EQ(runs[0], run);
 }
 
+TEST_F(StoreTest, WhatWasWrittenIsNotWrittenAgain) {
+  RunState before = SomeRun();
+  before.models.resize(1);
+  ASSERT_THAT(store_->SaveRun(before), IsOk());
+  RunState run = before;
+  run.tasks[1].status = TaskStatus::kMissed;
+  run.tasks.push_back({.id = "t3", .site = "c", .round = 3});
+  ASSERT_THAT(store_->SaveRun(run, &before), IsOk());
+  ASSERT_OK_AND_ASSIGN(auto runs, store_->LoadRuns());
+  EXPECT_EQ(runs[0], run);
+  // As where the tasks of the round before are dropped: the places are others then.
+  before = run;
+  run.tasks.erase(run.tasks.begin());
+  run.tasks[0].reason = "late";
+  ASSERT_THAT(store_->SaveRun(run, &before), IsOk());
+  EXPECT_THAT(*store_->LoadTasks("run-1", 0), ::testing::Contains(run.tasks[0]));
+}
+
 TEST_F(StoreTest, SavingAgainUpdatesAndKeepsEarlierRounds) {
   RunState run = SomeRun();
   run.models.resize(1);
