@@ -41,6 +41,8 @@ namespace {
 namespace fs = std::filesystem;
 using SteadyClock = std::chrono::steady_clock;
 
+constexpr double kConnectSeconds = 180;
+
 double Since(SteadyClock::time_point start) {
   return std::chrono::duration<double>(SteadyClock::now() - start).count();
 }
@@ -224,7 +226,13 @@ Status Idle(const fs::path& identities, int seconds) {
   std::atomic<bool> failed = false;
   const auto status = ForAll(homes, [&](std::size_t, const Home& home) -> Status {
     CoordinatorClient client(home, {});
-    if (const Status greeted = client.Greet().status(); !greeted.ok()) {
+    // All at once are more than can shake hands in time: those who cannot come again, as agents do.
+    Status greeted = client.Greet().status();
+    while (IsTransient(greeted) && Since(begin) < kConnectSeconds) {
+      SleepFor(std::chrono::seconds(1), {});
+      greeted = client.Greet().status();
+    }
+    if (!greeted.ok()) {
       failed = true;
       return greeted;
     }
