@@ -66,8 +66,11 @@ StatusOr<std::string> FetchBlob(CoordinatorLink& link, TaskReporter& reporter,
 StatusOr<Model> FetchModel(CoordinatorLink& link, TaskReporter& reporter, const TaskStore& store,
                            const v1::Task& task) {
   // The very model, where a process before this one, or an attempt at the round, has kept it.
-  StatusOr<std::string> file = Held(store, task.model().digest());
-  if (!file.ok() && task.has_model_change()) file = MakeFromChange(link, reporter, store, task);
+  if (const auto held = Held(store, task.model().digest()); held.ok()) {
+    return DecodeModel(AsBytes(*held));
+  }
+  StatusOr<std::string> file = NotFound("no change is offered");
+  if (task.has_model_change()) file = MakeFromChange(link, reporter, store, task);
   if (absl::IsCancelled(file.status())) return file.status();
   if (!file.ok()) {
     if (!absl::IsNotFound(file.status())) {
