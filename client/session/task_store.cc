@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 
 constexpr char kCheckpoint[] = "checkpoint";
 constexpr char kFinished[] = "finished";
+constexpr char kDelivered[] = "delivered";
 constexpr char kPartExtension[] = ".part";
 constexpr char kModelExtension[] = ".model";
 constexpr std::size_t kNameOfPart = 16;  // of a digest's characters
@@ -88,6 +89,16 @@ bool HasSameImagesAndDevice(const v1::TaskKey& a, const v1::TaskKey& b) {
   return std::equal(a.class_counts().begin(), a.class_counts().end(), b.class_counts().begin(),
                     b.class_counts().end()) &&
          a.device() == b.device();
+}
+
+std::optional<TaskStore::Finished> ReadFinished(const fs::path& path) {
+  const auto contents = Find<v1::FinishedTask>(path);
+  if (!contents) return std::nullopt;
+  return TaskStore::Finished{
+      contents->message.task(),
+      contents->message.result(),
+      {reinterpret_cast<const char*>(contents->rest.data()), contents->rest.size()},
+      contents->message.update_norm()};
 }
 
 std::vector<float> ToNumbers(std::span<const std::byte> bytes) {
@@ -186,18 +197,15 @@ Status TaskStore::KeepFinished(const Finished& finished) const {
 }
 
 std::optional<TaskStore::Finished> TaskStore::FindFinished(const v1::TaskKey& task) const {
-  auto finished = LastFinished();
-  if (finished && !IsSameTask(finished->task, task)) finished.reset();
-  return finished;
+  for (const char* name : {kFinished, kDelivered}) {
+    auto finished = ReadFinished(folder_ / name);
+    if (finished && IsSameTask(finished->task, task)) return finished;
+  }
+  return std::nullopt;
 }
 
 std::optional<TaskStore::Finished> TaskStore::LastFinished() const {
-  const auto contents = Find<v1::FinishedTask>(folder_ / kFinished);
-  if (!contents) return std::nullopt;
-  return Finished{contents->message.task(),
-                  contents->message.result(),
-                  {reinterpret_cast<const char*>(contents->rest.data()), contents->rest.size()},
-                  contents->message.update_norm()};
+  return ReadFinished(folder_ / kFinished);
 }
 
 fs::path TaskStore::PartOf(const std::string& digest) const {
@@ -230,7 +238,7 @@ StatusOr<MappedFile> TaskStore::FindModel(const std::string& digest) const {
 void TaskStore::Clear() const {
   std::error_code ignored;
   fs::remove(folder_ / kCheckpoint, ignored);
-  fs::remove(folder_ / kFinished, ignored);
+  fs::rename(folder_ / kFinished, folder_ / kDelivered, ignored);
 }
 
 }  // namespace consilium

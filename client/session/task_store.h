@@ -40,9 +40,10 @@ class TaskStore {
     double update_norm = 0;
   };
   Status KeepFinished(const Finished& finished) const;
-  // The one that is there, of whichever task.
+  // The one that is there and was not delivered, of whichever task.
   std::optional<Finished> LastFinished() const;
-  // Of any training images: what was trained was trained.
+  // Of any training images: what was trained was trained. Of the task that was delivered last, too:
+  // a coordinator that lost an update asks for it again.
   std::optional<Finished> FindFinished(const v1::TaskKey& task) const;
 
   // Where to write down what has come of a global model; another one's is removed.
@@ -54,7 +55,8 @@ class TaskStore {
   StatusOr<MappedFile> FindModel(const std::string& digest) const;
   void ForgetModels() const;
 
-  // Once the coordinator has answered the report. The model stays.
+  // Once the coordinator has answered the report. The models stay, and so does what was finished,
+  // as delivered.
   void Clear() const;
 
  private:

@@ -24,6 +24,8 @@ constexpr std::chrono::seconds kControlTimeout{30};
 constexpr std::chrono::hours kTransferTimeout{24};
 // What a download into memory makes room for before bytes come, however many are expected.
 constexpr std::uint64_t kMostReservedBytes = 256 << 20;
+// How long one lasts before it is also written down.
+constexpr std::chrono::seconds kSpoolAfter{2};
 
 // A download's unfinished file: what is there is hashed once, what comes is hashed as it is
 // written.
@@ -70,34 +72,52 @@ class PartialFile {
   std::uint64_t size_ = 0;
 };
 
-// A download's bytes, written down beside the memory that they are received into. Not synced: the
-// digest of the whole tells what a power cut did to them.
+// A download's bytes, written down beside the memory that they are received into, once it has
+// lasted a while: what came quickly can come once more. Not synced: the digest of the whole tells
+// what a power cut did to them.
 class Spool {
  public:
   // Takes what a process before this one received, if `bytes` is empty.
   Spool(std::filesystem::path path, std::uint64_t max_bytes, std::string& bytes)
-      : path_(std::move(path)) {
-    if (bytes.empty()) {
-      auto held = ReadFile(path_, max_bytes);
-      if (held.ok()) bytes = *std::move(held);
-    }
-    fd_ = FileDescriptor(
-        ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, kPrivateMode));
-    std::error_code error;
-    if (std::filesystem::file_size(path_, error) != bytes.size() || error) Drop();
+      : path_(std::move(path)), bytes_(bytes) {
+    if (!bytes.empty()) return;
+    auto held = ReadFile(path_, max_bytes);
+    if (held.ok()) bytes = *std::move(held);
   }
 
-  void Append(const Chunk& chunk) {
-    if (fd_.get() >= 0 && !WriteAll(fd_.get(), chunk.pieces, path_).ok()) Drop();
+  // More has come.
+  void Note() {
+    if (std::chrono::steady_clock::now() >= begin_) Write();
   }
+  // The download breaks off, to be continued.
+  void Keep() { Write(); }
   void Drop() {
+    is_useless_ = true;
     fd_ = FileDescriptor();
     ::unlink(path_.c_str());
   }
 
  private:
-  std::filesystem::path path_;
+  void Write() {
+    if (is_useless_) return;
+    if (fd_.get() < 0) {
+      fd_ = FileDescriptor(
+          ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, kPrivateMode));
+      std::error_code error;
+      written_ = std::filesystem::file_size(path_, error);
+      if (error || written_ > bytes_.size()) return Drop();
+    }
+    if (!WriteAll(fd_.get(), AsBytes(bytes_).subspan(written_), path_).ok()) return Drop();
+    written_ = bytes_.size();
+  }
+
+  const std::filesystem::path path_;
+  const std::string& bytes_;
+  const std::chrono::steady_clock::time_point begin_ =
+      std::chrono::steady_clock::now() + kSpoolAfter;
   FileDescriptor fd_;
+  std::size_t written_ = 0;
+  bool is_useless_ = false;  // it cannot be written
 };
 
 // Of one blob alone: the part of another must not be continued with this one's bytes.
@@ -202,11 +222,14 @@ Status DownloadBlob(const std::shared_ptr<grpc::Channel>& channel, const std::st
       bytes.append(reinterpret_cast<const char*>(piece.data()), piece.size());
       hash.Update(piece);
     }
-    spool.Append(chunk);
+    spool.Note();
     if (on_chunk) on_chunk(bytes.size(), max_bytes);
     return OkStatus();
   };
-  CSL_RETURN_IF_ERROR(ReceiveChunks(channel, digest, bytes.size(), stop, append));
+  if (Status status = ReceiveChunks(channel, digest, bytes.size(), stop, append); !status.ok()) {
+    spool.Keep();
+    return status;
+  }
   spool.Drop();
   if (hash.Finish() == digest) return OkStatus();
   bytes.clear();

@@ -61,7 +61,7 @@ StatusOr<std::string> WriteDecoded(const BlobStore& blobs, UpdateDecoder& decode
                                    const std::string& header, const MappedModel& base,
                                    const TensorMask& left_out) {
   const Layout& layout = *base.header.layout;
-  CSL_ASSIGN_OR_RETURN(BlobStore::Writer writer, blobs.Create());
+  CSL_ASSIGN_OR_RETURN(BlobStore::Writer writer, blobs.Create(Durability::kCached));
   CSL_RETURN_IF_ERROR(writer.Append(AsBytes(header)));
   for (std::size_t t = 0; t < layout.tensors().size(); ++t) {
     if (left_out[t]) continue;

@@ -30,7 +30,7 @@ StatusOr<AveragedModel> Rebase(const BlobStore& blobs, std::span<const std::byte
   CSL_RETURN_IF_ERROR(CheckSameLayout(layout, *new_base.header.layout));
 
   const std::string header = EncodeModelHeader({update.info.spec, provenance}, layout);
-  CSL_ASSIGN_OR_RETURN(BlobStore::Writer writer, blobs.Create());
+  CSL_ASSIGN_OR_RETURN(BlobStore::Writer writer, blobs.Create(Durability::kCached));
   CSL_RETURN_IF_ERROR(writer.Append(AsBytes(header)));
   std::vector<float> shifted;
   for (std::size_t t = 0; t < layout.tensors().size(); ++t) {

@@ -9,29 +9,13 @@
 #include "server/aggregate/mapped_model.h"
 #include "server/aggregate/next_model.h"
 #include "server/aggregate/server_optimizer.h"
+#include "server/aggregate/soundness.h"
 
 namespace consilium {
 namespace {
 
 // Elements made between two writes.
 constexpr std::size_t kStride = std::size_t{1} << 20;
-
-using Blob = std::pair<std::string, std::span<const std::byte>>;  // by its digest
-
-// A bit that flipped on the disk would be averaged without a word.
-Status CheckSound(const BlobStore& store, const std::vector<Blob>& blobs) {
-  std::vector<std::future<bool>> sound;
-  for (const auto& [digest, bytes] : blobs) {
-    sound.push_back(std::async(std::launch::async, [&store, digest = digest, bytes = bytes] {
-      return store.IsSound(digest, bytes);
-    }));
-  }
-  Status status;
-  for (std::size_t i = 0; i < blobs.size(); ++i) {
-    if (!sound[i].get()) status = DataLoss("blob {} was damaged on the disk", blobs[i].first);
-  }
-  return status;
-}
 
 // A model and its moments on their way into the store.
 class Output {
@@ -125,7 +109,7 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverag
   TensorMask frozen = round.frozen;
   frozen.resize(layout.tensors().size());
   const auto trained = PartOf(layout, Inverse(frozen));
-  std::vector<Blob> read = {{round.base_digest, model.file->bytes()}};
+  std::vector<std::string> read = {round.base_digest};
   std::vector<MappedModel> models;
   std::vector<WeightedUpdate> updates;
   for (const Contribution& contribution : contributions) {
@@ -133,7 +117,7 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverag
     const MappedModel& update = models.back();
     CSL_RETURN_IF_ERROR(CheckSameLayout(*trained, *update.header.layout));
     updates.push_back({update.values(), contribution.terms});
-    read.emplace_back(contribution.digest, update.file->bytes());
+    read.push_back(contribution.digest);
   }
   std::shared_ptr<const MappedFile> moments;
   std::span<const float> moment_values;
@@ -145,9 +129,11 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverag
       return DataLoss("blob {} is not the moments of this model", round.moments_digest);
     }
     moment_values = {reinterpret_cast<const float*>(moments->bytes().data()), wanted};
-    read.emplace_back(round.moments_digest, moments->bytes());
+    read.push_back(round.moments_digest);
   }
-  CSL_RETURN_IF_ERROR(CheckSound(blobs, read));
+  if (const auto unsound = UnsoundBlobs(blobs, std::move(read)); !unsound.empty()) {
+    return DataLoss("blob {} was damaged on the disk", unsound.front());
+  }
   std::optional<std::size_t> chosen;
   if (round.combination == Combination::kKrum && updates.size() >= kLeastForKrum) {
     chosen = KrumChoice(*trained, updates);

@@ -1,6 +1,5 @@
 #include "server/check/check.h"
 
-#include <optional>
 #include <set>
 
 #include "common/audit/trail.h"
@@ -19,6 +18,8 @@ constexpr char kRestore[] =
 constexpr char kTrailRemedy[] =
     "keep the file as evidence; compare it with the heads that the hospitals hold (audit verify)";
 
+constexpr std::uint64_t kAnySize = 0;  // of a blob
+
 class Check {
  public:
   explicit Check(const BlobStore& blobs) : blobs_(blobs) {}
@@ -35,7 +36,7 @@ class Check {
     const std::string cancel = "cancel the run and submit its plan again with --from " + run.id;
     if (!run.models.empty() && !run.models.back().moments_digest.empty()) {
       CheckBlob(fmt::format("{}: the moments of the server's optimiser", run.id),
-                run.models.back().moments_digest, std::nullopt, cancel);
+                run.models.back().moments_digest, kAnySize, cancel);
     }
     if (const std::string change = ChangeOf(run); !change.empty()) {
       needed_.insert(change);
@@ -54,10 +55,10 @@ class Check {
     for (const auto& [site, task] : DeliveredTasks(run)) {
       const TaskResult& result = task->result;
       if (result.blob_digest.empty()) continue;
-      const std::optional<std::uint64_t> bytes =  // of what was sent
-          is_encoded ? std::nullopt : std::optional(result.blob_bytes);
+      const std::uint64_t bytes = is_encoded ? kAnySize : result.blob_bytes;  // of what was sent
       CheckBlob(fmt::format("{}: the update of {} for round {}", run.id, site, task->round),
-                result.blob_digest, bytes, cancel);
+                result.blob_digest, bytes, "nothing to do: the hospital is asked for it again",
+                /*is_error=*/false);
     }
   }
 
@@ -86,21 +87,19 @@ class Check {
   std::vector<Finding> Findings() && { return std::move(findings_); }
 
  private:
-  void CheckBlob(const std::string& what, const std::string& digest,
-                 std::optional<std::uint64_t> bytes, const std::string& remedy) {
+  void CheckBlob(const std::string& what, const std::string& digest, std::uint64_t bytes,
+                 const std::string& remedy, bool is_error = true) {
     if (!needed_.insert(digest).second) return;
     const auto file = blobs_.Map(digest);
+    std::string wrong;
     if (!file.ok()) {
-      Fail(fmt::format("{}: {}", what, std::string(file.status().message())), remedy);
-    } else if (bytes && (*file)->bytes().size() != *bytes) {
-      Fail(fmt::format("{}: blobs/{} has {} bytes, want {}", what, digest, (*file)->bytes().size(),
-                       *bytes),
-           remedy);
+      wrong = std::string(file.status().message());
+    } else if (bytes != kAnySize && (*file)->bytes().size() != bytes) {
+      wrong = fmt::format("blobs/{} has {} bytes, want {}", digest, (*file)->bytes().size(), bytes);
     } else if (Sha256Of((*file)->bytes()) != digest) {
-      Fail(
-          fmt::format("{}: blobs/{} was damaged, its bytes do not have that SHA-256", what, digest),
-          remedy);
+      wrong = fmt::format("blobs/{} was damaged, its bytes do not have that SHA-256", digest);
     }
+    if (!wrong.empty()) findings_.push_back({is_error, fmt::format("{}: {}", what, wrong), remedy});
   }
 
   // What the engine keeps true of every run; see server/round/engine.h.

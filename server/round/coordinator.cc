@@ -6,6 +6,7 @@
 
 #include "common/crypto/digest.h"
 #include "server/admission/admission.h"
+#include "server/round/cohort.h"
 #include "server/round/late_update.h"
 #include "server/round/run_trail.h"
 #include "server/store/run_config.h"
@@ -26,11 +27,21 @@ bool WantsInitialModel(const RunState& run, const std::string& site, const RunCo
 
 // How many sites the current round asks, in all of its attempts.
 std::size_t SitesAsked(const RunState& run) {
-  std::set<std::string> sites;
+  std::vector<std::string_view> sites;
   for (const TaskState& task : run.tasks) {
-    if (task.round == run.round) sites.insert(task.site);
+    if (task.round == run.round) sites.emplace_back(task.site);
   }
-  return sites.size();
+  std::ranges::sort(sites);
+  return static_cast<std::size_t>(std::ranges::unique(sites).begin() - sites.begin());
+}
+
+// Whether the engine may have opened tasks on the way from one state to the next.
+bool MayOpenTasks(const RunState& before, const RunState& after) {
+  const auto open = [](const RunState& run) {
+    return std::ranges::count(run.tasks, TaskStatus::kOpen, &TaskState::status);
+  };
+  return after.status != before.status || after.round != before.round ||
+         after.attempt != before.attempt || open(after) > open(before);
 }
 
 // 0 for a run that never had one.
@@ -94,10 +105,13 @@ Status Coordinator::Begin(RunState run, const std::string& uploader, const std::
   RunState before;
   before.id = run.id;
   CSL_RETURN_IF_ERROR(trail_.Append(WhatHappened(before, run)));
-  if (!initial.empty()) CSL_RETURN_IF_ERROR(blobs_.Keep(initial, uploader));
+  if (!initial.empty()) {
+    CSL_RETURN_IF_ERROR(blobs_.Keep(initial, uploader, Durability::kSynced));
+  }
   CSL_RETURN_IF_ERROR(store_.SaveRun(run));
   spdlog::info("{}: submitted by {}, {} rounds", run.id, by, run.config.rounds);
   runs_.push_back(std::move(run));
+  tasks_opened_ = true;
   changed_cv_.notify_all();
   return OkStatus();
 }
@@ -164,6 +178,7 @@ Status Coordinator::Advance(RunState& run, const RunEvent& event, const RunConte
     spdlog::info("{}: round {} {}{}{}", next.id, next.round, RunStatusName(next.status),
                  next.reason.empty() ? "" : ": ", next.reason);
   }
+  tasks_opened_ = tasks_opened_ || MayOpenTasks(run, next);
   run = std::move(next);
   work_due_ = true;
   work_cv_.notify_one();
@@ -307,7 +322,17 @@ void Coordinator::AnswerWaiters() {
   {
     MutexLock lock(mu_);
     const TimePoint now = clock_.Now();
+    // Whoever waits found nothing when it came. A site may join while a run wants its initial
+    // model.
+    const bool look =
+        std::exchange(tasks_opened_, false) || std::ranges::any_of(runs_, [](const RunState& run) {
+          return run.status == RunStatus::kInitialising;
+        });
     for (auto it = waiters_.begin(); it != waiters_.end();) {
+      if (!look && now < it->second.until) {
+        ++it;
+        continue;
+      }
       auto found = FindTask(it->second.site);
       if (found.ok() && !found->has_value() && now < it->second.until) {
         ++it;

@@ -217,6 +217,10 @@ class Coordinator {
   Status EndStuckTasks(RunState& run, const RunContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   StatusOr<AveragedModel> Average(const RunState& run,
                                   const std::vector<Contribution>& contributions) const;
+  // Asks the sites again whose updates of the run's round are not in the store as they came: a
+  // power cut or the disk took them. Whether there are any.
+  StatusOr<bool> AskForLost(const RunState& run) ABSL_LOCKS_EXCLUDED(mu_);
+  void LookForLost() ABSL_LOCKS_EXCLUDED(mu_);
   void AverageRounds() ABSL_LOCKS_EXCLUDED(mu_);
   // The one of the round's updates that counts, where one does.
   Status NoteChoice(const RunState& run, std::size_t place) const;
@@ -241,9 +245,11 @@ class Coordinator {
   std::uint64_t next_turn_ ABSL_GUARDED_BY(mu_) = 1;
   ProgressBoard progress_ ABSL_GUARDED_BY(mu_);
   TimePoint swept_ ABSL_GUARDED_BY(mu_);
+  bool looked_for_lost_ = false;                  // the worker's: once, at the beginning
   TimePoint average_after_ ABSL_GUARDED_BY(mu_);  // the disk was full
   WaitId next_wait_ ABSL_GUARDED_BY(mu_) = 1;
   std::map<WaitId, Waiter> waiters_ ABSL_GUARDED_BY(mu_);
+  bool tasks_opened_ ABSL_GUARDED_BY(mu_) = false;  // since the waiters were looked through
 };
 
 }  // namespace consilium

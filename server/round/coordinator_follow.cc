@@ -2,6 +2,7 @@
 
 #include "certs/identity.h"
 #include "server/admission/admission.h"
+#include "server/round/cohort.h"
 #include "server/round/coordinator.h"
 #include "server/store/run_config.h"
 
@@ -36,7 +37,8 @@ Status Coordinator::Follow(const std::string& run_id, const std::string& plan,
           "round {} here: let it submit the plan again",
           given->model.round, run_id, run->models.back().round);
     } else if (given) {
-      CSL_RETURN_IF_ERROR(blobs_.Keep(given->model.digest, kHigherCoordinator));
+      CSL_RETURN_IF_ERROR(
+          blobs_.Keep(given->model.digest, kHigherCoordinator, Durability::kSynced));
       CSL_RETURN_IF_ERROR(Advance(*run, *given, context));
     }
   }

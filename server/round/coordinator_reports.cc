@@ -56,6 +56,11 @@ Status CheckClassCounts(const TaskResult& result, const RunConfig& config) {
                          config.sums_class_counts ? config.model.classes.size() : 0);
 }
 
+// What a report names is not in the store, or not as it was sent.
+Status AskAgain(const std::string& digest) {
+  return DataLoss("the model {} is not here; send it again", digest);
+}
+
 std::string TaskIdOf(const TaskReport& report) {
   return std::visit([](const auto& event) { return event.task_id; }, report);
 }
@@ -100,12 +105,15 @@ StatusOr<std::string> Coordinator::ReportOnce(const std::string& site, const Tas
   }
 
   const std::string& digest = success->result.blob_digest;
-  if (!digest.empty() && !blobs_.HeldOf(digest, task_id).whole) {
-    return DataLoss("the model {} is not here; send it again", digest);
-  }
+  if (!digest.empty() && !blobs_.HeldOf(digest, task_id).whole) return AskAgain(digest);
   TaskResult result = success->result;
   const Status admission = Prepare(*found, result);
   if (absl::IsInvalidArgument(admission)) return Refuse(*found, digest, admission);
+  if (absl::IsDataLoss(admission)) {
+    blobs_.Remove(digest);
+    blobs_.Drop(digest, task_id);
+    return admission;
+  }
   if (!admission.ok()) return Unavailable("{}", std::string(admission.message()));
   const std::string& counted = open ? found->task.id : found->successor->id;
   CSL_RETURN_IF_ERROR(ApplyResult(found->run.id, {counted, result}, task_id));
@@ -147,6 +155,7 @@ Status Coordinator::Admit(const RunState& run, const TaskState& task, TaskResult
     return InvalidArgument("an evaluation has no model to deliver");
   }
   CSL_ASSIGN_OR_RETURN(const auto file, blobs_.MapUpload(result.blob_digest, task.id));
+  if (!blobs_.IsSound(result.blob_digest, file->bytes())) return AskAgain(result.blob_digest);
   result.blob_bytes = file->bytes().size();
   if (task.kind == TaskKind::kInitialise) return CheckInitialModel(file->bytes(), run.config.model);
   const std::uint64_t most =
@@ -228,11 +237,13 @@ Status Coordinator::ApplyResult(const std::string& run_id, const TaskSucceeded& 
       return absl::AbortedError("the task ended meanwhile");
     }
     // First the blob, then the state that names it: a crash in between leaves a blob to be swept.
+    // An update that a power cut takes is asked for again.
     const std::string& digest = success.result.blob_digest;
     if (!digest.empty()) {
-      const Status kept = blobs_.Keep(digest, owner);
-      if (absl::IsNotFound(kept))
-        return DataLoss("the model {} is not here; send it again", digest);
+      const Status kept =
+          blobs_.Keep(digest, owner,
+                      task->kind == TaskKind::kTrain ? Durability::kCached : Durability::kSynced);
+      if (absl::IsNotFound(kept)) return AskAgain(digest);
       CSL_RETURN_IF_ERROR(kept);
     }
     CSL_RETURN_IF_ERROR(Advance(*run, success, context));

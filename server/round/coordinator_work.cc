@@ -7,6 +7,7 @@
 #include "common/model/stage.h"
 #include "server/aggregate/mapped_model.h"
 #include "server/aggregate/round_average.h"
+#include "server/aggregate/soundness.h"
 #include "server/aggregate/update_terms.h"
 #include "server/round/coordinator.h"
 #include "server/round/late_update.h"
@@ -104,6 +105,7 @@ void Coordinator::Sweep(bool alone) const {
 }
 
 void Coordinator::Work() {
+  if (!std::exchange(looked_for_lost_, true)) LookForLost();
   PassTime();
   AverageRounds();
   AnswerWaiters();
@@ -150,6 +152,33 @@ Status Coordinator::EndStuckTasks(RunState& run, const RunContext& context) {
   return OkStatus();
 }
 
+StatusOr<bool> Coordinator::AskForLost(const RunState& run) {
+  std::map<std::string, std::vector<std::string>> tasks;  // by what they delivered
+  for (const auto& [site, task] : DeliveredTasks(run)) {
+    if (task->kind == TaskKind::kTrain) tasks[task->result.blob_digest].push_back(task->id);
+  }
+  std::vector<std::string> digests;
+  for (const auto& [digest, ids] : tasks) digests.push_back(digest);
+  const std::vector<std::string> lost = UnsoundBlobs(blobs_, std::move(digests));
+  for (const std::string& digest : lost) {
+    blobs_.Remove(digest);  // or the site would hear that it is here
+    for (const std::string& id : tasks[digest]) {
+      spdlog::error("{}: the update {} was lost or damaged on the disk; the site is asked again",
+                    id, digest);
+      CSL_RETURN_IF_ERROR(ApplyEvent(run.id, UpdateLost{id}));
+    }
+  }
+  return !lost.empty();
+}
+
+void Coordinator::LookForLost() {
+  for (const RunState& run : Runs()) {
+    if (IsFinal(run.status) || run.status == RunStatus::kAwaitingModel) continue;
+    const Status asked = AskForLost(run).status();
+    if (!asked.ok()) spdlog::error("{}: {}", run.id, std::string(asked.message()));
+  }
+}
+
 StatusOr<AveragedModel> Coordinator::Average(const RunState& run,
                                              const std::vector<Contribution>& contributions) const {
   const ModelVersion& base = run.models.back();
@@ -189,6 +218,9 @@ void Coordinator::AverageRounds() {
                  [](const RunState& run) { return run.status == RunStatus::kAggregating; });
   }
   for (const RunState& run : finished) {
+    const StatusOr<bool> lost = AskForLost(run);
+    if (!lost.ok()) spdlog::error("{}: {}", run.id, std::string(lost.status().message()));
+    if (!lost.ok() || *lost) continue;
     const auto contributions = ContributionsOf(run);
     const ModelVersion& base = run.models.back();
     const StatusOr<AveragedModel> model = Average(run, contributions);

@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
-#include "common/schedule/local_work.h"
+#include "server/round/cohort.h"
+#include "server/round/misses.h"
+#include "server/round/outliers.h"
 
 namespace consilium {
 namespace {
@@ -14,8 +15,6 @@ namespace {
 // How many sites may try to make the initial model, and how long each has at most.
 constexpr int kMaxInitialisations = 3;
 constexpr std::chrono::minutes kInitialisationTime{10};
-// Below it a median says nothing of who is the odd one.
-constexpr std::size_t kMinCohortForMedian = 3;
 
 void Finish(RunState& run, RunStatus status, std::string reason, TimePoint now) {
   run.status = status;
@@ -69,45 +68,9 @@ void EndTasks(RunState& run, const std::string& reason) {
   }
 }
 
-// The current round's last task of each site that was asked.
-std::map<std::string, TaskState> TasksBySite(const RunState& run) {
-  std::map<std::string, TaskState> tasks;
-  for (const TaskState& task : run.tasks) {
-    if (task.round == run.round) tasks.insert_or_assign(task.site, task);
-  }
-  return tasks;
-}
-
 bool HasDelivered(const std::map<std::string, TaskState>& tasks, const std::string& site) {
   const auto found = tasks.find(site);
   return found != tasks.end() && found->second.status == TaskStatus::kDone;
-}
-
-// "b missed rounds 3-5 and the final evaluation; c missed round 2".
-std::string DescribeMisses(const RunState& run) {
-  std::map<std::string, std::vector<int>> rounds;
-  for (const Miss& miss : run.misses) rounds[miss.site].push_back(miss.round);
-  std::vector<std::string> sites;
-  for (const auto& [site, missed] : rounds) {
-    std::vector<std::string> spans;
-    for (std::size_t i = 0; i < missed.size();) {
-      std::size_t last = i;
-      while (last + 1 < missed.size() && missed[last + 1] == missed[last] + 1 &&
-             missed[last + 1] <= run.config.rounds) {
-        ++last;
-      }
-      if (missed[i] > run.config.rounds) {
-        spans.emplace_back("the final evaluation");
-      } else if (last == i) {
-        spans.push_back(fmt::format("round {}", missed[i]));
-      } else {
-        spans.push_back(fmt::format("rounds {}-{}", missed[i], missed[last]));
-      }
-      i = last + 1;
-    }
-    sites.push_back(fmt::format("{} missed {}", site, fmt::join(spans, ", ")));
-  }
-  return fmt::format("{}", fmt::join(sites, "; "));
 }
 
 // The run went to its end: never plain success where sites were missing.
@@ -157,64 +120,6 @@ void NextRound(RunState& run, const RunContext& context) {
     Pause(run, "paused on request");
   } else {
     OpenRound(run, context);
-  }
-}
-
-// "b: the deadline passed; c: out of memory".
-std::string WhoIsMissing(const std::map<std::string, TaskState>& tasks) {
-  std::vector<std::string> missing;
-  for (const auto& [site, task] : tasks) {
-    if (task.status != TaskStatus::kDone) {
-      missing.push_back(fmt::format("{}: {}", site, task.reason));
-    }
-  }
-  return fmt::format("{}", fmt::join(missing, "; "));
-}
-
-// What the run must answer for at its end: who was asked and did not deliver, and whom the plan
-// names but nobody could ask.
-void NoteMisses(RunState& run, const std::map<std::string, TaskState>& tasks) {
-  std::map<std::string, std::string> missing;
-  for (const std::string& site : run.config.sites) {
-    if (!tasks.contains(site)) missing[site] = "not active";
-  }
-  for (const auto& [site, task] : tasks) {
-    if (task.status != TaskStatus::kDone) missing[site] = task.reason;
-  }
-  for (auto& [site, reason] : missing) run.misses.push_back({run.round, site, reason});
-}
-
-// Takes updates back that are far larger than the cohort's: by the plan's ratio to the median of
-// their norms, where at least three have come.
-void RefuseOutliers(RunState& run) {
-  if (!(run.config.max_norm_ratio > 0)) return;
-  std::vector<TaskState*> delivered;
-  for (TaskState& task : run.tasks) {
-    if (task.round == run.round && task.kind == TaskKind::kTrain &&
-        task.status == TaskStatus::kDone) {
-      delivered.push_back(&task);
-    }
-  }
-  if (delivered.size() < kMinCohortForMedian) return;
-  // Where updates count by the step, so do their norms.
-  const auto norm_of = [&](const TaskState& task) {
-    const double norm = task.result.update_norm;
-    if (!run.config.normalise) return norm;
-    return norm / LocalProgress(task.result.steps, run.config.local.momentum);
-  };
-  std::vector<double> norms;
-  for (const TaskState* task : delivered) norms.push_back(norm_of(*task));
-  const auto middle = norms.begin() + static_cast<std::ptrdiff_t>((norms.size() - 1) / 2);
-  std::nth_element(norms.begin(), middle, norms.end());
-  const double median = *middle;  // the lower one of two
-  for (TaskState* task : delivered) {
-    const double norm = norm_of(*task);
-    if (median == 0 || norm <= run.config.max_norm_ratio * median) continue;
-    task->status = TaskStatus::kFailed;
-    task->reason = fmt::format(
-        "its update was refused: its norm{} is {:.4g}, more than {:g} times the round's median of "
-        "{:.4g} (admission.max_norm_ratio)",
-        run.config.normalise ? ", by the step," : "", norm, run.config.max_norm_ratio, median);
   }
 }
 
@@ -327,6 +232,23 @@ class Transition {
       TaskClosed(run_, context_);
       return;  // a site has one open task in a run, and the list may have changed
     }
+  }
+
+  void operator()(const UpdateLost& event) {
+    const auto task = std::ranges::find(run_.tasks, event.task_id, &TaskState::id);
+    if (task == run_.tasks.end() || task->round != run_.round || task->kind != TaskKind::kTrain ||
+        task->status != TaskStatus::kDone) {
+      return;
+    }
+    const bool asks = run_.status == RunStatus::kTraining || run_.status == RunStatus::kAggregating;
+    if (!asks && run_.status != RunStatus::kPaused) return;
+    task->status = asks ? TaskStatus::kOpen : TaskStatus::kMissed;
+    task->reason = asks ? "" : "its update was lost at the coordinator";
+    task->result = {};
+    if (!asks) return;
+    run_.status = RunStatus::kTraining;
+    // A region's time is the higher coordinator's.
+    if (!run_.follows) run_.deadline = context_.now + run_.config.round_deadline;
   }
 
   void operator()(const RoundAveraged& event) {
@@ -465,38 +387,6 @@ bool CanPause(const RunState& run) {
 
 bool CanResume(const RunState& run) {
   return !run.follows && (run.status == RunStatus::kPaused || run.pausing);
-}
-
-std::vector<std::string> Cohort(const RunConfig& config,
-                                const std::vector<std::string>& active_sites) {
-  if (config.sites.empty()) return active_sites;
-  std::vector<std::string> wanted = config.sites;
-  std::sort(wanted.begin(), wanted.end());
-  std::vector<std::string> cohort;
-  std::set_intersection(wanted.begin(), wanted.end(), active_sites.begin(), active_sites.end(),
-                        std::back_inserter(cohort));
-  return cohort;
-}
-
-Status CheckSites(const RunConfig& config, const std::vector<std::string>& active_sites) {
-  for (const std::string& site : config.sites) {
-    if (!std::binary_search(active_sites.begin(), active_sites.end(), site)) {
-      return FailedPrecondition("the plan names site '{}', which has not joined or was revoked",
-                                site);
-    }
-  }
-  const std::size_t sites = Cohort(config, active_sites).size();
-  const int quorum = QuorumOf(config, std::max<std::size_t>(sites, 1));
-  if (sites >= static_cast<std::size_t>(quorum)) return OkStatus();
-  return FailedPrecondition("the quorum is {} sites, but only {} of the plan's sites are active",
-                            quorum, sites);
-}
-
-int QuorumOf(const RunConfig& config, std::size_t sites) {
-  if (config.quorum_count > 0) return config.quorum_count;
-  const double share = config.quorum_fraction * static_cast<double>(sites);
-  // A fraction such as 2/3 written in decimals must not ask for one site more.
-  return std::max(1, static_cast<int>(std::ceil(share - 1e-9)));
 }
 
 }  // namespace consilium

@@ -37,6 +37,11 @@ struct TaskEnded {
   TaskStatus status = TaskStatus::kFailed;  // or kRefused, kMissed
   std::string reason;
 };
+// An update that was delivered for the current round is lost. Its site is asked for it again: at
+// once, or where the run is PAUSED when it goes on.
+struct UpdateLost {
+  std::string task_id;
+};
 // The updates of an AGGREGATING round have become a model.
 struct RoundAveraged {
   ModelVersion model;
@@ -67,9 +72,9 @@ struct SiteRevoked {
   std::string site;
 };
 
-using RunEvent = std::variant<SiteAsked, TaskSucceeded, TaskEnded, RoundAveraged, ModelGiven,
-                              RoundUnwanted, RunBroken, TimePassed, PauseRequested, ResumeRequested,
-                              CancelRequested, SiteRevoked>;
+using RunEvent = std::variant<SiteAsked, TaskSucceeded, TaskEnded, UpdateLost, RoundAveraged,
+                              ModelGiven, RoundUnwanted, RunBroken, TimePassed, PauseRequested,
+                              ResumeRequested, CancelRequested, SiteRevoked>;
 
 // What the engine must know of the world at an event.
 struct RunContext {
@@ -99,16 +104,5 @@ bool IsTimed(const RunState& run);
 // so otherwise.
 bool CanPause(const RunState& run);
 bool CanResume(const RunState& run);
-
-// The sites that a run's next round would ask: its plan's, or all, as far as they are active.
-std::vector<std::string> Cohort(const RunConfig& config,
-                                const std::vector<std::string>& active_sites);
-
-// FAILED_PRECONDITION unless a run of that configuration can begin with these sites: its plan's are
-// active, and as many as its quorum.
-Status CheckSites(const RunConfig& config, const std::vector<std::string>& active_sites);
-
-// Updates that a round of so many sites needs; at least 1.
-int QuorumOf(const RunConfig& config, std::size_t sites);
 
 }  // namespace consilium

@@ -44,6 +44,13 @@ bool IsTakenBack(const TaskState& task) {
   return task.status == TaskStatus::kFailed && !task.result.blob_digest.empty();
 }
 
+// Of the task as it was.
+AuditEntry Lost(const RunState& run, const TaskState& task) {
+  AuditEntry entry{"update_lost", FieldsOf(run, task)};
+  entry.fields["digest"] = task.result.blob_digest;
+  return entry;
+}
+
 AuditEntry Ended(const RunState& run, const TaskState& task) {
   AuditEntry entry{IsTakenBack(task) ? "update_refused" : "task_ended", FieldsOf(run, task)};
   entry.fields["status"] = TaskStatusName(task.status);
@@ -63,6 +70,8 @@ std::vector<AuditEntry> WhatHappened(const RunState& before, const RunState& aft
     const auto found = known.find(task.id);
     const TaskStatus former = found == known.end() ? TaskStatus::kOpen : found->second->status;
     if (task.status == former) continue;
+    if (former == TaskStatus::kDone) entries.push_back(Lost(after, *found->second));
+    if (task.status == TaskStatus::kOpen) continue;
     entries.push_back(task.status == TaskStatus::kDone ? Delivered(after, task)
                                                        : Ended(after, task));
   }

@@ -41,7 +41,7 @@ Status FillTask(const Assignment& assignment, const ModelSigner& signer, v1::Tas
   if (assignment.model) {
     *message->mutable_model() = ToProto(assignment.run_id, *assignment.model);
     CSL_ASSIGN_OR_RETURN(*message->mutable_manifest(),
-                         signer.ManifestOf(assignment.run_id, assignment.model->round));
+                         signer.RecentManifestOf(assignment.run_id, assignment.model->round));
     if (!assignment.base_digest.empty()) {
       v1::ModelChange& change = *message->mutable_model_change();
       change.set_digest(assignment.model->change_digest);

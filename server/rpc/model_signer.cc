@@ -14,6 +14,7 @@ namespace {
 
 constexpr char kSigningFile[] = "signing.pem";
 constexpr std::size_t kPseudonymCharacters = 12;
+constexpr std::chrono::seconds kRecent{1};
 
 // The same for a site in all of a run's manifests, and not to be guessed from its name: only the
 // key's owner can make it. Ed25519 signs the same bytes in the same way each time.
@@ -115,6 +116,19 @@ StatusOr<v1::Signed> ModelSigner::ManifestOf(const std::string& run_id, int roun
   manifest.set_signed_unix_ms(ToUnixMillis(clock_.Now()));
   manifest.set_channel(channel);
   return SignManifest(manifest, signer);
+}
+
+StatusOr<v1::Signed> ModelSigner::RecentManifestOf(const std::string& run_id, int round) const {
+  const TimePoint now = clock_.Now();
+  {
+    MutexLock lock(mu_);
+    const bool is_recent = recent_.made <= now && now - recent_.made <= kRecent;
+    if (is_recent && recent_.run_id == run_id && recent_.round == round) return recent_.manifest;
+  }
+  CSL_ASSIGN_OR_RETURN(const v1::Signed manifest, ManifestOf(run_id, round));
+  MutexLock lock(mu_);
+  recent_ = {run_id, round, now, manifest};
+  return manifest;
 }
 
 }  // namespace consilium

@@ -33,8 +33,17 @@ class ModelSigner {
   // there is no such model. `channel`: that it is released on, or empty.
   StatusOr<v1::Signed> ManifestOf(const std::string& run_id, int round,
                                   const std::string& channel = "") const;
+  // The same, made at most a second ago: for the sites of a round, who come for its model together.
+  StatusOr<v1::Signed> RecentManifestOf(const std::string& run_id, int round) const;
 
  private:
+  struct Recent {
+    std::string run_id;
+    int round = 0;
+    TimePoint made;
+    v1::Signed manifest;
+  };
+
   ModelSigner(std::filesystem::path folder, const Registry& registry,
               const Coordinator& coordinator, const Clock& clock)
       : folder_(std::move(folder)), registry_(registry), coordinator_(coordinator), clock_(clock) {}
@@ -49,6 +58,7 @@ class ModelSigner {
   mutable Mutex mu_;
   std::unique_ptr<const Signer> signer_ ABSL_GUARDED_BY(mu_);
   TimePoint renew_at_ ABSL_GUARDED_BY(mu_);
+  mutable Recent recent_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace consilium

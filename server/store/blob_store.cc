@@ -23,12 +23,15 @@ constexpr std::uint64_t kFlushBytes = 4 << 20;
 // How long after its bytes were hashed a blob is taken for sound.
 constexpr std::chrono::minutes kStaysSound{1};
 
-// Syncs the file and moves it to where blobs lie.
-Status Settle(const FileDescriptor& fd, const fs::path& from, const fs::path& to) {
-  if (::fdatasync(fd.get()) != 0 || ::rename(from.c_str(), to.c_str()) != 0) {
-    return ErrnoStatus(errno, "cannot keep", to);
-  }
-  return SyncFolder(to.parent_path());
+Status Rename(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) return ErrnoStatus(errno, "cannot keep", from);
+  return OkStatus();
+}
+
+Status SyncFile(const fs::path& path) {
+  const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0 || ::fdatasync(fd.get()) != 0) return ErrnoStatus(errno, "cannot sync", path);
+  return OkStatus();
 }
 
 void RemoveFile(const fs::path& path) {
@@ -89,7 +92,7 @@ Status BlobUpload::Append(std::span<const std::span<const std::byte>> pieces) {
     hash_.Update(piece);
     size_ += piece.size();
   }
-  if (size_ - flushed_ >= kFlushBytes) {
+  if (durability_ == Durability::kSynced && size_ - flushed_ >= kFlushBytes) {
     ::sync_file_range(fd_.get(), static_cast<off64_t>(flushed_),
                       static_cast<off64_t>(size_ - flushed_), SYNC_FILE_RANGE_WRITE);
     flushed_ = size_;
@@ -104,7 +107,7 @@ Status BlobUpload::Finish() && {
                     digest_);
   }
   hashed_->Note(digest_);
-  return Settle(fd_, path_, final_path_);
+  return Rename(path_, final_path_);
 }
 
 StatusOr<BlobStore> BlobStore::Open(const fs::path& folder) {
@@ -154,7 +157,7 @@ StatusOr<BlobUpload> BlobStore::Continue(const std::string& digest,
   FileDescriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, kPrivateMode));
   if (fd.get() < 0) return ErrnoStatus(errno, "cannot write", path);
   CSL_ASSIGN_OR_RETURN(const MappedFile held, MappedFile::Open(path));
-  BlobUpload upload(path, std::move(fd), hashed_);
+  BlobUpload upload(path, std::move(fd), Durability::kCached, hashed_);
   upload.final_path_ = UploadPath(digest, owner);
   upload.digest_ = digest;
   upload.hash_.Update(held.bytes());
@@ -169,15 +172,19 @@ StatusOr<std::shared_ptr<const MappedFile>> BlobStore::MapUpload(const std::stri
   return Share(MappedFile::Open(UploadPath(digest, owner)));
 }
 
-Status BlobStore::Keep(const std::string& digest, const std::string& owner) const {
+Status BlobStore::Keep(const std::string& digest, const std::string& owner,
+                       Durability durability) const {
   if (!IsDigest(digest)) return InvalidArgument("'{}' is not a digest", digest);
   const fs::path from = UploadPath(digest, owner);
-  if (Has(digest)) {
+  const fs::path to = BlobPath(digest);
+  const bool is_there = Has(digest);
+  if (durability == Durability::kSynced) CSL_RETURN_IF_ERROR(SyncFile(is_there ? to : from));
+  if (is_there) {
     RemoveFile(from);
-  } else if (::rename(from.c_str(), BlobPath(digest).c_str()) != 0) {
-    return ErrnoStatus(errno, "cannot keep", from);
+  } else {
+    CSL_RETURN_IF_ERROR(Rename(from, to));
   }
-  return SyncFolder(folder_ / kBlobs);
+  return durability == Durability::kSynced ? SyncFolder(folder_ / kBlobs) : OkStatus();
 }
 
 void BlobStore::Drop(const std::string& digest, const std::string& owner) const {
@@ -217,11 +224,11 @@ void BlobStore::SetAside(const std::string& digest, const std::string& owner,
   }
 }
 
-StatusOr<BlobStore::Writer> BlobStore::Create() const {
+StatusOr<BlobStore::Writer> BlobStore::Create(Durability durability) const {
   const fs::path path = folder_ / kIncoming / RandomHex(16);
   FileDescriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kPrivateMode));
   if (fd.get() < 0) return ErrnoStatus(errno, "cannot write", path);
-  return Writer(*this, BlobUpload(path, std::move(fd), hashed_));
+  return Writer(*this, BlobUpload(path, std::move(fd), durability, hashed_));
 }
 
 BlobStore::Writer::Writer(Writer&& other) noexcept
@@ -235,8 +242,14 @@ BlobStore::Writer::~Writer() {
 
 StatusOr<std::string> BlobStore::Writer::Finish() && {
   std::string digest = upload_.hash_.Finish();
-  CSL_RETURN_IF_ERROR(Settle(upload_.fd_, upload_.path_, store_.BlobPath(digest)));
+  const fs::path blob = store_.BlobPath(digest);
+  const bool is_synced = upload_.durability_ == Durability::kSynced;
+  if (is_synced && ::fdatasync(upload_.fd_.get()) != 0) {
+    return ErrnoStatus(errno, "cannot sync", upload_.path_);
+  }
+  CSL_RETURN_IF_ERROR(Rename(upload_.path_, blob));
   unfinished_ = false;
+  if (is_synced) CSL_RETURN_IF_ERROR(SyncFolder(blob.parent_path()));
   upload_.hashed_->Note(digest);
   return digest;
 }

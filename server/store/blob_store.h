@@ -1,7 +1,7 @@
 #pragma once
 
-// Files named by their SHA-256 in blobs/, and what is on its way there in incoming/. A blob that is
-// there is whole, durable and has its digest; it is never changed.
+// Files named by their SHA-256 in blobs/, and what is on its way there in incoming/. A blob is
+// whole, has its digest, and is never changed.
 //
 // An upload stays in incoming/ when it is whole: whoever asked for it looks at it there, and keeps
 // it or drops it.
@@ -22,6 +22,15 @@
 
 namespace consilium {
 
+// How well a blob is kept.
+enum class Durability : std::uint8_t {
+  // On the disk: whatever happens to the machine.
+  kSynced,
+  // Where the system has it, which writes it to the disk within half a minute or so: a process that
+  // dies loses nothing, a machine that loses power may. For what can be had again.
+  kCached,
+};
+
 // What this process hashed a moment ago. Thread-safe.
 class HashedLately {
  public:
@@ -41,17 +50,21 @@ class BlobUpload {
 
   Status Append(std::span<const std::byte> bytes) { return Append(std::span(&bytes, 1)); }
   Status Append(std::span<const std::span<const std::byte>> pieces);
-  // Makes the upload whole and durable. DATA_LOSS, and the bytes are dropped, if they do not have
-  // the digest.
+  // Makes the upload whole. DATA_LOSS, and the bytes are dropped, if they do not have the digest.
   Status Finish() &&;
 
  private:
   friend class BlobStore;
-  BlobUpload(std::filesystem::path path, FileDescriptor fd, std::shared_ptr<HashedLately> hashed)
-      : path_(std::move(path)), fd_(std::move(fd)), hashed_(std::move(hashed)) {}
+  BlobUpload(std::filesystem::path path, FileDescriptor fd, Durability durability,
+             std::shared_ptr<HashedLately> hashed)
+      : path_(std::move(path)),
+        fd_(std::move(fd)),
+        durability_(durability),
+        hashed_(std::move(hashed)) {}
 
   std::filesystem::path path_;
   FileDescriptor fd_;
+  Durability durability_;
   std::shared_ptr<HashedLately> hashed_;
   std::filesystem::path final_path_;
   std::string digest_;
@@ -97,8 +110,9 @@ class BlobStore {
                                                         const std::string& owner) const;
   // Where `owner`'s whole upload lies; whoever puts a file there answers for its digest.
   std::filesystem::path UploadPath(const std::string& digest, const std::string& owner) const;
-  // Makes a whole upload a blob, durably. OK where the blob is there already.
-  Status Keep(const std::string& digest, const std::string& owner) const;
+  // Makes a whole upload a blob. OK where the blob is there already, which is then kept as well as
+  // this asks for.
+  Status Keep(const std::string& digest, const std::string& owner, Durability durability) const;
   // Drops what is there of the owner's uploads of other blobs: one counts, the newest.
   void DropOthers(const std::string& digest, const std::string& owner) const;
   // Drops what is there of an upload.
@@ -112,7 +126,7 @@ class BlobStore {
 
   // A blob made here, whose digest is known at its end.
   class Writer;
-  StatusOr<Writer> Create() const;
+  StatusOr<Writer> Create(Durability durability = Durability::kSynced) const;
 
   // Uploads, whole or not, and blobs that are being made.
   StatusOr<std::vector<Entry>> ListIncoming() const;

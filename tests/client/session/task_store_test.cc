@@ -119,6 +119,23 @@ TEST_F(TaskStoreTest, FinishedTaskIsFoundWhateverTheImagesAreNow) {
   EXPECT_FALSE(store_.FindFinished(now));
 }
 
+TEST_F(TaskStoreTest, DeliveredTaskIsFoundUntilTheNextIsDelivered) {
+  ASSERT_THAT(store_.KeepFinished({key_, {}, "first"}), IsOk());
+  store_.Clear();
+  EXPECT_FALSE(store_.LastFinished());  // or it would be sent again
+  ASSERT_TRUE(store_.FindFinished(key_));
+  v1::TaskKey next = key_;
+  next.set_task_id("next");
+  ASSERT_THAT(store_.KeepFinished({next, {}, "second"}), IsOk());
+  EXPECT_EQ(store_.FindFinished(key_)->update, "first");
+  EXPECT_EQ(store_.FindFinished(next)->update, "second");
+  store_.Clear();
+  EXPECT_FALSE(store_.FindFinished(key_));
+  EXPECT_EQ(store_.FindFinished(next)->update, "second");
+  store_.Clear();  // of a task that had nothing to keep
+  EXPECT_TRUE(store_.FindFinished(next));
+}
+
 TEST_F(TaskStoreTest, KeepsOneModelAndNoneOfAnotherName) {
   const std::string first = Sha256Of("first");
   const std::string second = Sha256Of("second");

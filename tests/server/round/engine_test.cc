@@ -127,6 +127,37 @@ TEST_F(EngineTest, BelowQuorumAsksTheMissingSitesAgain) {
   EXPECT_EQ(run_.status, RunStatus::kAggregating);
 }
 
+TEST_F(EngineTest, LostUpdateIsAskedForOnceMoreByTheSameTask) {
+  Start();
+  Succeed("a");
+  Succeed("c");
+  Wait(std::chrono::seconds(100));
+  ASSERT_EQ(run_.status, RunStatus::kAggregating);
+  const std::string task = run_.tasks[2].id;
+  Happen(UpdateLost{task});
+  EXPECT_EQ(run_.status, RunStatus::kTraining);
+  EXPECT_THAT(Open(), ElementsAre("c"));  // a's counts, and b has had its time
+  EXPECT_EQ(run_.tasks[2].id, task);
+  EXPECT_EQ(run_.tasks[2].result, TaskResult());
+  EXPECT_EQ(run_.deadline, context_.now + config_.round_deadline);
+  Succeed("c");
+  EXPECT_EQ(run_.status, RunStatus::kAggregating);
+  EXPECT_EQ(run_.misses.size(), 1U);  // b's, once
+}
+
+TEST_F(EngineTest, LostUpdateOfAPausedRoundIsAskedForWhenItIsResumed) {
+  config_.round_attempts = 1;
+  Start();
+  Succeed("a");
+  Fail("b");
+  Fail("c");
+  ASSERT_EQ(run_.status, RunStatus::kPaused);
+  Happen(UpdateLost{run_.tasks[0].id});
+  EXPECT_EQ(run_.status, RunStatus::kPaused);
+  Happen(ResumeRequested{});
+  EXPECT_THAT(Open(), ElementsAre("a", "b", "c"));
+}
+
 TEST_F(EngineTest, PausesBelowQuorumAfterTheLastAttemptAndSaysWhoIsMissing) {
   Start();
   Succeed("b");
@@ -327,20 +358,5 @@ TEST_F(EngineTest, NextRoundAsksWhoeverIsActiveThen) {
   EXPECT_THAT(Open(), ElementsAre("a", "c", "d"));
 }
 
-TEST(Cohort, IsThePlansSitesAsFarAsActive) {
-  EXPECT_THAT(Cohort({.sites = {"z", "b", "a"}}, {"a", "b", "c"}), ElementsAre("a", "b"));
-  EXPECT_THAT(Cohort({}, {"a", "b"}), ElementsAre("a", "b"));
-}
-
-TEST(Quorum, CountOrFraction) {
-  EXPECT_EQ(QuorumOf({.quorum_fraction = 0.5}, 3), 2);
-  EXPECT_EQ(QuorumOf({.quorum_fraction = 2.0 / 3}, 3), 2);
-  EXPECT_EQ(QuorumOf({.quorum_fraction = 0.6667}, 3), 3);  // what was written, not what was meant
-  EXPECT_EQ(QuorumOf({.quorum_fraction = 1}, 7), 7);
-  EXPECT_EQ(QuorumOf({.quorum_fraction = 0.01}, 3), 1);
-  EXPECT_EQ(QuorumOf({.quorum_fraction = 0.5, .quorum_count = 3}, 10), 3);
-}
-
-// Random histories: whatever happens, the engine keeps its promises.
 }  // namespace
 }  // namespace consilium

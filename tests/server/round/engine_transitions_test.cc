@@ -21,9 +21,9 @@ TEST_F(EngineTest, FinalStatesTakeNoEvent) {
   for (const RunEvent& event :
        {RunEvent(SiteAsked{"a"}), RunEvent(TaskSucceeded{run_.tasks[0].id, {}}),
         RunEvent(TaskEnded{run_.tasks[0].id, TaskStatus::kFailed, ""}),
-        RunEvent(RoundAveraged{{1, "m", 1}}), RunEvent(RunBroken{1, "x"}), RunEvent(TimePassed{}),
-        RunEvent(PauseRequested{}), RunEvent(ResumeRequested{}), RunEvent(SiteRevoked{"a"}),
-        RunEvent(CancelRequested{})}) {
+        RunEvent(UpdateLost{run_.tasks[0].id}), RunEvent(RoundAveraged{{1, "m", 1}}),
+        RunEvent(RunBroken{1, "x"}), RunEvent(TimePassed{}), RunEvent(PauseRequested{}),
+        RunEvent(ResumeRequested{}), RunEvent(SiteRevoked{"a"}), RunEvent(CancelRequested{})}) {
     Happen(event);
     EXPECT_EQ(run_, ended);
   }
@@ -47,6 +47,7 @@ TEST_F(EngineTest, LegalTransitionsHappenAndIllegalOnesDoNot) {
                                                   {"evaluated", evaluated},
                                                   {"failed", failed},
                                                   {"averaged", averaged},
+                                                  {"lost", UpdateLost{train}},
                                                   {"broken", RunBroken{1, "x"}},
                                                   {"time", TimePassed{}},
                                                   {"pause", PauseRequested{}},
@@ -73,6 +74,7 @@ TEST_F(EngineTest, LegalTransitionsHappenAndIllegalOnesDoNot) {
       {{kTraining, "revoked"}, kPaused},
       {{kAggregating, "averaged"}, kEvaluating},
       {{kAggregating, "broken"}, kFailed},
+      {{kAggregating, "lost"}, kTraining},
       {{kEvaluating, "evaluated"}, kCompleted},
       {{kEvaluating, "late"}, kDegraded},
       {{kEvaluating, "revoked"}, kDegraded},
@@ -111,7 +113,7 @@ TEST_F(EngineTest, RandomHistoriesKeepTheInvariants) {
     seed % 2 == 0 ? Start() : StartWithoutModel();
     for (int step = 0; step < 60; ++step) {
       const std::string site(1, static_cast<char>('a' + draw(3)));
-      switch (draw(7)) {
+      switch (draw(8)) {
         case 0:
           Happen(SiteAsked{site});
           break;
@@ -128,6 +130,11 @@ TEST_F(EngineTest, RandomHistoriesKeepTheInvariants) {
         case 5:
           if (draw(3) == 0) Happen(PauseRequested{});
           if (draw(2) == 0) Happen(ResumeRequested{});
+          break;
+        case 6:
+          if (draw(3) == 0 && !run_.tasks.empty()) {
+            Happen(UpdateLost{run_.tasks[draw(run_.tasks.size())].id});
+          }
           break;
         default:
           if (run_.status == RunStatus::kAggregating) {

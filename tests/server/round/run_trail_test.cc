@@ -68,6 +68,17 @@ TEST_F(RunTrailTest, RunIsToldFromItsStartToItsEnd) {
   EXPECT_EQ(entries_[3].fields["status"], "CANCELLED");
 }
 
+TEST_F(RunTrailTest, LostUpdateIsNamed) {
+  Start();
+  for (const std::string site : {"a", "b", "c"}) Deliver(site);
+  Happen(UpdateLost{run_.tasks[1].id});
+  EXPECT_THAT(events_, ElementsAre("update_lost", "run"));
+  EXPECT_EQ(entries_[0].fields["site"], "b");
+  EXPECT_EQ(entries_[0].fields["digest"], "u-b");
+  Deliver("b");
+  EXPECT_THAT(events_, ElementsAre("update_accepted", "run"));
+}
+
 TEST_F(RunTrailTest, NothingIsSaidOfWhatChangesNothing) {
   Start();
   Happen(TimePassed{});

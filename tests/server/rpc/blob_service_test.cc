@@ -84,6 +84,15 @@ TEST_F(BlobServiceTest, LargeBlobsGoBothWaysAndResume) {
   EXPECT_TRUE(held == bytes);
   EXPECT_GT(first, 2'345'678U);
   EXPECT_FALSE(std::filesystem::exists(part));
+
+  // What breaks off is written down for it.
+  held.clear();
+  std::stop_source stop;
+  const auto stop_soon = [&](std::uint64_t, std::uint64_t) { stop.request_stop(); };
+  EXPECT_THAT(DownloadBlob(channel, digest, bytes.size(), held, part, stop.get_token(), stop_soon),
+              StatusIs(absl::StatusCode::kCancelled));
+  EXPECT_FALSE(held.empty());
+  EXPECT_TRUE(*ReadFile(part) == held);
 }
 
 TEST_F(BlobServiceTest, UploadGoesOnWhereItWasCut) {

@@ -34,11 +34,13 @@ TEST_F(BlobStoreTest, UploadGoesOnWhereItBrokeOff) {
   ASSERT_THAT(std::move(upload).Finish(), IsOk());
   EXPECT_TRUE(blobs_.HeldOf(kDigest, "a").whole);
   EXPECT_FALSE(blobs_.Has(kDigest));  // until somebody keeps it
-  EXPECT_THAT(blobs_.Keep(kDigest, "b"), StatusIs(absl::StatusCode::kNotFound));
-  ASSERT_THAT(blobs_.Keep(kDigest, "a"), IsOk());
+  for (const Durability durability : {Durability::kCached, Durability::kSynced}) {
+    EXPECT_THAT(blobs_.Keep(kDigest, "b", durability), StatusIs(absl::StatusCode::kNotFound));
+  }
+  ASSERT_THAT(blobs_.Keep(kDigest, "a", Durability::kCached), IsOk());
   EXPECT_TRUE(blobs_.Has(kDigest));
   EXPECT_THAT(*blobs_.ListIncoming(), ::testing::IsEmpty());
-  EXPECT_THAT(blobs_.Keep(kDigest, "a"), IsOk());  // again
+  EXPECT_THAT(blobs_.Keep(kDigest, "a", Durability::kSynced), IsOk());  // again, and better
   ASSERT_OK_AND_ASSIGN(const auto file, blobs_.Map(kDigest));
   EXPECT_EQ(Sha256Of(file->bytes()), kDigest);
 }

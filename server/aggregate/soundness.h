@@ -1,0 +1,15 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "server/store/blob_store.h"
+
+namespace consilium {
+
+// Of the blobs, those that are not there or whose bytes are not those of their digest, sorted: a
+// bit that flipped on the disk would be averaged without a word. Reads on all cores what was not
+// hashed lately; see BlobStore::IsSound.
+std::vector<std::string> UnsoundBlobs(const BlobStore& store, std::vector<std::string> digests);
+
+}  // namespace consilium
