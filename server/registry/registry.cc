@@ -161,14 +161,21 @@ StatusOr<std::string> Registry::RevocationList() {
 }
 
 StatusOr<std::vector<std::string>> Registry::ActiveSites() {
-  CSL_ASSIGN_OR_RETURN(const auto members, store_.ListMembers());
-  std::vector<std::string> names;
-  for (const MemberRecord& member : members) {
-    if (member.role == Role::kHospital && IsActive(member, clock_.Now())) {
-      names.push_back(member.name);
-    }
+  const TimePoint now = clock_.Now();
+  const std::uint64_t version = store_.members_version();
+  MutexLock lock(active_mu_);
+  if (active_.version == version && active_.from <= now && now < active_.until) {
+    return active_.names;
   }
-  return names;
+  CSL_ASSIGN_OR_RETURN(const auto members, store_.ListMembers());
+  ActiveNames active{.names = {}, .version = version, .from = now, .until = TimePoint::max()};
+  for (const MemberRecord& member : members) {
+    if (member.role != Role::kHospital || !IsActive(member, now)) continue;
+    active.names.push_back(member.name);
+    active.until = std::min(active.until, member.certificate_expires);
+  }
+  active_ = std::move(active);
+  return active_.names;
 }
 
 StatusOr<Registry::Reading> Registry::Read(const std::string& certificate_pem) {

@@ -98,6 +98,13 @@ class Registry {
     Identity identity;
     std::string serial;
   };
+  // What ActiveSites gave, of this version of the members and between these times.
+  struct ActiveNames {
+    std::vector<std::string> names;
+    std::uint64_t version = 0;
+    TimePoint from;
+    TimePoint until;
+  };
   StatusOr<Reading> Read(const std::string& certificate_pem);
   Status CheckMember(const Reading& caller);
 
@@ -109,6 +116,8 @@ class Registry {
   Mutex join_mu_;
   Mutex readings_mu_;
   std::map<std::string, Reading> readings_ ABSL_GUARDED_BY(readings_mu_);  // by the PEM
+  Mutex active_mu_;
+  ActiveNames active_ ABSL_GUARDED_BY(active_mu_);
   mutable Mutex authority_mu_;
   Authority authority_ ABSL_GUARDED_BY(authority_mu_);
 };

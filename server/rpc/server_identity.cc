@@ -67,6 +67,7 @@ Status ServerIdentity::Refresh(TimePoint now) {
   }
   if (now >= renew_at_) {
     CSL_RETURN_IF_ERROR(RenewServerIdentity(folder_, options_, registry_.authority(), now));
+    return Load();  // whatever the file's time, which is to some milliseconds
   }
   return TimeOf(folder_ / kIdentityFile) == loaded_ ? OkStatus() : Load();
 }

@@ -194,10 +194,11 @@ void BlobStore::Drop(const std::string& digest, const std::string& owner) const 
 }
 
 void BlobStore::DropOthers(const std::string& digest, const std::string& owner) const {
-  const auto incoming = ListIncoming();
-  if (!incoming.ok()) return;
-  for (const Entry& entry : *incoming) {
-    if (entry.owner == owner && !entry.file.starts_with(digest)) RemoveIncoming(entry.file);
+  std::error_code error;
+  fs::directory_iterator file(folder_ / kIncoming, error);
+  for (; !error && file != fs::directory_iterator(); file.increment(error)) {
+    const std::string name = file->path().filename().string();
+    if (OwnerOf(name) == owner && !name.starts_with(digest)) RemoveIncoming(name);
   }
 }
 

@@ -4,6 +4,7 @@
 // call is one transaction, durable when it returns. store_members.cc has who belongs to the
 // federation, store_releases.cc what is released, store.cc the rest.
 
+#include <atomic>
 #include <climits>
 #include <filesystem>
 #include <memory>
@@ -90,6 +91,10 @@ class Store {
   Status RevokeMember(const std::string& name, TimePoint when);
   Status SetLastSeen(const std::string& name, TimePoint when);
 
+  // Another number whenever members or their certificates may have changed, but for when they were
+  // last seen.
+  std::uint64_t members_version() const { return members_version_; }
+
   // Adds one to the member's, in the place of any that was never used.
   Status AddCertificate(const CertificateRecord& certificate);
   StatusOr<std::optional<CertificateRecord>> FindCertificate(const std::string& serial);
@@ -139,6 +144,7 @@ class Store {
 
   Mutex mu_;
   Database db_ ABSL_GUARDED_BY(mu_);
+  std::atomic<std::uint64_t> members_version_ = 0;
 };
 
 }  // namespace consilium

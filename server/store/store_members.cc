@@ -59,6 +59,7 @@ Status Store::Enrol(const MemberRecord& member, const CertificateRecord& certifi
   MutexLock lock(mu_);
   return db_.Transact([&]() -> Status {
     mu_.AssertHeld();
+    ++members_version_;
     CSL_RETURN_IF_ERROR(EndTokens(member.name));
     CSL_RETURN_IF_ERROR(
         db_.Prepare("INSERT INTO members (name, role, revoked, joined, last_seen) "
@@ -97,6 +98,7 @@ Status Store::RevokeMember(const std::string& name, TimePoint when) {
   MutexLock lock(mu_);
   return db_.Transact([&]() -> Status {
     mu_.AssertHeld();
+    ++members_version_;
     CSL_RETURN_IF_ERROR(
         db_.Prepare("UPDATE members SET revoked = 1 WHERE name = ?").Bind(name).Run());
     CSL_RETURN_IF_ERROR(EndTokens(name));
@@ -116,6 +118,7 @@ Status Store::AddCertificate(const CertificateRecord& certificate) {
   MutexLock lock(mu_);
   return db_.Transact([&]() -> Status {
     mu_.AssertHeld();
+    ++members_version_;
     CSL_RETURN_IF_ERROR(db_.Prepare("UPDATE certificates SET ends = ? "
                                     "WHERE member = ? AND used = 0 AND ends = 0")
                             .Bind(ToUnixMillis(certificate.issued))
@@ -148,6 +151,7 @@ Status Store::UseCertificate(const CertificateRecord& certificate, TimePoint oth
   MutexLock lock(mu_);
   return db_.Transact([&]() -> Status {
     mu_.AssertHeld();
+    ++members_version_;
     CSL_RETURN_IF_ERROR(db_.Prepare("UPDATE certificates SET ends = ? WHERE member = ? AND "
                                     "serial <> ? AND ends = 0 AND issued <= ? AND EXISTS (SELECT 1 "
                                     "FROM certificates WHERE serial = ? AND used = 0 AND ends = 0)")

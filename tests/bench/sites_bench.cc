@@ -243,7 +243,7 @@ Status Idle(const fs::path& identities, int seconds) {
       std::fflush(stdout);
     }
     while (!failed && (ends == 0 || 1000 * Since(begin) < static_cast<double>(ends))) {
-      CSL_RETURN_IF_ERROR(client.NextTask(std::chrono::seconds(10)).status());
+      CSL_RETURN_IF_ERROR(client.NextTask(std::chrono::seconds(30)).status());
     }
     return OkStatus();
   });
