@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstring>
+#include <functional>
 
 #include "common/base/file.h"
 #include "common/crypto/digest.h"
@@ -49,15 +50,16 @@ Status Write(const fs::path& path, const Message& message,
   return WriteFileAtomically(path, parts, kPrivateMode);
 }
 
+// NOT_FOUND too where it is not what is wanted, which is asked before its bytes are hashed.
 template <typename Message>
-StatusOr<Contents<Message>> Read(const fs::path& path) {
+StatusOr<Contents<Message>> Read(const fs::path& path,
+                                 const std::function<bool(const Message&)>& is_wanted) {
   CSL_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
   const Status damaged = DataLoss("{}: damaged; the work is done again", path.string());
   const auto bytes = file.bytes();
   if (bytes.size() < kDigestBytes + kLengthBytes) return damaged;
   const std::string_view digest(reinterpret_cast<const char*>(bytes.data()), kDigestBytes);
   const auto body = bytes.subspan(kDigestBytes);
-  if (Sha256Of(body) != digest) return damaged;
   std::uint64_t length = 0;
   std::memcpy(&length, body.data(), kLengthBytes);
   if (length > body.size() - kLengthBytes || length > INT32_MAX) return damaged;
@@ -65,14 +67,17 @@ StatusOr<Contents<Message>> Read(const fs::path& path) {
   if (!message.ParseFromArray(body.data() + kLengthBytes, static_cast<int>(length))) {
     return damaged;
   }
+  if (is_wanted && !is_wanted(message)) return NotFound("{}: another task's", path.string());
+  if (Sha256Of(body) != digest) return damaged;
   return Contents<Message>{std::move(message), std::move(file),
                            body.subspan(kLengthBytes + length)};
 }
 
 // The contents, unless there are none; says so where they are damaged.
 template <typename Message>
-std::optional<Contents<Message>> Find(const fs::path& path) {
-  auto contents = Read<Message>(path);
+std::optional<Contents<Message>> Find(const fs::path& path,
+                                      const std::function<bool(const Message&)>& is_wanted = {}) {
+  auto contents = Read<Message>(path, is_wanted);
   if (contents.ok()) return *std::move(contents);
   if (!absl::IsNotFound(contents.status())) {
     spdlog::warn("{}", std::string(contents.status().message()));
@@ -91,8 +96,12 @@ bool HasSameImagesAndDevice(const v1::TaskKey& a, const v1::TaskKey& b) {
          a.device() == b.device();
 }
 
-std::optional<TaskStore::Finished> ReadFinished(const fs::path& path) {
-  const auto contents = Find<v1::FinishedTask>(path);
+// Of this task; null: of any.
+std::optional<TaskStore::Finished> ReadFinished(const fs::path& path,
+                                                const v1::TaskKey* task = nullptr) {
+  const auto contents = Find<v1::FinishedTask>(path, [&](const v1::FinishedTask& finished) {
+    return task == nullptr || IsSameTask(finished.task(), *task);
+  });
   if (!contents) return std::nullopt;
   return TaskStore::Finished{
       contents->message.task(),
@@ -198,8 +207,7 @@ Status TaskStore::KeepFinished(const Finished& finished) const {
 
 std::optional<TaskStore::Finished> TaskStore::FindFinished(const v1::TaskKey& task) const {
   for (const char* name : {kFinished, kDelivered}) {
-    auto finished = ReadFinished(folder_ / name);
-    if (finished && IsSameTask(finished->task, task)) return finished;
+    if (auto finished = ReadFinished(folder_ / name, &task)) return finished;
   }
   return std::nullopt;
 }

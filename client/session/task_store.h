@@ -1,7 +1,8 @@
 #pragma once
 
 // The task in hand, on disk: so that a hospital that dies in the middle of training goes on from
-// there, and does not train again what it has finished but not yet delivered.
+// there, and does not train again what it has finished, whether it comes to deliver it or its
+// coordinator has lost it since.
 
 #include <filesystem>
 #include <optional>

@@ -50,7 +50,7 @@ StatusOr<AveragedModel> DecodeUpdate(const BlobStore& blobs, std::span<const std
                          {.run = head.run, .round = head.round, .parent_digest = head.base_digest}},
                         *trained);
   CSL_ASSIGN_OR_RETURN(const std::string digest,
-                       WriteDecoded(blobs, decoder, header, base, frozen));
+                       WriteDecoded(blobs, decoder, header, base, frozen, Durability::kCached));
   return AveragedModel{.digest = digest,
                        .bytes = header.size() + trained->size() * sizeof(float),
                        .moments_digest = {},
@@ -59,9 +59,9 @@ StatusOr<AveragedModel> DecodeUpdate(const BlobStore& blobs, std::span<const std
 
 StatusOr<std::string> WriteDecoded(const BlobStore& blobs, UpdateDecoder& decoder,
                                    const std::string& header, const MappedModel& base,
-                                   const TensorMask& left_out) {
+                                   const TensorMask& left_out, Durability durability) {
   const Layout& layout = *base.header.layout;
-  CSL_ASSIGN_OR_RETURN(BlobStore::Writer writer, blobs.Create(Durability::kCached));
+  CSL_ASSIGN_OR_RETURN(BlobStore::Writer writer, blobs.Create(durability));
   CSL_RETURN_IF_ERROR(writer.Append(AsBytes(header)));
   for (std::size_t t = 0; t < layout.tensors().size(); ++t) {
     if (left_out[t]) continue;

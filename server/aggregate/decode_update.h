@@ -36,6 +36,6 @@ StatusOr<AveragedModel> DecodeUpdate(const BlobStore& blobs, std::span<const std
 // base's tensors but those that are `left_out`. Gives the blob's digest; errors as above.
 StatusOr<std::string> WriteDecoded(const BlobStore& blobs, UpdateDecoder& decoder,
                                    const std::string& header, const MappedModel& base,
-                                   const TensorMask& left_out);
+                                   const TensorMask& left_out, Durability durability);
 
 }  // namespace consilium

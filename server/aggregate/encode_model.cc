@@ -32,7 +32,8 @@ StatusOr<AveragedModel> EncodeModel(const BlobStore& blobs, AveragedModel exact,
   CSL_ASSIGN_OR_RETURN(UpdateDecoder decoder,
                        UpdateDecoder::Create(AsBytes(change), kMaxModelHeadBytes));
   const TensorMask nothing(layout.tensors().size());
-  CSL_ASSIGN_OR_RETURN(made.digest, WriteDecoded(blobs, decoder, head.model_header, base, nothing));
+  CSL_ASSIGN_OR_RETURN(made.digest, WriteDecoded(blobs, decoder, head.model_header, base, nothing,
+                                                 Durability::kSynced));
   if (made.digest != exact.digest) made.superseded = exact.digest;
   return made;
 }

@@ -131,9 +131,8 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverag
     moment_values = {reinterpret_cast<const float*>(moments->bytes().data()), wanted};
     read.push_back(round.moments_digest);
   }
-  if (const auto unsound = UnsoundBlobs(blobs, std::move(read)); !unsound.empty()) {
-    return DataLoss("blob {} was damaged on the disk", unsound.front());
-  }
+  CSL_ASSIGN_OR_RETURN(const auto unsound, UnsoundBlobs(blobs, std::move(read)));
+  if (!unsound.empty()) return DataLoss("blob {} was damaged on the disk", unsound.front());
   std::optional<std::size_t> chosen;
   if (round.combination == Combination::kKrum && updates.size() >= kLeastForKrum) {
     chosen = KrumChoice(*trained, updates);

@@ -6,15 +6,15 @@
 
 namespace consilium {
 
-std::vector<std::string> UnsoundBlobs(const BlobStore& store, std::vector<std::string> digests) {
+StatusOr<std::vector<std::string>> UnsoundBlobs(const BlobStore& store,
+                                                std::vector<std::string> digests) {
   std::ranges::sort(digests);
   digests.erase(std::ranges::unique(digests).begin(), digests.end());
-  std::vector<char> is_sound(digests.size());  // no bits, which threads would share
+  std::vector<StatusOr<bool>> is_sound(digests.size(), false);
   std::atomic<std::size_t> next = 0;
   const auto look = [&] {
     for (std::size_t i = next++; i < digests.size(); i = next++) {
-      const auto blob = store.Map(digests[i]);
-      is_sound[i] = blob.ok() && store.IsSound(digests[i], (*blob)->bytes());
+      is_sound[i] = store.IsSound(digests[i]);
     }
   };
   {
@@ -25,7 +25,8 @@ std::vector<std::string> UnsoundBlobs(const BlobStore& store, std::vector<std::s
   }
   std::vector<std::string> unsound;
   for (std::size_t i = 0; i < digests.size(); ++i) {
-    if (is_sound[i] == 0) unsound.push_back(digests[i]);
+    CSL_RETURN_IF_ERROR(is_sound[i].status());
+    if (!*is_sound[i]) unsound.push_back(digests[i]);
   }
   return unsound;
 }

@@ -7,9 +7,9 @@
 
 namespace consilium {
 
-// Of the blobs, those that are not there or whose bytes are not those of their digest, sorted: a
-// bit that flipped on the disk would be averaged without a word. Reads on all cores what was not
-// hashed lately; see BlobStore::IsSound.
-std::vector<std::string> UnsoundBlobs(const BlobStore& store, std::vector<std::string> digests);
+// Of the blobs, those that are not sound, sorted; see BlobStore::IsSound. A bit that flipped on the
+// disk would be averaged without a word. Reads on all cores what was not hashed lately.
+StatusOr<std::vector<std::string>> UnsoundBlobs(const BlobStore& store,
+                                                std::vector<std::string> digests);
 
 }  // namespace consilium

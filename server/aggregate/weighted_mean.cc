@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "common/base/widest.h"
 #include "common/model/part.h"
@@ -10,8 +11,10 @@
 namespace consilium {
 namespace {
 
-// 32 KiB of sums and 16 KiB of each update's values: together in the L2 cache.
-constexpr std::size_t kBlock = 4096;
+// 64 KiB of sums: in the L2 cache.
+constexpr std::size_t kBlock = 8192;
+// Updates that go by at once, each with a pointer and a weight in registers.
+constexpr std::size_t kStreams = 10;
 
 // An update's values at a block's elements, and what they are multiplied by.
 struct Term {
@@ -19,32 +22,55 @@ struct Term {
   double weight;
 };
 
-// Adds four terms to each sum, one after the other: the sums go through the registers once for all.
-CONSILIUM_WIDEST
-void AddFour(const Term* terms, std::size_t count, double* sums) {
-  const float* const a = terms[0].values;
-  const float* const b = terms[1].values;
-  const float* const c = terms[2].values;
-  const float* const d = terms[3].values;
-  const double wa = terms[0].weight;
-  const double wb = terms[1].weight;
-  const double wc = terms[2].weight;
-  const double wd = terms[3].weight;
+// The weighted sums of so many terms, in their order.
+template <std::size_t... kTerm>
+[[gnu::always_inline]] inline void SumOf(const Term* terms, std::size_t count, double* sums,
+                                         std::index_sequence<kTerm...> /*which*/) {
+  const std::array<const float*, sizeof...(kTerm)> values = {terms[kTerm].values...};
+  const std::array<double, sizeof...(kTerm)> weights = {terms[kTerm].weight...};
   for (std::size_t i = 0; i < count; ++i) {
-    double sum = sums[i];
-    sum += wa * static_cast<double>(a[i]);
-    sum += wb * static_cast<double>(b[i]);
-    sum += wc * static_cast<double>(c[i]);
-    sum += wd * static_cast<double>(d[i]);
+    double sum = 0;
+    ((sum += weights[kTerm] * static_cast<double>(values[kTerm][i])), ...);
     sums[i] = sum;
   }
 }
 
+// 0 to kStreams terms.
 CONSILIUM_WIDEST
-void AddOne(const Term& term, std::size_t count, double* sums) {
-  for (std::size_t i = 0; i < count; ++i) {
-    sums[i] += term.weight * static_cast<double>(term.values[i]);
+void Sum(std::span<const Term> terms, std::size_t count, double* sums) {
+  const auto sum = [&](auto which) __attribute__((always_inline)) {
+    SumOf(terms.data(), count, sums, which);
+  };
+  switch (terms.size()) {
+    case 0:
+      std::fill_n(sums, count, 0.0);
+      return;
+    case 1:
+      return sum(std::make_index_sequence<1>());
+    case 2:
+      return sum(std::make_index_sequence<2>());
+    case 3:
+      return sum(std::make_index_sequence<3>());
+    case 4:
+      return sum(std::make_index_sequence<4>());
+    case 5:
+      return sum(std::make_index_sequence<5>());
+    case 6:
+      return sum(std::make_index_sequence<6>());
+    case 7:
+      return sum(std::make_index_sequence<7>());
+    case 8:
+      return sum(std::make_index_sequence<8>());
+    case 9:
+      return sum(std::make_index_sequence<9>());
+    default:
+      return sum(std::make_index_sequence<kStreams>());
   }
+}
+
+CONSILIUM_WIDEST
+void Add(const double* more, std::size_t count, double* sums) {
+  for (std::size_t i = 0; i < count; ++i) sums[i] += more[i];
 }
 
 CONSILIUM_WIDEST
@@ -65,26 +91,28 @@ void Divide(const double* sums, double total, std::size_t count, float* out) {
 // changes are measured from; empty: nothing is stretched.
 void MeanOfBlock(std::span<const float> base, std::span<const WeightedUpdate> updates, double total,
                  std::size_t begin, std::span<float> out) {
-  std::array<double, kBlock> sums{};
-  std::array<Term, 4> plain{};
+  std::array<double, kBlock> sums;
+  std::array<Term, kStreams> plain{};
   std::size_t waiting = 0;
+  bool begun = false;  // there are sums yet
   const auto add_waiting = [&] {
-    for (std::size_t i = 0; i < waiting; ++i) AddOne(plain[i], out.size(), sums.data());
-    waiting = 0;
+    const auto terms = std::span(plain).first(std::exchange(waiting, 0));
+    if (!std::exchange(begun, true)) return Sum(terms, out.size(), sums.data());
+    std::array<double, kBlock> more;
+    Sum(terms, out.size(), more.data());
+    Add(more.data(), out.size(), sums.data());
   };
   for (const WeightedUpdate& update : updates) {
     const Term term{update.values.data() + begin, update.terms.weight};
-    if (update.terms.stretch != 1 && !base.empty()) {
-      add_waiting();  // in the updates' order
+    if (update.terms.stretch == 1 || base.empty()) {
+      plain[waiting++] = term;
+      if (waiting == plain.size()) add_waiting();
+    } else {
+      if (waiting > 0 || !begun) add_waiting();  // in the updates' order
       AddStretched(term, update.terms.stretch, base.data(), out.size(), sums.data());
-      continue;
     }
-    plain[waiting++] = term;
-    if (waiting < plain.size()) continue;
-    AddFour(plain.data(), out.size(), sums.data());
-    waiting = 0;
   }
-  add_waiting();
+  if (waiting > 0) add_waiting();
   Divide(sums.data(), total, out.size(), out.data());
 }
 

@@ -27,7 +27,7 @@ struct WeightedUpdate {
 // Writes into `out` the elements [begin, begin + out.size()) of the new global model.
 //
 // Parameters and buffers: the weighted mean, of parameters with each update's change from the base
-// model stretched, accumulated in float64 in the order of `updates` and
+// model stretched, accumulated in float64 in the order of `updates`, some at a time, and
 // rounded to float32 once, so the bits depend on that order alone; callers sort by site. Counters:
 // the largest. Local tensors: the base model's, which no update changes; and so what `places`
 // leaves out: where each tensor begins in the updates' values (common/model/part.h; empty: as in

@@ -56,9 +56,10 @@ class Check {
       const TaskResult& result = task->result;
       if (result.blob_digest.empty()) continue;
       const std::uint64_t bytes = is_encoded ? kAnySize : result.blob_bytes;  // of what was sent
-      CheckBlob(fmt::format("{}: the update of {} for round {}", run.id, site, task->round),
-                result.blob_digest, bytes, "nothing to do: the hospital is asked for it again",
-                /*is_error=*/false);
+      const std::string wrong = WhatIsWrong(result.blob_digest, bytes);
+      if (wrong.empty()) continue;
+      Warn(fmt::format("{}: the update of {} for round {}: {}", run.id, site, task->round, wrong),
+           "nothing to do: the hospital is asked for it again");
     }
   }
 
@@ -87,19 +88,21 @@ class Check {
   std::vector<Finding> Findings() && { return std::move(findings_); }
 
  private:
-  void CheckBlob(const std::string& what, const std::string& digest, std::uint64_t bytes,
-                 const std::string& remedy, bool is_error = true) {
-    if (!needed_.insert(digest).second) return;
+  // Of a blob that is needed; empty: nothing, or it was said before.
+  std::string WhatIsWrong(const std::string& digest, std::uint64_t bytes) {
+    if (!needed_.insert(digest).second) return "";
     const auto file = blobs_.Map(digest);
-    std::string wrong;
-    if (!file.ok()) {
-      wrong = std::string(file.status().message());
-    } else if (bytes != kAnySize && (*file)->bytes().size() != bytes) {
-      wrong = fmt::format("blobs/{} has {} bytes, want {}", digest, (*file)->bytes().size(), bytes);
-    } else if (Sha256Of((*file)->bytes()) != digest) {
-      wrong = fmt::format("blobs/{} was damaged, its bytes do not have that SHA-256", digest);
+    if (!file.ok()) return std::string(file.status().message());
+    if (bytes != kAnySize && (*file)->bytes().size() != bytes) {
+      return fmt::format("blobs/{} has {} bytes, want {}", digest, (*file)->bytes().size(), bytes);
     }
-    if (!wrong.empty()) findings_.push_back({is_error, fmt::format("{}: {}", what, wrong), remedy});
+    if (Sha256Of((*file)->bytes()) == digest) return "";
+    return fmt::format("blobs/{} was damaged, its bytes do not have that SHA-256", digest);
+  }
+  void CheckBlob(const std::string& what, const std::string& digest, std::uint64_t bytes,
+                 const std::string& remedy) {
+    const std::string wrong = WhatIsWrong(digest, bytes);
+    if (!wrong.empty()) Fail(fmt::format("{}: {}", what, wrong), remedy);
   }
 
   // What the engine keeps true of every run; see server/round/engine.h.

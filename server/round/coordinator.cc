@@ -80,6 +80,11 @@ StatusOr<std::string> Coordinator::Submit(const std::string& plan,
   std::optional<ModelVersion> initial;
   if (!initial_model_digest.empty()) {
     CSL_ASSIGN_OR_RETURN(const auto file, blobs_.MapUpload(initial_model_digest, uploader));
+    CSL_ASSIGN_OR_RETURN(const bool is_sound, blobs_.IsSound(initial_model_digest, uploader));
+    if (!is_sound) {
+      blobs_.Drop(initial_model_digest, uploader);
+      return DataLoss("the initial model was damaged on the disk; send it again");
+    }
     const Status admitted = CheckInitialModel(file->bytes(), config.model);
     if (!admitted.ok()) return Annotate(admitted, "initial model");
     initial = {.round = 0, .digest = initial_model_digest, .bytes = file->bytes().size()};

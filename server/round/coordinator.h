@@ -220,8 +220,12 @@ class Coordinator {
   // Asks the sites again whose updates of the run's round are not in the store as they came: a
   // power cut or the disk took them. Whether there are any.
   StatusOr<bool> AskForLost(const RunState& run) ABSL_LOCKS_EXCLUDED(mu_);
+  // The same of every run: what is not seen for an error is seen when its round is averaged.
   void LookForLost() ABSL_LOCKS_EXCLUDED(mu_);
   void AverageRounds() ABSL_LOCKS_EXCLUDED(mu_);
+  // Makes the model of a run that is AGGREGATING, or asks for what is lost of it. An error: the
+  // round waits.
+  Status AverageNow(const RunState& run) ABSL_LOCKS_EXCLUDED(mu_);
   // The one of the round's updates that counts, where one does.
   Status NoteChoice(const RunState& run, std::size_t place) const;
 
@@ -230,6 +234,8 @@ class Coordinator {
   Registry& registry_;
   AuditTrail& trail_;
   const Clock& clock_;
+
+  bool looked_for_lost_ = false;  // the worker's alone: it does once, at the beginning
 
   mutable Mutex mu_;
   CondVar work_cv_;
@@ -245,7 +251,6 @@ class Coordinator {
   std::uint64_t next_turn_ ABSL_GUARDED_BY(mu_) = 1;
   ProgressBoard progress_ ABSL_GUARDED_BY(mu_);
   TimePoint swept_ ABSL_GUARDED_BY(mu_);
-  bool looked_for_lost_ = false;                  // the worker's: once, at the beginning
   TimePoint average_after_ ABSL_GUARDED_BY(mu_);  // the disk was full
   WaitId next_wait_ ABSL_GUARDED_BY(mu_) = 1;
   std::map<WaitId, Waiter> waiters_ ABSL_GUARDED_BY(mu_);

@@ -155,7 +155,8 @@ Status Coordinator::Admit(const RunState& run, const TaskState& task, TaskResult
     return InvalidArgument("an evaluation has no model to deliver");
   }
   CSL_ASSIGN_OR_RETURN(const auto file, blobs_.MapUpload(result.blob_digest, task.id));
-  if (!blobs_.IsSound(result.blob_digest, file->bytes())) return AskAgain(result.blob_digest);
+  CSL_ASSIGN_OR_RETURN(const bool is_sound, blobs_.IsSound(result.blob_digest, task.id));
+  if (!is_sound) return AskAgain(result.blob_digest);
   result.blob_bytes = file->bytes().size();
   if (task.kind == TaskKind::kInitialise) return CheckInitialModel(file->bytes(), run.config.model);
   const std::uint64_t most =

@@ -159,7 +159,7 @@ StatusOr<bool> Coordinator::AskForLost(const RunState& run) {
   }
   std::vector<std::string> digests;
   for (const auto& [digest, ids] : tasks) digests.push_back(digest);
-  const std::vector<std::string> lost = UnsoundBlobs(blobs_, std::move(digests));
+  CSL_ASSIGN_OR_RETURN(const auto lost, UnsoundBlobs(blobs_, std::move(digests)));
   for (const std::string& digest : lost) {
     blobs_.Remove(digest);  // or the site would hear that it is here
     for (const std::string& id : tasks[digest]) {
@@ -218,36 +218,37 @@ void Coordinator::AverageRounds() {
                  [](const RunState& run) { return run.status == RunStatus::kAggregating; });
   }
   for (const RunState& run : finished) {
-    const StatusOr<bool> lost = AskForLost(run);
-    if (!lost.ok()) spdlog::error("{}: {}", run.id, std::string(lost.status().message()));
-    if (!lost.ok() || *lost) continue;
-    const auto contributions = ContributionsOf(run);
-    const ModelVersion& base = run.models.back();
-    const StatusOr<AveragedModel> model = Average(run, contributions);
-    Status status = model.status();
-    if (model.ok() && model->chosen) status = NoteChoice(run, *model->chosen);
-    // A full disk: the updates are safe, and so is the round until there is room.
-    if (model.ok() ? status.ok() : !absl::IsResourceExhausted(status)) {
-      status = ApplyEvent(
-          run.id, model.ok() ? RunEvent(RoundAveraged{{run.round, model->digest, model->bytes,
-                                                       model->moments_digest, model->change_digest,
-                                                       model->change_bytes}})
-                             : RunEvent(RunBroken{run.round, std::string(status.message())}));
-    }
-    if (!status.ok()) {
-      spdlog::error("{}: round {} waits: {}", run.id, run.round, std::string(status.message()));
-      MutexLock lock(mu_);
-      average_after_ = clock_.Now() + kPauseWhereFull;
-      return;
-    }
-    std::vector<std::string> used;
-    for (const Contribution& contribution : contributions) used.push_back(contribution.digest);
-    for (const std::string& digest :
-         {base.moments_digest, base.change_digest, model.ok() ? model->superseded : ""}) {
-      if (!digest.empty()) used.push_back(digest);
-    }
-    Discard(used);
+    const Status status = AverageNow(run);
+    if (status.ok()) continue;
+    spdlog::error("{}: round {} waits: {}", run.id, run.round, std::string(status.message()));
+    MutexLock lock(mu_);
+    average_after_ = clock_.Now() + kPauseWhereFull;
+    return;
   }
+}
+
+Status Coordinator::AverageNow(const RunState& run) {
+  CSL_ASSIGN_OR_RETURN(const bool is_incomplete, AskForLost(run));
+  if (is_incomplete) return OkStatus();
+  const auto contributions = ContributionsOf(run);
+  const ModelVersion& base = run.models.back();
+  const StatusOr<AveragedModel> model = Average(run, contributions);
+  // A full disk: the updates are safe, and so is the round until there is room.
+  if (absl::IsResourceExhausted(model.status())) return model.status();
+  if (model.ok() && model->chosen) CSL_RETURN_IF_ERROR(NoteChoice(run, *model->chosen));
+  CSL_RETURN_IF_ERROR(ApplyEvent(
+      run.id, model.ok() ? RunEvent(RoundAveraged{{run.round, model->digest, model->bytes,
+                                                   model->moments_digest, model->change_digest,
+                                                   model->change_bytes}})
+                         : RunEvent(RunBroken{run.round, std::string(model.status().message())})));
+  std::vector<std::string> used;
+  for (const Contribution& contribution : contributions) used.push_back(contribution.digest);
+  for (const std::string& digest :
+       {base.moments_digest, base.change_digest, model.ok() ? model->superseded : ""}) {
+    if (!digest.empty()) used.push_back(digest);
+  }
+  Discard(used);
+  return OkStatus();
 }
 
 void Coordinator::WaitForWork(std::chrono::milliseconds time) {

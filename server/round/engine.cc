@@ -240,15 +240,19 @@ class Transition {
         task->status != TaskStatus::kDone) {
       return;
     }
-    const bool asks = run_.status == RunStatus::kTraining || run_.status == RunStatus::kAggregating;
-    if (!asks && run_.status != RunStatus::kPaused) return;
+    const bool goes_on =
+        run_.status == RunStatus::kTraining || run_.status == RunStatus::kAggregating;
+    if (!goes_on && run_.status != RunStatus::kPaused) return;
+    const bool asks = goes_on && std::ranges::binary_search(context_.active_sites, task->site);
     task->status = asks ? TaskStatus::kOpen : TaskStatus::kMissed;
     task->reason = asks ? "" : "its update was lost at the coordinator";
     task->result = {};
-    if (!asks) return;
+    if (!goes_on) return;
     run_.status = RunStatus::kTraining;
+    ForgetMisses(run_);
     // A region's time is the higher coordinator's.
     if (!run_.follows) run_.deadline = context_.now + run_.config.round_deadline;
+    if (!asks) TaskClosed(run_, context_);
   }
 
   void operator()(const RoundAveraged& event) {

@@ -32,8 +32,11 @@ void NoteMisses(RunState& run, const std::map<std::string, TaskState>& tasks) {
   for (const auto& [site, task] : tasks) {
     if (task.status != TaskStatus::kDone) missing[site] = task.reason;
   }
-  std::erase_if(run.misses, [&](const Miss& miss) { return miss.round == run.round; });
   for (auto& [site, reason] : missing) run.misses.push_back({run.round, site, reason});
+}
+
+void ForgetMisses(RunState& run) {
+  std::erase_if(run.misses, [&](const Miss& miss) { return miss.round == run.round; });
 }
 
 std::string DescribeMisses(const RunState& run) {

@@ -16,9 +16,10 @@ std::map<std::string, TaskState> TasksBySite(const RunState& run);
 std::string WhoIsMissing(const std::map<std::string, TaskState>& tasks);
 
 // Writes down what the run must answer for at its end: who was asked in the current round and did
-// not deliver, and whom the plan names but nobody could ask. In the place of what was written
-// before, where the round is closed once more.
+// not deliver, and whom the plan names but nobody could ask.
 void NoteMisses(RunState& run, const std::map<std::string, TaskState>& tasks);
+// Takes back what was written down of the current round, which goes on.
+void ForgetMisses(RunState& run);
 
 // "b missed rounds 3-5 and the final evaluation; c missed round 2".
 std::string DescribeMisses(const RunState& run);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "common/schedule/local_work.h"
@@ -17,12 +19,15 @@ constexpr std::size_t kMinCohortForMedian = 3;
 
 void RefuseOutliers(RunState& run) {
   if (!(run.config.max_norm_ratio > 0)) return;
-  std::vector<TaskState*> delivered;
+  // With what was taken back when the round closed before, if it is closed once more: of the others
+  // alone the median would be another.
+  std::map<std::string, TaskState*> last;  // by site
   for (TaskState& task : run.tasks) {
-    if (task.round == run.round && task.kind == TaskKind::kTrain &&
-        task.status == TaskStatus::kDone) {
-      delivered.push_back(&task);
-    }
+    if (task.round == run.round && task.kind == TaskKind::kTrain) last[task.site] = &task;
+  }
+  std::vector<TaskState*> delivered;
+  for (const auto& [site, task] : last) {
+    if (!task->result.blob_digest.empty()) delivered.push_back(task);
   }
   if (delivered.size() < kMinCohortForMedian) return;
   // Where updates count by the step, so do their norms.
@@ -38,7 +43,10 @@ void RefuseOutliers(RunState& run) {
   const double median = *middle;  // the lower one of two
   for (TaskState* task : delivered) {
     const double norm = norm_of(*task);
-    if (median == 0 || norm <= run.config.max_norm_ratio * median) continue;
+    if (task->status != TaskStatus::kDone || median == 0 ||
+        norm <= run.config.max_norm_ratio * median) {
+      continue;
+    }
     task->status = TaskStatus::kFailed;
     task->reason = fmt::format(
         "its update was refused: its norm{} is {:.4g}, more than {:g} times the round's median of "

@@ -70,7 +70,9 @@ std::vector<AuditEntry> WhatHappened(const RunState& before, const RunState& aft
     const auto found = known.find(task.id);
     const TaskStatus former = found == known.end() ? TaskStatus::kOpen : found->second->status;
     if (task.status == former) continue;
-    if (former == TaskStatus::kDone) entries.push_back(Lost(after, *found->second));
+    if (former == TaskStatus::kDone && !IsTakenBack(task)) {
+      entries.push_back(Lost(after, *found->second));
+    }
     if (task.status == TaskStatus::kOpen) continue;
     entries.push_back(task.status == TaskStatus::kDone ? Delivered(after, task)
                                                        : Ended(after, task));

@@ -1,7 +1,7 @@
 #pragma once
 
-// Files named by their SHA-256 in blobs/, and what is on its way there in incoming/. A blob is
-// whole, has its digest, and is never changed.
+// Files named by their SHA-256 in blobs/, and what is on its way there in incoming/. A blob was
+// whole and had its digest when it came there, and is never changed.
 //
 // An upload stays in incoming/ when it is whole: whoever asked for it looks at it there, and keeps
 // it or drops it.
@@ -89,10 +89,12 @@ class BlobStore {
   bool Has(const std::string& digest) const;
   // NOT_FOUND unless it is there.
   StatusOr<std::shared_ptr<const MappedFile>> Map(const std::string& digest) const;
-  // Whether a blob's bytes are still those of its digest, which a bit that flipped on the disk
-  // would change. What this process hashed within the last minute is not hashed again: it is read
-  // from the same memory, unless that was so short meanwhile that the system took it back.
-  bool IsSound(const std::string& digest, std::span<const std::byte> bytes) const;
+  // Whether a blob, or where there is none `owner`'s whole upload, is there and its bytes are those
+  // of its digest, which a power cut, or a bit that flipped on the disk, would change; a part of
+  // the disk that cannot be read counts so, too. What this process hashed within the last minute is
+  // not hashed again: it is read from the same memory, unless that was so short meanwhile that the
+  // system took it back. An error says nothing of the bytes.
+  StatusOr<bool> IsSound(const std::string& digest, const std::string& owner = "") const;
   void Remove(const std::string& digest) const;
   // Every blob, in no order.
   StatusOr<std::vector<Entry>> List() const;

@@ -1,7 +1,6 @@
 #include "server/store/store.h"
 
 #include <iterator>
-#include <set>
 #include <sstream>
 
 #include "common/wire/convert.h"
@@ -160,13 +159,17 @@ Status Store::SaveRun(const RunState& run, const RunState* before) {
           before != nullptr && i < before->tasks.size() && before->tasks[i] == run.tasks[i];
       if (!is_written) CSL_RETURN_IF_ERROR(SaveTask(run.id, run.tasks[i]));
     }
-    // No transition adds more than one model, or misses of more than two rounds.
+    // No transition adds more than one model, or changes misses of earlier rounds than it begins
+    // in.
     if (!run.models.empty()) CSL_RETURN_IF_ERROR(SaveModel(run.id, run.models.back()));
-    std::set<int> rounds;
-    for (auto miss = run.misses.rbegin(); miss != run.misses.rend(); ++miss) {
-      rounds.insert(miss->round);
-      if (rounds.size() > 2) break;
-      CSL_RETURN_IF_ERROR(SaveMiss(run.id, *miss));
+    if (before != nullptr && before->misses == run.misses) return OkStatus();
+    const int first_round = before == nullptr ? 0 : before->round;
+    CSL_RETURN_IF_ERROR(db_.Prepare("DELETE FROM misses WHERE run = ? AND round >= ?")
+                            .Bind(run.id)
+                            .Bind(std::int64_t{first_round})
+                            .Run());
+    for (const Miss& miss : run.misses) {
+      if (miss.round >= first_round) CSL_RETURN_IF_ERROR(SaveMiss(run.id, miss));
     }
     return OkStatus();
   });
@@ -221,7 +224,7 @@ Status Store::SaveModel(const std::string& run_id, const ModelVersion& model) {
 }
 
 Status Store::SaveMiss(const std::string& run_id, const Miss& miss) {
-  return db_.Prepare("INSERT OR IGNORE INTO misses (run, round, site, reason) VALUES (?, ?, ?, ?)")
+  return db_.Prepare("INSERT INTO misses (run, round, site, reason) VALUES (?, ?, ?, ?)")
       .Bind(run_id)
       .Bind(std::int64_t{miss.round})
       .Bind(miss.site)

@@ -106,9 +106,9 @@ class Store {
   // Those that ended before `now` and have not expired, by serial number.
   StatusOr<std::vector<CertificateRecord>> EndedCertificates(TimePoint now);
 
-  // Writes a run's state; of its models and misses the newest, as no transition adds more.
-  // `before`, where it is not null, is what was written of it last: of the tasks, those that differ
-  // are.
+  // Writes a run's state; of its models the newest, as no transition adds more. `before`, where it
+  // is not null, is what was written of it last: of its tasks those that differ are written, and
+  // misses of its round and later ones.
   Status SaveRun(const RunState& run, const RunState* before = nullptr);
   // Every run, oldest first, with the tasks of its current round and the one before.
   StatusOr<std::vector<RunState>> LoadRuns();

@@ -134,6 +134,22 @@ TEST_F(RegistryTest, RenewedCertificateReplacesTheFormerOneOnceItIsUsed) {
   EXPECT_THAT(registry_.Authenticate(pem), IsOk());
 }
 
+TEST_F(RegistryTest, ActiveSitesFollowWhatBecomesOfTheirMembers) {
+  EXPECT_TRUE(registry_.ActiveSites()->empty());
+  const std::string former = Joined("north");
+  ASSERT_THAT(registry_.Authenticate(former), IsOk());
+  Joined("south");
+  EXPECT_THAT(*registry_.ActiveSites(), ElementsAre("north", "south"));
+  clock_.Advance(Authority::kCertificateValidity / 2);
+  ASSERT_OK_AND_ASSIGN(const std::string pem, registry_.Renew(former, Request()));
+  ASSERT_THAT(registry_.Authenticate(pem), IsOk());
+  EXPECT_THAT(*registry_.ActiveSites(), ElementsAre("north", "south"));
+  clock_.Advance(Authority::kCertificateValidity / 2 + std::chrono::days(1));
+  EXPECT_THAT(*registry_.ActiveSites(), ElementsAre("north"));
+  ASSERT_THAT(registry_.Revoke("north", "boss"), IsOk());
+  EXPECT_TRUE(registry_.ActiveSites()->empty());
+}
+
 TEST_F(RegistryTest, RenewalIsNotRepeatedAtOnce) {
   const std::string former = Joined("north");
   clock_.Advance(std::chrono::seconds(1));

@@ -21,6 +21,5 @@ TEST(Quorum, CountOrFraction) {
   EXPECT_EQ(QuorumOf({.quorum_fraction = 0.5, .quorum_count = 3}, 10), 3);
 }
 
-// Random histories: whatever happens, the engine keeps its promises.
 }  // namespace
 }  // namespace consilium

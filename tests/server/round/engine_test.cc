@@ -139,10 +139,47 @@ TEST_F(EngineTest, LostUpdateIsAskedForOnceMoreByTheSameTask) {
   EXPECT_THAT(Open(), ElementsAre("c"));  // a's counts, and b has had its time
   EXPECT_EQ(run_.tasks[2].id, task);
   EXPECT_EQ(run_.tasks[2].result, TaskResult());
+  EXPECT_TRUE(run_.misses.empty());  // b may come to deliver yet
   EXPECT_EQ(run_.deadline, context_.now + config_.round_deadline);
   Succeed("c");
   EXPECT_EQ(run_.status, RunStatus::kAggregating);
   EXPECT_EQ(run_.misses.size(), 1U);  // b's, once
+}
+
+TEST_F(EngineTest, LostUpdateOfARevokedSiteIsMissedAndNotWaitedFor) {
+  Start();
+  Succeed("a");
+  Succeed("b");
+  Succeed("c");
+  const std::string task = run_.tasks[1].id;
+  context_.active_sites = {"a", "c"};
+  Happen(SiteRevoked{"b"});
+  Happen(UpdateLost{task});
+  EXPECT_EQ(run_.status, RunStatus::kAggregating);  // the quorum of those who are left holds
+  ASSERT_EQ(run_.misses.size(), 1U);
+  EXPECT_EQ(run_.misses[0].site, "b");
+}
+
+TEST_F(EngineTest, RoundThatIsClosedOnceMoreJudgesNormsByTheSameMedian) {
+  config_.max_norm_ratio = 3;
+  config_.quorum_fraction = 0.1;
+  context_.active_sites = {"a", "b", "c", "d", "e", "f"};
+  Start();
+  const std::map<std::string, double> norms = {{"a", 1}, {"b", 1},   {"c", 2},
+                                               {"d", 5}, {"e", 100}, {"f", 100}};
+  for (const auto& [site, norm] : norms) Succeed(site, norm);
+  const auto refused = [&] {
+    std::string sites;
+    for (const TaskState& task : run_.tasks) {
+      if (task.status == TaskStatus::kFailed) sites += task.site;
+    }
+    return sites;
+  };
+  ASSERT_EQ(refused(), "ef");
+  Happen(UpdateLost{run_.tasks[0].id});
+  Succeed("a", norms.at("a"));
+  EXPECT_EQ(run_.status, RunStatus::kAggregating);
+  EXPECT_EQ(refused(), "ef");  // of a, b, c and d alone the median is 1
 }
 
 TEST_F(EngineTest, LostUpdateOfAPausedRoundIsAskedForWhenItIsResumed) {

@@ -52,6 +52,28 @@ TEST_F(FollowingTest, RoundsAverageWaitsForTheHigherCoordinatorsNextModel) {
   EXPECT_EQ(run_.status, RunStatus::kCompleted);
 }
 
+TEST_F(FollowingTest, LostUpdateIsAskedForAgainInTheHigherCoordinatorsTime) {
+  StartAfter(0);
+  const TimePoint deadline = run_.deadline;
+  for (const std::string& site : Open()) Succeed(site);
+  context_.now += std::chrono::seconds(1);
+  Happen(UpdateLost{run_.tasks[0].id});
+  EXPECT_EQ(run_.status, RunStatus::kTraining);
+  EXPECT_THAT(Open(), ElementsAre("a"));
+  EXPECT_EQ(run_.deadline, deadline);
+  Give(1);  // it was not waited for
+  ASSERT_EQ(run_.misses.size(), 1U);
+  EXPECT_EQ(run_.misses[0].site, "a");
+}
+
+TEST_F(FollowingTest, LostUpdateOfARoundThatIsDeliveredIsOfNoUse) {
+  StartAfter(0);
+  DoRound();
+  const RunState before = run_;
+  Happen(UpdateLost{run_.tasks[0].id});
+  EXPECT_EQ(run_, before);
+}
+
 TEST_F(FollowingTest, BeginsWithTheRoundThatItIsAskedFor) {
   config_.rounds = 9;
   StartAfter(4);

@@ -94,6 +94,7 @@ TEST_F(RunTrailTest, UpdateThatIsTakenBackIsRefusedWhetherItCameLastOrNot) {
     Deliver("c");
     if (last) Deliver("a", 1000);
     EXPECT_THAT(events_, ::testing::Contains("update_refused")) << last;
+    EXPECT_THAT(events_, ::testing::Not(::testing::Contains("update_lost"))) << last;
     ASSERT_EQ(refused_.size(), 1U) << last;
     EXPECT_EQ(refused_[0].site, "a");
     EXPECT_EQ(refused_[0].result.blob_digest, "u-a");

@@ -53,16 +53,22 @@ TEST_F(BlobStoreTest, WrongBytesAreDropped) {
   EXPECT_EQ(blobs_.HeldOf(kDigest, "a").bytes, 0U);
 }
 
-TEST_F(BlobStoreTest, HashesAgainWhatAnotherProcessWrote) {
+TEST_F(BlobStoreTest, SoundIsWhatIsThereAndHasItsDigest) {
+  EXPECT_FALSE(*blobs_.IsSound(kDigest, "a"));
   ASSERT_OK_AND_ASSIGN(BlobUpload upload, blobs_.Continue(kDigest, "a"));
   ASSERT_THAT(upload.Append(AsBytes(kText)), IsOk());
   ASSERT_THAT(std::move(upload).Finish(), IsOk());
-  const BlobStore reopened = *BlobStore::Open(folder_.path());
-  for (const BlobStore& store : {blobs_, reopened})
-    EXPECT_TRUE(store.IsSound(kDigest, AsBytes(kText)));
-  const std::string other = Sha256Of("other");
-  for (const BlobStore& store : {blobs_, reopened})
-    EXPECT_FALSE(store.IsSound(other, AsBytes(kText)));
+  EXPECT_TRUE(*blobs_.IsSound(kDigest, "a"));
+  EXPECT_FALSE(*blobs_.IsSound(kDigest, "b"));
+  EXPECT_FALSE(*blobs_.IsSound(kDigest));
+  ASSERT_THAT(blobs_.Keep(kDigest, "a", Durability::kCached), IsOk());
+  EXPECT_TRUE(*blobs_.IsSound(kDigest));
+  // To this process, which has just hashed it, it stays so; another one looks.
+  EXPECT_TRUE(*BlobStore::Open(folder_.path())->IsSound(kDigest));
+  ASSERT_THAT(WriteFileAtomically(folder_ / ("blobs/" + kDigest), "something else"), IsOk());
+  EXPECT_TRUE(*blobs_.IsSound(kDigest));
+  EXPECT_FALSE(*BlobStore::Open(folder_.path())->IsSound(kDigest));
+  EXPECT_THAT(blobs_.IsSound("../x"), StatusIs(testing::kInvalid));
 }
 
 TEST_F(BlobStoreTest, WriterNamesTheBlobByItsBytes) {

@@ -124,6 +124,17 @@ TEST_F(StoreTest, SavingAgainUpdatesAndKeepsEarlierRounds) {
   EXPECT_THAT(*store_->LoadTasks("run-1", 0), SizeIs(3));
 }
 
+TEST_F(StoreTest, MissesThatWereTakenBackAreGone) {
+  RunState run = SomeRun();
+  run.round = 3;
+  run.misses = {{1, "a", "late"}, {3, "a", "late"}, {3, "b", "late"}};
+  ASSERT_THAT(store_->SaveRun(run), IsOk());
+  const RunState before = run;
+  run.misses = {{1, "a", "late"}, {3, "b", "out of memory"}};
+  ASSERT_THAT(store_->SaveRun(run, &before), IsOk());
+  EXPECT_EQ((*store_->LoadRuns())[0].misses, run.misses);
+}
+
 TEST_F(StoreTest, TokenIsUsedUpWithTheMemberItMade) {
   ASSERT_THAT(store_->AddToken({.hash = "h", .member = "a", .expires = FromUnixMillis(9)}), IsOk());
   EnrolA("01");
