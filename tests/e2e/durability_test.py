@@ -38,12 +38,22 @@ class DurabilityTest(unittest.TestCase):
         cls.temporary.cleanup()
 
     def test_coordinator_that_dies_at_durable_writes_gives_the_same_models(self):
-        # Steps without a common divisor with the operations of a round, so that all kinds are met.
-        kills = [(6 + (i * 7) % 29, crash.WAYS[i % 4]) for i in range(20)]
+        # Over the start and more than a round: both ends of every kind of operation are met.
+        kills = [(6 + (i * 23) % 97, crash.WAYS[i % 4]) for i in range(20)]
         models, hits = crash.with_coordinator_kills(self.prepared, self.folder / "trial", kills)
         print(f"coordinator: {self.operations} durable operations in an undisturbed run, {hits} kills")
         self.assertEqual(models, self.wanted)
-        self.assertGreater(hits, 10)
+        self.assertGreater(hits, 8)
+
+    def test_power_cuts_of_a_coordinator_with_encoded_models_give_the_same_models(self):
+        prepared = self.prepare("encoded", rounds=3, training={"batch_size": 8, "learning_rate": 0.02},
+                                encoding={"update": "int8", "model": "int8"})
+        wanted, *_ = crash.undisturbed(prepared, self.folder / "undisturbed-encoded")
+        models, lost = crash.with_power_cuts(prepared, self.folder / "trial",
+                                             [30 + (i * 23) % 101 for i in range(12)])
+        print(f"{lost} updates were lost and asked for again")
+        self.assertEqual(models, wanted)
+        self.assertGreater(lost, 0)
 
     def test_hospital_that_dies_at_durable_writes_gives_the_same_models(self):
         kills = [(1 + i, crash.WAYS[i % 4]) for i in range(8)]

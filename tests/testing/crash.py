@@ -153,14 +153,27 @@ def undisturbed(prepared, folder):
         return finish(trial), *map(operations, counts)
 
 
+def kill_coordinator(trial, kills):
+    """Starts the hospitals and a coordinator that dies as each of the kills says; how many hit."""
+    for site in trial.sites:
+        trial.start(site)
+    return kill_in_turn(trial, "coordinator", kills,
+                        lambda at, how: trial.serve(cut(trial.server_dir, at, how)), trial.serve)
+
+
 def with_coordinator_kills(prepared, folder, kills):
     """The models of a run whose coordinator dies as each of the kills says, and how many hit."""
     with Trial(folder, prepared) as trial:
-        for site in trial.sites:
-            trial.start(site)
-        hits = kill_in_turn(trial, "coordinator", kills,
-                            lambda at, how: trial.serve(cut(trial.server_dir, at, how)), trial.serve)
+        hits = kill_coordinator(trial, kills)
         return finish(trial), hits
+
+
+def with_power_cuts(prepared, folder, operations):
+    """The models of a run whose coordinator loses power at these operations, and how many updates it lost."""
+    with Trial(folder, prepared) as trial:
+        kill_coordinator(trial, [(at, "power") for at in operations])
+        models = finish(trial)
+        return models, (trial.server_dir / "audit.jsonl").read_text().count('"event":"update_lost"')
 
 
 def with_hospital_kills(prepared, folder, kills):
@@ -182,7 +195,7 @@ def with_random_kills(prepared, folder, name, how_many, dice):
         trial.start_all()
         hits = 0
         while hits < how_many:
-            time.sleep(dice.uniform(0.05, 1.0))
+            time.sleep(dice.uniform(0.02, 0.4))
             if ended(trial):
                 break
             trial.stop(name, signal.SIGKILL)

@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cstdarg>
@@ -84,9 +85,10 @@ class PowerCut {
     return cut;
   }
 
+  // The folder itself, too: what was created in it is there once it is synced.
   bool Watches(const std::string& path) const {
-    return !under_.empty() && path.size() > under_.size() && path[under_.size()] == '/' &&
-           path.compare(0, under_.size(), under_) == 0;
+    return !under_.empty() && path.starts_with(under_) &&
+           (path.size() == under_.size() || path[under_.size()] == '/');
   }
 
   // Performs an operation, or dies at it. `describe` says what it will change; `half` is what a
@@ -209,14 +211,13 @@ int Open(const char* name, int flags, mode_t mode) {
   return PowerCut::Get().Perform(open_it, [&] { return ChangeOfName(path); });
 }
 
-ssize_t WriteAt(int fd, const void* data, std::size_t size, off_t offset,
+ssize_t WriteAt(int fd, std::size_t size, off_t offset,
                 const std::function<ssize_t(std::size_t)>& write_it) {
   if (!PowerCut::Get().Watches(PathOf(fd))) return write_it(size);
   ssize_t written = 0;
   PowerCut::Get().Perform([&] { return (written = write_it(size)) < 0 ? -1 : 0; },
                           [&] { return ChangeOfBytes(fd, offset, size); },
                           [&] { write_it(size / 2); });
-  (void)data;
   return written;
 }
 
@@ -260,11 +261,18 @@ int open64(const char* path, int flags, ...) {
   return Open(path, flags, mode);
 }
 ssize_t write(int fd, const void* data, size_t size) {
-  return WriteAt(fd, data, size, PositionOf(fd),
+  return WriteAt(fd, size, PositionOf(fd),
                  [&](std::size_t part) { return REAL(write)(fd, data, part); });
 }
+ssize_t writev(int fd, const iovec* parts, int count) {
+  std::string data;
+  for (int i = 0; i < count; ++i) {
+    data.append(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len);
+  }
+  return write(fd, data.data(), data.size());
+}
 ssize_t pwrite64(int fd, const void* data, size_t size, off64_t offset) {
-  return WriteAt(fd, data, size, offset,
+  return WriteAt(fd, size, offset,
                  [&](std::size_t part) { return REAL(pwrite)(fd, data, part, offset); });
 }
 ssize_t pwrite(int fd, const void* data, size_t size, off_t offset) {
