@@ -82,6 +82,7 @@ StatusOr<std::string> Coordinator::Submit(const std::string& plan,
     CSL_ASSIGN_OR_RETURN(const auto file, blobs_.MapUpload(initial_model_digest, uploader));
     CSL_ASSIGN_OR_RETURN(const bool is_sound, blobs_.IsSound(initial_model_digest, uploader));
     if (!is_sound) {
+      blobs_.Remove(initial_model_digest);
       blobs_.Drop(initial_model_digest, uploader);
       return DataLoss("the initial model was damaged on the disk; send it again");
     }

@@ -251,7 +251,7 @@ class Coordinator {
   std::uint64_t next_turn_ ABSL_GUARDED_BY(mu_) = 1;
   ProgressBoard progress_ ABSL_GUARDED_BY(mu_);
   TimePoint swept_ ABSL_GUARDED_BY(mu_);
-  TimePoint average_after_ ABSL_GUARDED_BY(mu_);  // the disk was full
+  TimePoint average_after_ ABSL_GUARDED_BY(mu_);  // a round waits
   WaitId next_wait_ ABSL_GUARDED_BY(mu_) = 1;
   std::map<WaitId, Waiter> waiters_ ABSL_GUARDED_BY(mu_);
   bool tasks_opened_ ABSL_GUARDED_BY(mu_) = false;  // since the waiters were looked through

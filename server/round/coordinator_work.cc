@@ -20,7 +20,7 @@ namespace {
 constexpr std::chrono::minutes kTimeToFinish{30};
 constexpr std::chrono::hours kTimeToSubmit{24};
 constexpr std::chrono::seconds kSweepInterval{5};
-constexpr std::chrono::seconds kPauseWhereFull{2};
+constexpr std::chrono::seconds kPauseBetweenAttempts{2};
 
 // The share of the round's sites whose updates it averages.
 double ParticipationIn(const RunState& run) {
@@ -222,8 +222,7 @@ void Coordinator::AverageRounds() {
     if (status.ok()) continue;
     spdlog::error("{}: round {} waits: {}", run.id, run.round, std::string(status.message()));
     MutexLock lock(mu_);
-    average_after_ = clock_.Now() + kPauseWhereFull;
-    return;
+    average_after_ = clock_.Now() + kPauseBetweenAttempts;
   }
 }
 

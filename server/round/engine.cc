@@ -335,6 +335,7 @@ class Transition {
 
   void OpenAgain(TimePoint deadline) {
     if (run_.status == RunStatus::kAwaitingModel) ++run_.attempt;  // a pause has counted itself
+    ForgetMisses(run_);
     OpenRound(run_, context_);
     run_.deadline = std::min(run_.deadline, deadline);
   }

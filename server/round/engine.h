@@ -37,8 +37,8 @@ struct TaskEnded {
   TaskStatus status = TaskStatus::kFailed;  // or kRefused, kMissed
   std::string reason;
 };
-// An update that was delivered for the current round is lost. Its site is asked for it again: at
-// once, or where the run is PAUSED when it goes on.
+// An update that was delivered for the current round is lost. Its site is asked for it again, if it
+// may still take part: at once, or where the run is PAUSED when it goes on.
 struct UpdateLost {
   std::string task_id;
 };

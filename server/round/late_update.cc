@@ -28,9 +28,7 @@ bool IsDelivered(const RunState& run, const TaskState& task) {
 }
 
 bool IsBetweenRounds(const RunState& run, const TaskState& task) {
-  const bool goes_on = run.status == RunStatus::kAggregating || run.status == RunStatus::kTraining;
-  return goes_on && task.round == run.round && MayBeLate(run, task) &&
-         OpenTaskOf(run, task.site) == nullptr;
+  return run.status == RunStatus::kAggregating && task.round == run.round && MayBeLate(run, task);
 }
 
 const TaskState* SuccessorOf(const RunState& run, const TaskState& task) {

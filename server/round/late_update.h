@@ -16,7 +16,7 @@ const TaskState* OpenTaskOf(const RunState& run, const std::string& site);
 // Whether the site's result for the task's round has been counted, in whichever attempt.
 bool IsDelivered(const RunState& run, const TaskState& task);
 
-// The task has missed its round, and the one that its update may count for is not open yet.
+// The task's round was closed, and the one that its update may count for is not open yet.
 bool IsBetweenRounds(const RunState& run, const TaskState& task);
 
 // The open task that a result of a missed one may count for: the same round's next attempt, or by

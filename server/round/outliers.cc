@@ -23,12 +23,13 @@ void RefuseOutliers(RunState& run) {
   // alone the median would be another.
   std::map<std::string, TaskState*> last;  // by site
   for (TaskState& task : run.tasks) {
-    if (task.round == run.round && task.kind == TaskKind::kTrain) last[task.site] = &task;
+    const bool has_come = !task.result.blob_digest.empty();
+    if (task.round == run.round && task.kind == TaskKind::kTrain && has_come) {
+      last[task.site] = &task;
+    }
   }
   std::vector<TaskState*> delivered;
-  for (const auto& [site, task] : last) {
-    if (!task->result.blob_digest.empty()) delivered.push_back(task);
-  }
+  for (const auto& [site, task] : last) delivered.push_back(task);
   if (delivered.size() < kMinCohortForMedian) return;
   // Where updates count by the step, so do their norms.
   const auto norm_of = [&](const TaskState& task) {

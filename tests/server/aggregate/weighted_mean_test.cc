@@ -230,6 +230,38 @@ TEST_F(WeightedMeanTest, MeanOfRegionsMeansIsWithinItsRoundingOfTheMeanOfAll) {
   EXPECT_TRUE(differs);  // or this would say nothing
 }
 
+// Whole numbers, whose sums are exact: each update counts once, however many go by at a time.
+TEST(WeightedMean, CountsEachOfManyUpdatesOnce) {
+  constexpr std::size_t kElements = 8192 + 37;  // more than a block, and a rest
+  const auto layout = *Layout::Create({{"w", {kElements}, TensorRole::kParameter}});
+  const std::vector<float> base(kElements, 2);
+  for (std::size_t updates = 1; updates <= 25; ++updates) {
+    for (const std::size_t stretched : {std::size_t{0}, std::size_t{1}, std::size_t{4}}) {
+      std::vector<std::vector<float>> values(updates, std::vector<float>(kElements));
+      std::vector<WeightedUpdate> weighted;
+      double total = 0;
+      for (std::size_t u = 0; u < updates; ++u) {
+        for (std::size_t i = 0; i < kElements; ++i) {
+          values[u][i] = static_cast<float>((u * 7 + i) % 64);
+        }
+        // Each fourth, or each, changes twice as much.
+        const double stretch = stretched > 0 && u % stretched == 0 ? 2 : 1;
+        weighted.push_back({values[u], {.weight = static_cast<double>(u + 1), .stretch = stretch}});
+        total += static_cast<double>(u + 1);
+      }
+      std::vector<float> out(kElements);
+      WeightedMean(*layout, base, weighted, 0, out);
+      for (std::size_t i = 0; i < kElements; ++i) {
+        double sum = 0;
+        for (const auto& [of, terms] : weighted) {
+          sum += terms.weight * (base[i] + terms.stretch * (of[i] - base[i]));
+        }
+        ASSERT_EQ(out[i], static_cast<float>(sum / total)) << updates << " updates, element " << i;
+      }
+    }
+  }
+}
+
 TEST_F(WeightedMeanTest, RegionsUpdateLacksWhatIsFrozen) {
   const testing::TempFolder folder;
   ASSERT_OK_AND_ASSIGN(const BlobStore blobs, BlobStore::Open(folder.path()));

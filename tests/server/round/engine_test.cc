@@ -160,6 +160,18 @@ TEST_F(EngineTest, LostUpdateOfARevokedSiteIsMissedAndNotWaitedFor) {
   EXPECT_EQ(run_.misses[0].site, "b");
 }
 
+TEST_F(EngineTest, LostUpdateOfARevokedSiteMayCostTheQuorum) {
+  config_.quorum_count = 3;
+  config_.round_attempts = 1;
+  Start();
+  for (const std::string site : {"a", "b", "c"}) Succeed(site);
+  const std::string task = run_.tasks[1].id;
+  context_.active_sites = {"a", "c"};
+  Happen(UpdateLost{task});
+  EXPECT_EQ(run_.status, RunStatus::kPaused);
+  EXPECT_THAT(run_.reason, HasSubstr("b: its update was lost"));
+}
+
 TEST_F(EngineTest, RoundThatIsClosedOnceMoreJudgesNormsByTheSameMedian) {
   config_.max_norm_ratio = 3;
   config_.quorum_fraction = 0.1;

@@ -66,6 +66,21 @@ TEST_F(FollowingTest, LostUpdateIsAskedForAgainInTheHigherCoordinatorsTime) {
   EXPECT_EQ(run_.misses[0].site, "a");
 }
 
+TEST_F(FollowingTest, RoundThatIsAskedForAgainNotesItsMissesOnce) {
+  StartAfter(0);
+  Succeed("a");
+  Succeed("c");
+  Fail("b");
+  ASSERT_EQ(run_.status, RunStatus::kAggregating);
+  Happen(RunBroken{1, "the disk"});
+  Give(0);
+  EXPECT_THAT(Open(), ElementsAre("b"));
+  EXPECT_TRUE(run_.misses.empty());
+  Fail("b");
+  EXPECT_EQ(run_.status, RunStatus::kAggregating);
+  EXPECT_EQ(run_.misses.size(), 1U);
+}
+
 TEST_F(FollowingTest, LostUpdateOfARoundThatIsDeliveredIsOfNoUse) {
   StartAfter(0);
   DoRound();
