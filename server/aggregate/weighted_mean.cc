@@ -35,37 +35,22 @@ template <std::size_t... kTerm>
   }
 }
 
-// 0 to kStreams terms.
+// At most kCount terms.
+template <std::size_t kCount>
+[[gnu::always_inline]] inline void SumUpTo(std::span<const Term> terms, std::size_t count,
+                                           double* sums) {
+  if constexpr (kCount == 0) {
+    std::fill_n(sums, count, 0.0);
+  } else if (terms.size() == kCount) {
+    SumOf(terms.data(), count, sums, std::make_index_sequence<kCount>());
+  } else {
+    SumUpTo<kCount - 1>(terms, count, sums);
+  }
+}
+
 CONSILIUM_WIDEST
 void Sum(std::span<const Term> terms, std::size_t count, double* sums) {
-  const auto sum = [&](auto which) __attribute__((always_inline)) {
-    SumOf(terms.data(), count, sums, which);
-  };
-  switch (terms.size()) {
-    case 0:
-      std::fill_n(sums, count, 0.0);
-      return;
-    case 1:
-      return sum(std::make_index_sequence<1>());
-    case 2:
-      return sum(std::make_index_sequence<2>());
-    case 3:
-      return sum(std::make_index_sequence<3>());
-    case 4:
-      return sum(std::make_index_sequence<4>());
-    case 5:
-      return sum(std::make_index_sequence<5>());
-    case 6:
-      return sum(std::make_index_sequence<6>());
-    case 7:
-      return sum(std::make_index_sequence<7>());
-    case 8:
-      return sum(std::make_index_sequence<8>());
-    case 9:
-      return sum(std::make_index_sequence<9>());
-    default:
-      return sum(std::make_index_sequence<kStreams>());
-  }
+  SumUpTo<kStreams>(terms, count, sums);
 }
 
 CONSILIUM_WIDEST
