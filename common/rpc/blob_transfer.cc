@@ -22,10 +22,11 @@ namespace {
 
 constexpr std::chrono::seconds kControlTimeout{30};
 constexpr std::chrono::hours kTransferTimeout{24};
-// What a download into memory makes room for before bytes come, however many are expected.
-constexpr std::uint64_t kMostReservedBytes = 256 << 20;
+// What a download into memory makes room for before bytes come, however many are expected: of
+// addresses, memory it becomes when they do.
+constexpr std::uint64_t kMostReservedBytes = 1 << 30;
 // How long one lasts before it is also written down.
-constexpr std::chrono::seconds kSpoolAfter{2};
+constexpr std::chrono::seconds kSpoolAfter{10};
 
 // A download's unfinished file: what is there is hashed once, what comes is hashed as it is
 // written.
