@@ -25,8 +25,10 @@ constexpr std::chrono::hours kTransferTimeout{24};
 // What a download into memory makes room for before bytes come, however many are expected: of
 // addresses, memory it becomes when they do.
 constexpr std::uint64_t kMostReservedBytes = 1 << 30;
-// How long one lasts before it is also written down.
-constexpr std::chrono::seconds kSpoolAfter{10};
+// How long one lasts before it is also written down, and the bytes a second of a line that could
+// bring them again as fast as a disk.
+constexpr std::chrono::seconds kSpoolAfter{2};
+constexpr double kFastLine = 64 << 20;
 
 // A download's unfinished file: what is there is hashed once, what comes is hashed as it is
 // written.
@@ -73,22 +75,26 @@ class PartialFile {
   std::uint64_t size_ = 0;
 };
 
-// A download's bytes, written down beside the memory that they are received into, once it has
-// lasted a while: what came quickly can come once more. Not synced: the digest of the whole tells
-// what a power cut did to them.
+// A download's bytes, written down beside the memory that they are received into, where it lasts
+// and its line is slow: what came quickly can come once more. Not synced: the digest of the whole
+// tells what a power cut did to them.
 class Spool {
  public:
   // Takes what a process before this one received, if `bytes` is empty.
   Spool(std::filesystem::path path, std::uint64_t max_bytes, std::string& bytes)
       : path_(std::move(path)), bytes_(bytes) {
-    if (!bytes.empty()) return;
-    auto held = ReadFile(path_, max_bytes);
-    if (held.ok()) bytes = *std::move(held);
+    if (bytes.empty()) {
+      auto held = ReadFile(path_, max_bytes);
+      if (held.ok()) bytes = *std::move(held);
+    }
+    held_ = bytes.size();
   }
 
   // More has come.
   void Note() {
-    if (std::chrono::steady_clock::now() >= begin_) Write();
+    const std::chrono::duration<double> lasted = std::chrono::steady_clock::now() - begin_;
+    const auto came = static_cast<double>(bytes_.size() - held_);
+    if (fd_.get() >= 0 || (lasted > kSpoolAfter && came < kFastLine * lasted.count())) Write();
   }
   // The download breaks off, to be continued.
   void Keep() { Write(); }
@@ -114,8 +120,8 @@ class Spool {
 
   const std::filesystem::path path_;
   const std::string& bytes_;
-  const std::chrono::steady_clock::time_point begin_ =
-      std::chrono::steady_clock::now() + kSpoolAfter;
+  const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  std::size_t held_ = 0;  // bytes at the beginning
   FileDescriptor fd_;
   std::size_t written_ = 0;
   bool is_useless_ = false;  // it cannot be written

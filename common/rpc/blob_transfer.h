@@ -38,11 +38,11 @@ Status DownloadBlob(const std::shared_ptr<grpc::Channel>& channel, const std::st
                     const std::stop_token& stop, const TransferCallback& on_chunk = {});
 
 // Fetches a blob into memory. `bytes` is empty at first, keeps what came when an attempt breaks
-// off, and is continued by the next. Where it lasts, or breaks off, what came is also written to
-// the file `part` until all is there, so that a process that dies is continued by the next one;
-// where that cannot be written, it is done without. Room for max_bytes, or 1 GiB if that is less,
-// is made at once (it is memory once bytes come); more is taken as they come. Beyond max_bytes: RESOURCE_EXHAUSTED. DATA_LOSS
-// as above; `bytes` is then empty.
+// off, and is continued by the next. Where it lasts on a slow line, or breaks off, what came is
+// also written to the file `part` until all is there, so that a process that dies is continued by
+// the next one; where that cannot be written, it is done without. Room for max_bytes, or 1 GiB if
+// that is less, is made at once (it is memory once bytes come); more is taken as they come. Beyond
+// max_bytes: RESOURCE_EXHAUSTED. DATA_LOSS as above; `bytes` is then empty.
 Status DownloadBlob(const std::shared_ptr<grpc::Channel>& channel, const std::string& digest,
                     std::uint64_t max_bytes, std::string& bytes, const std::filesystem::path& part,
                     const std::stop_token& stop, const TransferCallback& on_chunk = {});
