@@ -11,7 +11,7 @@ RATIOS = {
                          "bytes that leave a hospital over its updates' bytes"),
     "bedside": ("a picture, speed over OpenCV DNN, 95% interval's end", "a folder, speed over OpenCV DNN"),
     "speed": ("resnet18, 2 sites: round over bare streams", "mean of 10 x 45 MB, 1 threads: over the triad",
-              "mean of 10 x 45 MB, 2 threads: over the triad", "int8: its bytes over float32's"),
+              "mean of 10 x 45 MB, 2 threads: over the triad", "int8: updates' bytes over float32's"),
 }
 TOLERANCE = 0.25  # two runs of one build on a shared machine differ by a tenth
 
