@@ -9,7 +9,7 @@ namespace consilium {
 StatusOr<std::vector<std::string>> UnsoundBlobs(const BlobStore& store,
                                                 std::vector<std::string> digests) {
   std::ranges::sort(digests);
-  digests.erase(std::ranges::unique(digests).begin(), digests.end());
+  digests.erase(std::unique(digests.begin(), digests.end()), digests.end());
   std::vector<StatusOr<bool>> is_sound(digests.size(), false);
   std::atomic<std::size_t> next = 0;
   const auto look = [&] {

@@ -32,7 +32,7 @@ std::size_t SitesAsked(const RunState& run) {
     if (task.round == run.round) sites.emplace_back(task.site);
   }
   std::ranges::sort(sites);
-  return static_cast<std::size_t>(std::ranges::unique(sites).begin() - sites.begin());
+  return static_cast<std::size_t>(std::unique(sites.begin(), sites.end()) - sites.begin());
 }
 
 // Whether the engine may have opened tasks on the way from one state to the next.
