@@ -49,7 +49,7 @@ class ExtentTest(CohortTest):
             for site in ("north", "south", "west"):
                 federation.start(site)
             run_id = federation.submit(small_plan(
-                cls.folder / "plan.yaml", rounds=4, quorum={"count": 2}, round_deadline_seconds=300,
+                cls.folder / "plan.yaml", rounds=10, quorum={"count": 2}, round_deadline_seconds=300,
                 model={"architecture": "unet", "input_size": SIDE, "classes": TISSUES},
                 training={"local_epochs": 3, "batch_size": 8, "optimizer": "adamw", "learning_rate": 0.003,
                           "class_weights": "none"}))
