@@ -94,8 +94,11 @@ StatusOr<Identity> JoinFederation(const std::string& address, const std::string&
 }
 
 CoordinatorClient::Connection::Connection(const Home& home)
-    : channel(MakeChannel(home.endpoint,
-                          MutualTlsClient(home.ca_pem, {home.certificate_pem, home.key_pem}))),
+    : open([endpoint = home.endpoint,
+            credentials = MutualTlsClient(home.ca_pem, {home.certificate_pem, home.key_pem})] {
+        return MakeChannel(endpoint, credentials);
+      }),
+      channel(open()),
       tasks(v1::CoordinatorService::NewStub(channel)),
       models(v1::ModelService::NewStub(channel)),
       membership(v1::MembershipService::NewStub(channel)) {}
@@ -192,7 +195,8 @@ StatusOr<CoordinatorClient::Greeting> CoordinatorClient::Greet() {
 Status CoordinatorClient::Upload(std::span<const std::byte> bytes, const std::string& digest,
                                  const std::string& task_id, const std::stop_token& stop,
                                  const TransferCallback& on_chunk) {
-  return UploadBlob(connection()->channel, bytes, digest, task_id, stop, on_chunk);
+  const auto current = connection();
+  return UploadBlob(current->channel, bytes, digest, task_id, stop, on_chunk, current->open);
 }
 
 Status CoordinatorClient::Download(const std::string& digest, std::uint64_t max_bytes,

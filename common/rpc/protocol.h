@@ -13,13 +13,13 @@ namespace consilium {
 
 // Raised where an older peer could not go on. (A minor version only adds what it may ignore.)
 inline constexpr int kProtocolMajor = 1;
-inline constexpr int kProtocolMinor = 3;
+inline constexpr int kProtocolMinor = 4;
 
 inline constexpr char kProtocolKey[] = "consilium-protocol";
 inline constexpr char kSoftwareKey[] = "consilium-software";
 inline constexpr char kTimeKey[] = "consilium-time";  // of an answer: milliseconds since 1970
 
-// "1.2"
+// "1.4"
 std::string ProtocolVersion();
 // This build: "0.3.0".
 std::string_view SoftwareVersion();

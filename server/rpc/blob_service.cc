@@ -22,8 +22,9 @@ std::string OwnerOf(const Identity& caller, const std::string& task_id) {
   return caller.role == Role::kHospital ? task_id : UploaderOf(caller.name);
 }
 
-// Writes what a caller sends into the store. Finishes once the sender is done or anything is wrong.
-class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
+// One stream of an upload. Finishes once the sender is done or anything is wrong.
+class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer>,
+                            private IncomingBlob::Stream {
  public:
   UploadReactor(BlobService& service, OpenCaller caller, std::string peer,
                 grpc::ByteBuffer* response)
@@ -32,67 +33,83 @@ class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
   }
 
   void OnReadDone(bool ok) override {
-    const Status status = ok ? Take() : End();
-    if (ok && status.ok()) {
-      StartRead(&message_);
-      return;
+    const StatusOr<bool> taken = ok ? Take() : End();
+    if (!taken.ok() || !ok) return Finish(taken.status());
+    if (*taken) StartRead(&message_);  // otherwise Resume does, and has perhaps ended this
+  }
+  void OnCancel() override {
+    std::shared_ptr<IncomingBlob> blob;
+    {
+      MutexLock lock(mu_);
+      is_cancelled_ = true;
+      blob = blob_;
     }
-    if (upload_) held_bytes_ = upload_->size();
-    upload_.reset();
-    v1::UploadResponse response;
-    response.set_held_bytes(held_bytes_);
-    *response_ = ToByteBuffer(response);
-    if (claimed_) service_.Release(blob_.digest(), owner_);
-    Finish(ToCaller(status));
+    if (blob) blob->Leave(stream_);
   }
   void OnDone() override { delete this; }
 
  private:
-  Status Take() {
+  const Chunk& chunk() const override { return chunk_; }
+  bool IsCancelled() const override {
+    MutexLock lock(mu_);
+    return is_cancelled_;
+  }
+  void Resume(const Status& taken) override {
+    if (!taken.ok()) return Finish(taken);
+    StartRead(&message_);
+  }
+
+  StatusOr<bool> Take() {
     caller_.open.Moved(message_.Length());
-    if (!upload_) return Begin();
-    CSL_ASSIGN_OR_RETURN(const Chunk chunk,
-                         ParseChunk(v1::UploadRequest::kDataFieldNumber, message_));
-    if (chunk.bytes > blob_.size_bytes() - upload_->size()) {
-      return InvalidArgument("more than the {} bytes announced", blob_.size_bytes());
+    if (!joined_) {
+      CSL_RETURN_IF_ERROR(Begin());
+      return true;
     }
-    return upload_->Append(chunk.pieces);
+    CSL_ASSIGN_OR_RETURN(chunk_, ParseChunk(v1::UploadRequest::kDataFieldNumber, message_));
+    return joined_->Take(stream_, *this);
   }
 
   Status Begin() {
     CSL_ASSIGN_OR_RETURN(const auto request, FromByteBuffer<v1::UploadRequest>(message_));
     if (!request.has_header()) return InvalidArgument("an upload begins with its header");
     const v1::UploadRequest::Header& header = request.header();
-    blob_ = header.blob();
-    const Status allowed = service_.CheckUpload(caller_.identity, blob_, header.task_id());
+    const Status allowed = service_.CheckUpload(caller_.identity, header.blob(), header.task_id());
     service_.gate().NoteIfRefused(allowed, peer_, caller_.identity.name, kUpload);
     CSL_RETURN_IF_ERROR(allowed);
-    owner_ = OwnerOf(caller_.identity, header.task_id());
-    claimed_ = service_.Claim(blob_.digest(), owner_);
-    if (!claimed_) return absl::AbortedError("this blob is being uploaded on another connection");
-    if (caller_.identity.role == Role::kHospital)
-      service_.blobs().DropOthers(blob_.digest(), owner_);
-    CSL_ASSIGN_OR_RETURN(upload_, service_.blobs().Continue(blob_.digest(), owner_));
-    if (upload_->size() > blob_.size_bytes()) {
-      return InvalidArgument("{} bytes are held, more than the {} announced now", upload_->size(),
-                             blob_.size_bytes());
+    const std::size_t streams = std::max(1U, header.streams());
+    if (streams > IncomingBlob::kMostStreams || header.stream() >= streams) {
+      return InvalidArgument("stream {} of {}, want at most {}", header.stream(), streams,
+                             IncomingBlob::kMostStreams);
     }
-    if (upload_->size() != header.offset()) {
-      return absl::AbortedError(fmt::format("{} bytes are held, the upload would go on at {}",
-                                            upload_->size(), header.offset()));
+    stream_ = header.stream();
+    CSL_ASSIGN_OR_RETURN(auto blob,
+                         service_.Attempt({.digest = header.blob().digest(),
+                                           .owner = OwnerOf(caller_.identity, header.task_id()),
+                                           .size = header.blob().size_bytes(),
+                                           .offset = header.offset(),
+                                           .number = header.attempt(),
+                                           .streams = streams}));
+    if (caller_.identity.role == Role::kHospital && stream_ == 0) {
+      service_.blobs().DropOthers(blob->attempt().digest, blob->attempt().owner);
     }
+    CSL_RETURN_IF_ERROR(blob->Join(service_.blobs(), stream_));
+    joined_ = blob.get();
+    MutexLock lock(mu_);
+    blob_ = std::move(blob);
     return OkStatus();
   }
 
-  // The sender closed its side, or the connection broke: what is there stays for the next attempt.
-  Status End() {
-    if (!upload_) return InvalidArgument("an upload begins with its header");
-    if (upload_->size() < blob_.size_bytes()) {
-      return Unavailable("{} of {} bytes came", upload_->size(), blob_.size_bytes());
-    }
-    held_bytes_ = upload_->size();
-    BlobUpload upload = *std::exchange(upload_, std::nullopt);
-    return std::move(upload).Finish();
+  StatusOr<bool> End() {
+    if (!joined_) return InvalidArgument("an upload begins with its header");
+    CSL_RETURN_IF_ERROR(joined_->End(stream_));
+    return false;
+  }
+
+  void Finish(const Status& status) {
+    v1::UploadResponse response;
+    if (joined_) response.set_held_bytes(joined_->held_bytes());
+    *response_ = ToByteBuffer(response);
+    ServerReadReactor::Finish(ToCaller(status));
   }
 
   BlobService& service_;
@@ -100,11 +117,12 @@ class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
   const std::string peer_;
   grpc::ByteBuffer* const response_;
   grpc::ByteBuffer message_;
-  std::uint64_t held_bytes_ = 0;
-  v1::BlobRef blob_;
-  std::string owner_;
-  std::optional<BlobUpload> upload_;
-  bool claimed_ = false;
+  Chunk chunk_;
+  std::size_t stream_ = 0;
+  IncomingBlob* joined_ = nullptr;  // blob_, once there is one
+  mutable Mutex mu_;
+  std::shared_ptr<IncomingBlob> blob_ ABSL_GUARDED_BY(mu_);
+  bool is_cancelled_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 class DownloadReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
@@ -162,6 +180,7 @@ grpc::ServerUnaryReactor* BlobService::StatUpload(grpc::CallbackServerContext* c
         blobs().HeldOf(request->blob().digest(), OwnerOf(caller, request->task_id()));
     response->set_complete(held.whole);
     response->set_held_bytes(held.bytes);
+    response->set_streams(static_cast<std::uint32_t>(FreeStreams()));
     return OkStatus();
   });
 }
@@ -216,14 +235,27 @@ Status BlobService::CheckDownload(const Identity& caller, const std::string& dig
   return PermissionDenied("'{}' may have released models only", caller.name);
 }
 
-bool BlobService::Claim(const std::string& digest, const std::string& owner) {
+StatusOr<std::shared_ptr<IncomingBlob>> BlobService::Attempt(const IncomingBlob::Attempt& attempt) {
   MutexLock lock(mu_);
-  return uploads_.emplace(digest, owner).second;
+  std::erase_if(uploads_, [](const auto& upload) { return upload.second.expired(); });
+  auto& place = uploads_[{attempt.digest, attempt.owner}];
+  auto blob = place.lock();
+  if (!blob || blob->IsOver()) {
+    blob = std::make_shared<IncomingBlob>(attempt);
+    place = blob;
+  }
+  if (blob->attempt() == attempt) return blob;
+  return absl::AbortedError("this blob is being uploaded on another connection");
 }
 
-void BlobService::Release(const std::string& digest, const std::string& owner) {
+std::size_t BlobService::FreeStreams() const {
   MutexLock lock(mu_);
-  uploads_.erase({digest, owner});
+  std::size_t taken = 0;
+  for (const auto& [key, upload] : uploads_) {
+    if (const auto blob = upload.lock()) taken += blob->attempt().streams;
+  }
+  return std::clamp<std::size_t>(kStreams - std::min(kStreams, taken), 1,
+                                 IncomingBlob::kMostStreams);
 }
 
 }  // namespace consilium

@@ -5,13 +5,15 @@
 // A hospital uploads for its open tasks and downloads global models; an admin uploads initial
 // models and downloads global models. Other hospitals' updates are not to be had.
 
-#include <set>
+#include <map>
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "consilium/v1/blob.grpc.pb.h"
 #include "server/round/coordinator.h"
 #include "server/rpc/gate.h"
+#include "server/rpc/incoming_blob.h"
 
 namespace consilium {
 
@@ -35,9 +37,9 @@ class BlobService final
   // OK if the caller may upload the blob for the task.
   Status CheckUpload(const Identity& caller, const v1::BlobRef& blob,
                      const std::string& task_id) const;
-  // One upload of a blob and owner at a time: false where one is under way.
-  bool Claim(const std::string& digest, const std::string& owner);
-  void Release(const std::string& digest, const std::string& owner);
+  // The attempt's blob, for another of its streams. ABORTED where another attempt to upload it for
+  // that owner is under way.
+  StatusOr<std::shared_ptr<IncomingBlob>> Attempt(const IncomingBlob::Attempt& attempt);
 
   const BlobStore& blobs() const { return coordinator_.blobs(); }
   Gate& gate() { return gate_; }
@@ -45,12 +47,17 @@ class BlobService final
  private:
   // Whether the caller may have it: a global model; for the role inference one that is released.
   Status CheckDownload(const Identity& caller, const std::string& digest) const;
+  // How many streams another upload may have: what all together may send ahead is memory.
+  static constexpr std::size_t kStreams = 24;
+  std::size_t FreeStreams() const;
 
   Gate& gate_;
   Coordinator& coordinator_;
   Store& store_;
-  Mutex mu_;
-  std::set<std::pair<std::string, std::string>> uploads_ ABSL_GUARDED_BY(mu_);
+  mutable Mutex mu_;
+  // By digest and owner; a blob lives as long as its streams do.
+  std::map<std::pair<std::string, std::string>, std::weak_ptr<IncomingBlob>> uploads_
+      ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace consilium

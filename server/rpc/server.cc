@@ -43,9 +43,10 @@ constexpr int kKeepaliveTimeoutMs = 20'000;
 constexpr int kHandshakeTimeoutMs = 10'000;
 constexpr int kMaxConcurrentCalls = 32;  // on one connection
 constexpr int kMaxHeaderBytes = 16 << 10;
-// What a stream may send ahead of what has been read, and in one frame: an upload moves at most so
-// much in a round trip (at 100 ms, 84 Mbit/s). gRPC's own choice, which grows with the line, keeps
-// whole models in memory; on one machine it is a tenth faster.
+// What a stream may send ahead of what has been read, and in one frame: a connection moves about so
+// much in a round trip (at 100 ms, 84 Mbit/s), and an upload on a long line goes by several
+// (common/rpc/blob_upload.cc). gRPC's own choice, which grows with the line, keeps whole models in
+// memory; on one machine it is a tenth faster.
 constexpr int kWindowBytes = 1 << 20;
 constexpr int kFrameBytes = 256 << 10;
 

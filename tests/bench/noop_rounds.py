@@ -9,6 +9,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from tests.testing.crash import Trial  # noqa: E402
 from tests.testing.federation import BIN, Federation  # noqa: E402
 from tests.testing.model_reader import read_model  # noqa: E402
 from tests.testing.processes import cpu_seconds, open_files  # noqa: E402
@@ -96,6 +97,11 @@ class Crowd:
             figures = output_json(BENCH / "sites_bench", "rounds", self.federation.server_dir, self.identities,
                                   architecture, rounds)
         return {**figures, "coordinator": watched.figures()}
+
+    def route(self, port):
+        """Lets the hospitals' calls go to another port."""
+        for home in self.identities.iterdir():
+            Trial.route(home, port)
 
 
 class Tree:

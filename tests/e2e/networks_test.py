@@ -25,13 +25,14 @@ class NetworksTest(unittest.TestCase):
         large = networks.prepare(cls.folder / "large", cohorts, **networks.LARGE)
         cls.wanted_small, _ = networks.undisturbed(small, cls.folder / "undisturbed")
         cls.wanted_large, cls.size = networks.undisturbed(large, cls.folder / "undisturbed")
-        cls.pool = concurrent.futures.ThreadPoolExecutor(len(SMALL) + 4)
+        cls.pool = concurrent.futures.ThreadPoolExecutor(len(SMALL) + 5)
         cls.results = {}
         for name in SMALL:
             if name not in IN_NAMESPACE or namespace:
                 cls.start(name, small, cls.folder / name)
         for name in ("cut_uploads", "cut_downloads"):
             cls.start(name, large, cls.folder / name, cls.size)
+        cls.start("long_line", large, cls.folder / "long_line")
         # In the middle of the first download.
         cls.results["download"] = cls.pool.submit(networks.restarted, large, cls.folder / "download",
                                                   "received", cls.size // 2)
@@ -64,6 +65,9 @@ class NetworksTest(unittest.TestCase):
 
     def test_delay(self):
         self.assertGreater(self.check("delay", self.wanted_small)["seconds"], 4)  # ten times to and fro
+
+    def test_long_line_is_used_by_several_connections(self):
+        self.assertGreater(self.check("long_line", self.wanted_large)["connections"], 3)
 
     def test_slow_line(self):
         figures = self.check("slow_line", self.wanted_small)

@@ -57,6 +57,7 @@ def run_through(prepared, folder, disturb=lambda trial, proxy: None, **bad):
             uploads = re.findall(r"sent (\d+) bytes", trial.log(SITE))
             return models, {"seconds": time.monotonic() - begin, "sent": proxy.sent,
                             "received": proxy.received, "cuts": proxy.cuts,
+                            "connections": proxy.connections,
                             "uploads": sum(map(int, uploads)), "log": trial.log(SITE)}
 
 
@@ -83,6 +84,10 @@ def half_open(prepared, folder):
 
 def delay(prepared, folder):
     return run_through(prepared, folder, delay=0.2)
+
+
+def long_line(prepared, folder):
+    return run_through(prepared, folder, delay=0.05)
 
 
 def slow_line(prepared, folder):

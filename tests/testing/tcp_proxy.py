@@ -14,14 +14,14 @@ END = object()
 class TcpProxy:
     """Listens on a free port until closed and forwards to a port, which may be changed.
 
-    sent: bytes from callers; received: bytes to them. delay: seconds each way; rate: bytes a second
+    sent: bytes from callers; received: bytes to them; connections: how many there have been. delay: seconds each way; rate: bytes a second
     each way. cut_every: each of the first `cuts` connections that carries as many bytes the way that
     cut_way says ends there.
     """
 
     def __init__(self, port, delay=0, rate=None, cut_every=None, cuts=0, cut_way="sent"):
         self.target = ("127.0.0.1", port)
-        self.sent = self.received = 0
+        self.sent = self.received = self.connections = 0
         self.cuts = 0
         self._delay, self._rate = delay, rate
         self._cut_every, self._cuts_wanted, self._cut_way = cut_every, cuts, cut_way
@@ -95,6 +95,7 @@ class TcpProxy:
         connection = {"caller": caller, "server": server, "stranded": False, "carried": 0}
         with self._lock:
             self._connections.append(connection)
+            self.connections += 1
         for source, sink, way in ((caller, server, "sent"), (server, caller, "received")):
             pieces = queue.Queue(maxsize=4096 if self._delay else 1)  # what the line holds
             threading.Thread(target=self._read, args=(connection, source, way, pieces),

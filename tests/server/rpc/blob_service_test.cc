@@ -2,8 +2,11 @@
 
 #include "server/rpc/blob_service.h"
 
+#include <future>
+
 #include "common/base/file.h"
 #include "common/rpc/blob_transfer.h"
+#include "common/rpc/chunk.h"
 #include "consilium/v1/blob.grpc.pb.h"
 #include "tests/server/rpc/server_fixture.h"
 
@@ -93,6 +96,84 @@ TEST_F(BlobServiceTest, LargeBlobsGoBothWaysAndResume) {
               StatusIs(absl::StatusCode::kCancelled));
   EXPECT_FALSE(held.empty());
   EXPECT_TRUE(*ReadFile(part) == held);
+}
+
+TEST_F(BlobServiceTest, SeveralConnectionsCarryAnUpload) {
+  server_.Join("north");
+  const auto layout = *Layout::Create({{"w", {1'500'000}}});
+  const std::string bytes =
+      testing::EncodeFile({.spec = testing::SmallSpec()}, testing::RandomState(layout, 8));
+  const std::string digest = Sha256Of(bytes);
+  constexpr std::size_t kStreams = 3;
+  const auto send = [&](std::size_t place, std::uint64_t attempt, std::size_t end) {
+    const auto stub = v1::BlobService::NewStub(LiveServer::Channel(server_.AdminHome()));
+    CallContext context(kTimeout, {});
+    v1::UploadResponse response;
+    const auto writer = stub->Upload(context.get(), &response);
+    v1::UploadRequest request;
+    v1::UploadRequest::Header& header = *request.mutable_header();
+    header.mutable_blob()->set_digest(digest);
+    header.mutable_blob()->set_size_bytes(bytes.size());
+    header.set_stream(static_cast<std::uint32_t>(place));
+    header.set_streams(kStreams);
+    header.set_attempt(attempt);
+    bool open = writer->Write(request);
+    for (std::size_t at = place * kChunkBytes; open && at < end; at += kStreams * kChunkBytes) {
+      request.set_data(bytes.substr(at, kChunkBytes));
+      open = writer->Write(request);
+    }
+    writer->WritesDone();
+    return writer->Finish();
+  };
+  const auto send_all = [&](std::uint64_t attempt, std::size_t end) {
+    std::vector<std::future<grpc::Status>> sent;
+    for (std::size_t i = 0; i < kStreams; ++i) {
+      sent.push_back(std::async(std::launch::async, send, i, attempt, end));
+    }
+    std::vector<grpc::StatusCode> codes;
+    for (auto& status : sent) codes.push_back(status.get().error_code());
+    return codes;
+  };
+  // Without a third of its streams it waits, until they have all come to their end.
+  EXPECT_EQ(send(kStreams, 1, bytes.size()).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(send_all(2, 0), ::testing::Contains(grpc::StatusCode::UNAVAILABLE));
+  EXPECT_THAT(send_all(3, bytes.size()), ::testing::Each(grpc::StatusCode::OK));
+  const auto channel = LiveServer::Channel(server_.AdminHome());
+  Submit(digest);
+  EXPECT_THAT(DownloadBlob(channel, digest, server_.folder() / "pulled", bytes.size(), {}), IsOk());
+}
+
+TEST_F(BlobServiceTest, CancelledStreamThatWaitsForItsTurnLetsTheNextAttemptIn) {
+  server_.Join("north");
+  const std::string bytes(3 * kChunkBytes, 'b');
+  const std::string digest = Sha256Of(bytes);
+  const auto channel = LiveServer::Channel(server_.AdminHome());
+  v1::UploadRequest request;
+  v1::UploadRequest::Header& header = *request.mutable_header();
+  header.mutable_blob()->set_digest(digest);
+  header.mutable_blob()->set_size_bytes(bytes.size());
+  header.set_stream(1);
+  header.set_streams(2);
+  header.set_attempt(5);
+  const auto stub = v1::BlobService::NewStub(channel);
+  CallContext context(kTimeout, {});
+  v1::UploadResponse response;
+  const auto writer = stub->Upload(context.get(), &response);
+  ASSERT_TRUE(writer->Write(request));
+  request.set_data(bytes.substr(0, kChunkBytes));
+  ASSERT_TRUE(writer->Write(request));
+  while (std::filesystem::is_empty(server_.folder() / "s/incoming")) {
+    SleepFor(std::chrono::milliseconds(5), {});
+  }
+  Status other = UploadBlob(channel, AsBytes(bytes), digest, "", {});
+  EXPECT_THAT(other, StatusIs(absl::StatusCode::kAborted));
+  context.get()->TryCancel();
+  EXPECT_FALSE(writer->Finish().ok());
+  for (int tried = 0; tried < 100 && !other.ok(); ++tried) {
+    other = UploadBlob(channel, AsBytes(bytes), digest, "", {});
+    if (!other.ok()) SleepFor(std::chrono::milliseconds(20), {});
+  }
+  EXPECT_THAT(other, IsOk());
 }
 
 TEST_F(BlobServiceTest, UploadGoesOnWhereItWasCut) {

@@ -1,26 +1,22 @@
-#include "common/rpc/blob_transfer.h"
-
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <vector>
 
 #include "common/base/file.h"
 #include "common/crypto/digest.h"
+#include "common/rpc/blob_transfer.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/chunk.h"
 #include "common/rpc/message_bytes.h"
 #include "common/rpc/raw_stream.h"
-#include "common/rpc/unary_call.h"
 #include "consilium/v1/blob.grpc.pb.h"
 
 namespace consilium {
 namespace {
 
-constexpr std::chrono::seconds kControlTimeout{30};
 constexpr std::chrono::hours kTransferTimeout{24};
 // What a download into memory makes room for before bytes come, however many are expected: of
 // addresses, memory it becomes when they do.
@@ -132,11 +128,6 @@ std::filesystem::path PartPath(const std::filesystem::path& path, const std::str
   return fmt::format("{}.{}.part", path.string(), digest.substr(0, 16));
 }
 
-// "/consilium.v1.BlobService/Download".
-std::string PathOf(std::string_view method) {
-  return fmt::format("/{}/{}", v1::BlobService::service_full_name(), method);
-}
-
 // Hands over the blob's chunks, from the offset on, until the end or the first error.
 Status ReceiveChunks(const std::shared_ptr<grpc::Channel>& channel, const std::string& digest,
                      std::uint64_t offset, const std::stop_token& stop,
@@ -145,7 +136,8 @@ Status ReceiveChunks(const std::shared_ptr<grpc::Channel>& channel, const std::s
   request.set_digest(digest);
   request.set_offset(offset);
   CallContext context(kTransferTimeout, stop);
-  RawStream stream(channel, PathOf("Download"), context);
+  RawStream stream(channel, fmt::format("/{}/Download", v1::BlobService::service_full_name()),
+                   context);
   stream.Write(ToByteBuffer(request));
   stream.WritesDone();
   grpc::ByteBuffer message;
@@ -167,39 +159,6 @@ Status CheckRoom(const std::string& digest, std::uint64_t held, std::uint64_t mo
 }
 
 }  // namespace
-
-Status UploadBlob(const std::shared_ptr<grpc::Channel>& channel, std::span<const std::byte> bytes,
-                  const std::string& digest, const std::string& task_id,
-                  const std::stop_token& stop, const TransferCallback& on_chunk) {
-  v1::StatUploadRequest stat;
-  stat.mutable_blob()->set_digest(digest);
-  stat.mutable_blob()->set_size_bytes(bytes.size());
-  stat.set_task_id(task_id);
-  CSL_ASSIGN_OR_RETURN(const v1::StatUploadResponse held,
-                       CallUnary(&v1::BlobService::Stub::StatUpload,
-                                 *v1::BlobService::NewStub(channel), stat, kControlTimeout, stop));
-  if (held.complete()) return OkStatus();
-  std::size_t offset = std::min<std::uint64_t>(held.held_bytes(), bytes.size());
-  v1::UploadRequest request;
-  v1::UploadRequest::Header& header = *request.mutable_header();
-  *header.mutable_blob() = stat.blob();
-  header.set_task_id(task_id);
-  header.set_offset(offset);
-
-  CallContext context(kTransferTimeout, stop);
-  RawStream stream(channel, PathOf("Upload"), context);
-  bool open = stream.Write(ToByteBuffer(request));
-  while (open && offset < bytes.size()) {
-    const auto chunk = bytes.subspan(offset, std::min(kChunkBytes, bytes.size() - offset));
-    open = stream.Write(EncodeChunk(v1::UploadRequest::kDataFieldNumber, chunk));
-    offset += chunk.size();
-    if (on_chunk) on_chunk(offset, bytes.size());
-  }
-  if (open) stream.WritesDone();
-  grpc::ByteBuffer response;  // how much is held, which the status says better
-  stream.Read(response);
-  return stream.Finish();
-}
 
 Status DownloadBlob(const std::shared_ptr<grpc::Channel>& channel, const std::string& digest,
                     const std::filesystem::path& path, std::uint64_t max_bytes,

@@ -1,0 +1,178 @@
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "common/base/mutex.h"
+#include "common/rpc/blob_transfer.h"
+#include "common/rpc/channel.h"
+#include "common/rpc/chunk.h"
+#include "common/rpc/message_bytes.h"
+#include "common/rpc/raw_stream.h"
+#include "common/rpc/unary_call.h"
+#include "consilium/v1/blob.grpc.pb.h"
+
+namespace consilium {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kControlTimeout{30};
+constexpr std::chrono::hours kTransferTimeout{24};
+
+// On a long line a connection moves about a MiB in a round trip, however wide the line is: what the
+// coordinator lets it send ahead (server/rpc/server.cc). So a long line's upload goes by a
+// connection for each kConnectionCarries in its round trip, some 400 Mbit/s, in chunks of a MiB: a
+// connection sends no further ahead than the chunk that is being read. But first it is tried, with
+// so many bytes on one connection, whether the line is wide: on a narrow one, a share of it might
+// be slower than the coordinator has patience for.
+constexpr std::chrono::milliseconds kConnectionCarries{20};
+constexpr std::size_t kLongChunkBytes = std::size_t{1} << 20;
+constexpr std::size_t kTriedBytes = 2 * kChunkBytes;
+constexpr std::chrono::seconds kTriedTime{4};               // in which they go by on a wide line
+constexpr std::size_t kWorthTrying = std::size_t{4} << 20;  // how much must be left
+constexpr std::chrono::seconds kConnectTimeout{5};
+
+// An upload on its way: the same for each of its attempts and streams.
+struct Upload {
+  const std::shared_ptr<grpc::Channel>& channel;
+  std::span<const std::byte> bytes;
+  v1::StatUploadRequest stat;
+  const std::stop_token& stop;
+  const TransferCallback& on_chunk;
+};
+
+// What the coordinator says of it, and how long that took.
+struct Standing {
+  v1::StatUploadResponse held;
+  SteadyClock::duration round_trip{};
+};
+StatusOr<Standing> Ask(const Upload& upload) {
+  Standing standing;
+  const auto asked = SteadyClock::now();
+  CSL_ASSIGN_OR_RETURN(standing.held, CallUnary(&v1::BlobService::Stub::StatUpload,
+                                                *v1::BlobService::NewStub(upload.channel),
+                                                upload.stat, kControlTimeout, upload.stop));
+  standing.round_trip = SteadyClock::now() - asked;
+  return standing;
+}
+
+// One of an attempt's streams, from its header to its end: its share of the bytes' chunks.
+Status SendChunks(const std::shared_ptr<grpc::Channel>& channel, const v1::UploadRequest& first,
+                  std::span<const std::byte> bytes, std::size_t chunk_bytes,
+                  const std::stop_token& stop, const std::function<void(std::size_t)>& on_sent) {
+  CallContext context(kTransferTimeout, stop);
+  RawStream stream(channel, fmt::format("/{}/Upload", v1::BlobService::service_full_name()),
+                   context);
+  bool open = stream.Write(ToByteBuffer(first));
+  const v1::UploadRequest::Header& header = first.header();
+  std::size_t begin = header.offset() + header.stream() * chunk_bytes;
+  for (; open && begin < bytes.size(); begin += header.streams() * chunk_bytes) {
+    const auto chunk = bytes.subspan(begin, std::min(chunk_bytes, bytes.size() - begin));
+    open = stream.Write(EncodeChunk(v1::UploadRequest::kDataFieldNumber, chunk));
+    if (open) on_sent(chunk.size());
+  }
+  if (open) stream.WritesDone();
+  grpc::ByteBuffer response;  // how much is held, which the status says better
+  stream.Read(response);
+  return stream.Finish();
+}
+
+// One attempt: the bytes from the offset up to `end`, by a stream on each of the channels.
+Status Send(const Upload& upload, std::uint64_t offset, std::size_t end,
+            const std::vector<std::shared_ptr<grpc::Channel>>& channels) {
+  v1::UploadRequest::Header header;
+  *header.mutable_blob() = upload.stat.blob();
+  header.set_task_id(upload.stat.task_id());
+  header.set_offset(offset);
+  header.set_streams(static_cast<std::uint32_t>(channels.size()));
+  header.set_attempt(std::random_device()());
+  const std::size_t chunk_bytes = channels.size() == 1 ? kChunkBytes : kLongChunkBytes;
+
+  std::stop_source broken;  // one has failed, and so have all
+  const std::stop_callback on_stop(upload.stop, [&] { broken.request_stop(); });
+  Mutex mu;
+  std::uint64_t sent = offset;
+  Status failed;
+  const auto on_sent = [&](std::size_t count) {
+    MutexLock lock(mu);
+    sent += count;
+    if (upload.on_chunk) upload.on_chunk(sent, upload.bytes.size());
+  };
+  const auto send = [&](std::size_t stream) {
+    v1::UploadRequest first;
+    *first.mutable_header() = header;
+    first.mutable_header()->set_stream(static_cast<std::uint32_t>(stream));
+    const Status status = SendChunks(channels[stream], first, upload.bytes.first(end), chunk_bytes,
+                                     broken.get_token(), on_sent);
+    if (status.ok()) return;
+    {
+      MutexLock lock(mu);
+      if (failed.ok()) failed = status;
+    }
+    broken.request_stop();
+  };
+  {
+    std::vector<std::jthread> others;
+    for (std::size_t i = 1; i < channels.size(); ++i) others.emplace_back(send, i);
+    send(0);
+  }
+  return failed;
+}
+
+// Further channels, as many of them as can be opened.
+std::vector<std::shared_ptr<grpc::Channel>> OpenChannels(const OpenChannel& open,
+                                                         std::size_t count) {
+  const auto deadline = std::chrono::system_clock::now() + kConnectTimeout;
+  std::vector<std::future<std::shared_ptr<grpc::Channel>>> connecting;
+  for (std::size_t i = 0; i < count; ++i) {
+    connecting.push_back(std::async(std::launch::async, [&] {
+      auto channel = open();
+      return channel->WaitForConnected(deadline) ? channel : nullptr;
+    }));
+  }
+  std::vector<std::shared_ptr<grpc::Channel>> channels;
+  for (auto& connected : connecting) {
+    if (auto channel = connected.get()) channels.push_back(std::move(channel));
+  }
+  return channels;
+}
+
+}  // namespace
+
+Status UploadBlob(const std::shared_ptr<grpc::Channel>& channel, std::span<const std::byte> bytes,
+                  const std::string& digest, const std::string& task_id,
+                  const std::stop_token& stop, const TransferCallback& on_chunk,
+                  const OpenChannel& open_another) {
+  Upload upload{channel, bytes, {}, stop, on_chunk};
+  upload.stat.mutable_blob()->set_digest(digest);
+  upload.stat.mutable_blob()->set_size_bytes(bytes.size());
+  upload.stat.set_task_id(task_id);
+  CSL_ASSIGN_OR_RETURN(Standing standing, Ask(upload));
+  if (standing.held.complete()) return OkStatus();
+  const std::size_t held = std::min<std::size_t>(standing.held.held_bytes(), bytes.size());
+  if (!open_another || standing.held.streams() < 2 || standing.round_trip < kConnectionCarries ||
+      bytes.size() - held < kWorthTrying) {
+    return Send(upload, held, bytes.size(), {channel});
+  }
+
+  const auto began = SteadyClock::now();
+  const Status tried = Send(upload, held, held + kTriedBytes, {channel});
+  const bool is_wide = SteadyClock::now() - began < kTriedTime;
+  // To the coordinator it is an upload that broke off.
+  if (!tried.ok() && !IsTransient(tried)) return tried;
+  CSL_ASSIGN_OR_RETURN(standing, Ask(upload));
+  if (standing.held.held_bytes() != held + kTriedBytes) return tried;
+  std::vector<std::shared_ptr<grpc::Channel>> channels = {channel};
+  if (is_wide) {
+    const auto worth = static_cast<std::uint32_t>(standing.round_trip / kConnectionCarries);
+    std::ranges::move(
+        OpenChannels(open_another, std::min(worth, std::max(1U, standing.held.streams()) - 1)),
+        std::back_inserter(channels));
+  }
+  return Send(upload, held + kTriedBytes, bytes.size(), channels);
+}
+
+}  // namespace consilium
