@@ -94,11 +94,13 @@ StatusOr<Identity> JoinFederation(const std::string& address, const std::string&
 }
 
 CoordinatorClient::Connection::Connection(const Home& home)
-    : open([endpoint = home.endpoint,
-            credentials = MutualTlsClient(home.ca_pem, {home.certificate_pem, home.key_pem})] {
-        return MakeChannel(endpoint, credentials);
-      }),
-      channel(open()),
+    : line{.open_another =
+               [endpoint = home.endpoint,
+                credentials = MutualTlsClient(home.ca_pem, {home.certificate_pem, home.key_pem})] {
+                 return MakeChannel(endpoint, credentials);
+               },
+           .round_trips = std::make_shared<RoundTrips>()},
+      channel(line.open_another()),
       tasks(v1::CoordinatorService::NewStub(channel)),
       models(v1::ModelService::NewStub(channel)),
       membership(v1::MembershipService::NewStub(channel)) {}
@@ -145,9 +147,12 @@ StatusOr<bool> CoordinatorClient::ReportProgress(const v1::TaskProgress& progres
                                                  const std::stop_token& stop) {
   v1::NextTaskRequest request = NewRequest();
   *request.mutable_in_hand() = progress;
-  CSL_ASSIGN_OR_RETURN(const v1::NextTaskResponse response,
-                       CallUnary(&v1::CoordinatorService::Stub::NextTask, *connection()->tasks,
-                                 request, kTimeout, stop));
+  const auto current = connection();
+  const auto asked = std::chrono::steady_clock::now();
+  CSL_ASSIGN_OR_RETURN(
+      const v1::NextTaskResponse response,
+      CallUnary(&v1::CoordinatorService::Stub::NextTask, *current->tasks, request, kTimeout, stop));
+  current->line.round_trips->Note(std::chrono::steady_clock::now() - asked);
   return response.in_hand_ended();
 }
 
@@ -196,7 +201,7 @@ Status CoordinatorClient::Upload(std::span<const std::byte> bytes, const std::st
                                  const std::string& task_id, const std::stop_token& stop,
                                  const TransferCallback& on_chunk) {
   const auto current = connection();
-  return UploadBlob(current->channel, bytes, digest, task_id, stop, on_chunk, current->open);
+  return UploadBlob(current->channel, bytes, digest, task_id, stop, on_chunk, current->line);
 }
 
 Status CoordinatorClient::Download(const std::string& digest, std::uint64_t max_bytes,

@@ -82,7 +82,7 @@ class CoordinatorClient {
  private:
   struct Connection {
     explicit Connection(const Home& home);
-    const OpenChannel open;
+    const Line line;
     const std::shared_ptr<grpc::Channel> channel;
     const std::unique_ptr<v1::CoordinatorService::Stub> tasks;
     const std::unique_ptr<v1::ModelService::Stub> models;

@@ -21,6 +21,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -61,44 +62,62 @@ StatusOr<std::string> EncodeUpdate(const EncodedUpdateHead& head, const Layout& 
 inline constexpr std::size_t kMaxUpdateHeadBytes = 64 << 10;
 inline constexpr std::size_t kMaxModelHeadBytes = 5 << 20;
 
-// Reads such a file, of whatever origin, in a MiB or two of memory beside its head. Not
-// thread-safe.
+// Reads such a file, of whatever origin, whole or as its bytes come, in a MiB or two of memory
+// beside its head. Not thread-safe.
 class UpdateDecoder {
  public:
-  // INVALID_ARGUMENT for what is no such file. The bytes must outlive the decoder.
+  // Of a whole file, or of a beginning that has its head at least. INVALID_ARGUMENT for what is no
+  // such file. The bytes must stay until they are decoded.
   static StatusOr<UpdateDecoder> Create(std::span<const std::byte> file,
                                         std::size_t max_head_bytes = kMaxUpdateHeadBytes);
+  // Whether a file begins as such a file does.
+  static bool IsEncoded(std::span<const std::byte> file);
+  // Where the head of such a file ends; none where its beginning is too short to say.
+  static std::optional<std::size_t> HeadBytes(std::span<const std::byte> beginning);
   UpdateDecoder(UpdateDecoder&&) noexcept;
   ~UpdateDecoder();
 
   const EncodedUpdateHead& head() const { return head_; }
 
+  // What follows in the file, once the bytes before are used up: Next has given less than was
+  // wanted, or AtTensorEnd false. The bytes must stay until these are used up.
+  void Feed(std::span<const std::byte> more);
+
   // The elements of a tensor come in order, at most as many at a time as are wanted: a multiple of
-  // kStride except for the tensor's last. `base` and `out` are of these elements.
+  // kStride except for the tensor's last. `base` and `out` are of these elements. Next gives how
+  // many the bytes that are there were enough for, such a multiple again where the tensor's are
+  // parameters of bfloat16 or int8; for NextAll, fewer than all are INVALID_ARGUMENT.
   static constexpr std::size_t kStride = 256;
-  Status BeginTensor(TensorRole role);
-  Status Next(std::span<const float> base, std::span<float> out);
-  // INVALID_ARGUMENT where the tensor has changes beyond its end, which Next has reached.
-  Status EndTensor() const;
-  // INVALID_ARGUMENT where anything follows the last tensor.
+  void BeginTensor(TensorRole role);
+  StatusOr<std::size_t> Next(std::span<const float> base, std::span<float> out);
+  Status NextAll(std::span<const float> base, std::span<float> out);
+  // After a tensor's last element: false where more bytes must tell. INVALID_ARGUMENT where it has
+  // changes beyond its end; for EndTensor, also where that cannot be told.
+  StatusOr<bool> AtTensorEnd();
+  Status EndTensor();
+  // After the last tensor: false where bytes are missing still. INVALID_ARGUMENT where a value
+  // follows; for End, also where bytes are missing.
+  StatusOr<bool> AtEnd();
   Status End();
 
  private:
   class Data;
   UpdateDecoder(EncodedUpdateHead head, std::unique_ptr<Data> data);
 
-  Status NextBfloat16(std::span<const float> base, std::span<float> out);
-  Status NextInt8(std::span<const float> base, std::span<float> out);
-  Status NextTopK(std::span<const float> base, std::span<float> out);
-  StatusOr<std::uint64_t> ReadVarint();
-  Status ReadPlace();
+  StatusOr<std::size_t> NextFloat32(std::span<float> out);
+  StatusOr<std::size_t> NextBfloat16(std::span<const float> base, std::span<float> out);
+  StatusOr<std::size_t> NextInt8(std::span<const float> base, std::span<float> out);
+  StatusOr<std::size_t> NextTopK(std::span<const float> base, std::span<float> out);
+  // None where its bytes are not all there.
+  StatusOr<std::optional<std::uint64_t>> TakeVarint();
 
   EncodedUpdateHead head_;
   std::unique_ptr<Data> data_;
   TensorRole role_ = TensorRole::kParameter;
-  // Of top_k, in the tensor: changes that are left, and how many elements lie before the next one.
-  std::uint64_t left_ = 0;
-  std::uint64_t ahead_ = 0;
+  // Of top_k, in the tensor: changes that are left, and how many elements lie before the next one;
+  // none where that has not been read.
+  std::optional<std::uint64_t> left_;
+  std::optional<std::uint64_t> ahead_;
 };
 
 // What a file, an update's or a global model's, makes of `base`, whole and in memory; both are in

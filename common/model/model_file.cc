@@ -102,14 +102,14 @@ Status ApplyRoles(const Metadata& metadata, std::vector<Entry>& entries) {
   return OkStatus();
 }
 
-StatusOr<Json> ParseHeaderJson(std::span<const std::byte> file) {
-  if (file.size() < kLengthBytes) return InvalidArgument("the file is shorter than 8 bytes");
+StatusOr<Json> ParseHeaderJson(std::span<const std::byte> beginning, std::uint64_t file_bytes) {
+  if (beginning.size() < kLengthBytes) return InvalidArgument("the file is shorter than 8 bytes");
   std::uint64_t length = 0;
-  std::memcpy(&length, file.data(), kLengthBytes);
-  if (length > kMaxHeaderBytes || length > file.size() - kLengthBytes) {
-    return InvalidArgument("header length {} does not fit a file of {} bytes", length, file.size());
+  std::memcpy(&length, beginning.data(), kLengthBytes);
+  if (length > kMaxHeaderBytes || length > beginning.size() - kLengthBytes) {
+    return InvalidArgument("header length {} does not fit a file of {} bytes", length, file_bytes);
   }
-  const char* text = reinterpret_cast<const char*>(file.data()) + kLengthBytes;
+  const char* text = reinterpret_cast<const char*>(beginning.data()) + kLengthBytes;
   // Deeper nesting than a header has is dropped while parsing: it may be a million levels deep.
   const auto shallow = [](int depth, Json::parse_event_t /*event*/, const Json& /*value*/) {
     return depth <= kMaxDepth;
@@ -121,11 +121,21 @@ StatusOr<Json> ParseHeaderJson(std::span<const std::byte> file) {
 
 }  // namespace
 
-StatusOr<ModelHeader> ParseModelHeader(std::span<const std::byte> file) {
-  CSL_ASSIGN_OR_RETURN(const Json json, ParseHeaderJson(file));
-  CSL_ASSIGN_OR_RETURN(const Metadata metadata, ParseMetadata(json));
+std::optional<std::uint64_t> ModelHeaderBytes(std::span<const std::byte> beginning) {
+  if (beginning.size() < kLengthBytes) return std::nullopt;
   std::uint64_t length = 0;
-  std::memcpy(&length, file.data(), kLengthBytes);
+  std::memcpy(&length, beginning.data(), kLengthBytes);
+  return kLengthBytes + std::min(length, kMaxModelBytes);
+}
+
+StatusOr<ModelHeader> ParseModelHeader(std::span<const std::byte> file) {
+  return ParseModelHeader(file, file.size());
+}
+
+StatusOr<ModelHeader> ParseModelHeader(std::span<const std::byte> beginning,
+                                       std::uint64_t file_bytes) {
+  CSL_ASSIGN_OR_RETURN(const Json json, ParseHeaderJson(beginning, file_bytes));
+  CSL_ASSIGN_OR_RETURN(const Metadata metadata, ParseMetadata(json));
 
   std::vector<Entry> entries;
   for (const auto& [name, value] : json.items()) {
@@ -142,11 +152,11 @@ StatusOr<ModelHeader> ParseModelHeader(std::span<const std::byte> file) {
   tensors.reserve(entries.size());
   for (const Entry& entry : entries) tensors.push_back(entry.tensor);
   CSL_ASSIGN_OR_RETURN(header.layout, Layout::Create(std::move(tensors)));
-  header.data_offset = kLengthBytes + length;
+  header.data_offset = *ModelHeaderBytes(beginning);
   if (header.data_offset % sizeof(float) != 0) {
     return InvalidArgument("the data begin at byte {}, not at a multiple of 4", header.data_offset);
   }
-  CSL_RETURN_IF_ERROR(CheckOffsets(*header.layout, entries, file.size() - header.data_offset));
+  CSL_RETURN_IF_ERROR(CheckOffsets(*header.layout, entries, file_bytes - header.data_offset));
   return header;
 }
 

@@ -6,6 +6,7 @@
 // proto/README.md.
 
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -29,6 +30,11 @@ struct ModelHeader {
 // is taken, dtypes, offsets without holes or overlaps, the file's size. INVALID_ARGUMENT names the
 // first thing that is wrong.
 StatusOr<ModelHeader> ParseModelHeader(std::span<const std::byte> file);
+// The same of a beginning that has the header at least, of a file of so many bytes.
+StatusOr<ModelHeader> ParseModelHeader(std::span<const std::byte> beginning,
+                                       std::uint64_t file_bytes);
+// Where the data begin in such a file; none where its beginning is too short to say. Not checked.
+std::optional<std::uint64_t> ModelHeaderBytes(std::span<const std::byte> beginning);
 
 // The header bytes for a file; the float32 data follow it.
 std::string EncodeModelHeader(const ModelInfo& info, const Layout& layout);

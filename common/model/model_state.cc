@@ -55,6 +55,10 @@ bool AllFinite(std::span<const float> values) {
   return true;
 }
 
+double SquaredChange(std::span<const float> before, std::span<const float> after) {
+  return SumOfSquaredChanges(before.data(), after.data(), before.size());
+}
+
 double NormOfChange(const Layout& layout, std::span<const float> before,
                     std::span<const float> after, std::span<const std::size_t> places) {
   double sum = 0;
@@ -62,8 +66,12 @@ double NormOfChange(const Layout& layout, std::span<const float> before,
     const TensorSpec& tensor = layout.tensors()[t];
     const std::size_t place = places.empty() ? layout.offset(t) : places[t];
     if (tensor.role != TensorRole::kParameter || place == kNowhere) continue;
-    sum += SumOfSquaredChanges(before.data() + layout.offset(t), after.data() + place,
-                               tensor.NumElements());
+    const auto tensor_before = before.subspan(layout.offset(t), tensor.NumElements());
+    const auto tensor_after = after.subspan(place, tensor.NumElements());
+    for (std::size_t begin = 0; begin < tensor.NumElements(); begin += kNormBlock) {
+      const std::size_t count = std::min(kNormBlock, tensor.NumElements() - begin);
+      sum += SquaredChange(tensor_before.subspan(begin, count), tensor_after.subspan(begin, count));
+    }
   }
   return std::sqrt(sum);
 }

@@ -31,6 +31,11 @@ struct ModelState {
 // Whether every value is finite: one pass, no branch per value.
 bool AllFinite(std::span<const float> values);
 
+// The sum of the squares of what `after` changes in `before`, of as many values. In float64.
+double SquaredChange(std::span<const float> before, std::span<const float> after);
+// A norm adds up those of blocks of so many of each tensor's elements, in their order.
+inline constexpr std::size_t kNormBlock = 4096;
+
 // The L2 norm of what `after` changes in the parameters of `before`; buffers and counters are not
 // counted. In float64, which the sum over finite floats cannot exceed. `places` says where each
 // tensor begins in `after` (see part.h; what is nowhere there is unchanged); empty: as in `before`.

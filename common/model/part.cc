@@ -45,4 +45,20 @@ std::vector<std::size_t> PlacesWithout(const Layout& layout, const TensorMask& l
   return places;
 }
 
+std::vector<TensorPart> TensorsIn(const Layout& layout, std::size_t begin, std::size_t end,
+                                  std::span<const std::size_t> places) {
+  std::vector<TensorPart> parts;
+  for (std::size_t t = 0; t < layout.tensors().size(); ++t) {
+    const std::size_t offset = layout.offset(t);
+    TensorPart part{.tensor = t,
+                    .begin = std::max(begin, offset),
+                    .end = std::min(end, offset + layout.tensors()[t].NumElements())};
+    if (part.begin >= part.end) continue;
+    const std::size_t place = places.empty() ? offset : places[t];
+    part.place = place == kNowhere ? kNowhere : place + (part.begin - offset);
+    parts.push_back(part);
+  }
+  return parts;
+}
+
 }  // namespace consilium

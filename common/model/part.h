@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "common/base/status.h"
@@ -27,5 +28,19 @@ Status PutPart(const ModelState& part, const TensorMask& mask, ModelState& state
 // kNowhere for these.
 inline constexpr std::size_t kNowhere = std::numeric_limits<std::size_t>::max();
 std::vector<std::size_t> PlacesWithout(const Layout& layout, const TensorMask& left_out);
+
+// What of a tensor lies within a range of a layout's elements.
+struct TensorPart {
+  std::size_t tensor = 0;  // its number in the layout
+  std::size_t begin = 0;   // of the layout's elements
+  std::size_t end = 0;
+  std::size_t place = 0;  // of its first element in a part's values; kNowhere where it is not there
+
+  std::size_t size() const { return end - begin; }
+};
+// Of all tensors that have elements in [begin, end), in order. `places`: PlacesWithout's; empty:
+// as in the layout.
+std::vector<TensorPart> TensorsIn(const Layout& layout, std::size_t begin, std::size_t end,
+                                  std::span<const std::size_t> places = {});
 
 }  // namespace consilium

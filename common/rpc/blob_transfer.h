@@ -13,6 +13,7 @@
 #include <string>
 
 #include "common/base/status.h"
+#include "common/rpc/round_trips.h"
 
 namespace consilium {
 
@@ -24,15 +25,20 @@ inline constexpr int kMaxMessageBytes = 4 << 20;
 using TransferCallback = std::function<void(std::uint64_t done, std::uint64_t total)>;
 // Another channel to the same coordinator, by a connection of its own. Called by several threads.
 using OpenChannel = std::function<std::shared_ptr<grpc::Channel>()>;
+// The line to the coordinator.
+struct Line {
+  OpenChannel open_another;
+  std::shared_ptr<RoundTrips> round_trips;
+};
 
 // Sends bytes as the blob of their digest, from where the coordinator's copy ends; nothing where it
-// has all of it. On a long line, where `open_another` is given, by several connections at once, as
-// many as the coordinator has room for. task_id: see StatUploadRequest. One attempt: on a transient
-// error call again.
+// has all of it. On a line that is known to be long, by several connections at once, as many as the
+// coordinator has room for. task_id: see StatUploadRequest. One attempt: on a transient error call
+// again.
 Status UploadBlob(const std::shared_ptr<grpc::Channel>& channel, std::span<const std::byte> bytes,
                   const std::string& digest, const std::string& task_id,
                   const std::stop_token& stop, const TransferCallback& on_chunk = {},
-                  const OpenChannel& open_another = {});
+                  const Line& line = {});
 
 // Fetches a blob into path, which exists only once its digest is right; a part that an earlier
 // attempt left in PATH.DIGEST.part is kept and continued. Nothing where path exists. Beyond

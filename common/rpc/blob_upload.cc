@@ -5,6 +5,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/base/linked_stop.h"
 #include "common/base/mutex.h"
 #include "common/rpc/blob_transfer.h"
 #include "common/rpc/channel.h"
@@ -22,16 +23,17 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kControlTimeout{30};
 constexpr std::chrono::hours kTransferTimeout{24};
 
-// On a long line a connection moves about a MiB in a round trip, however wide the line is: what the
-// coordinator lets it send ahead (server/rpc/server.cc). So a long line's upload goes by a
-// connection for each kConnectionCarries in its round trip, some 400 Mbit/s, in chunks of a MiB: a
-// connection sends no further ahead than the chunk that is being read. But first it is tried, with
-// so many bytes on one connection, whether the line is wide: on a narrow one, a share of it might
-// be slower than the coordinator has patience for.
+// In a round trip a connection moves little more than the chunk that is being read, however wide
+// the line is: what the coordinator lets it send ahead (server/rpc/server.cc). So on a long line
+// chunks are longer, and on a longer one an upload goes by several connections, some 400 Mbit/s
+// together.
+constexpr std::chrono::milliseconds kLongLine{10};  // there and back
 constexpr std::chrono::milliseconds kConnectionCarries{20};
 constexpr std::size_t kLongChunkBytes = std::size_t{1} << 20;
+// But first it is tried with so many bytes on one connection whether the line is wide: a share of a
+// narrow one might be slower than the coordinator has patience for.
 constexpr std::size_t kTriedBytes = 2 * kChunkBytes;
-constexpr std::chrono::seconds kTriedTime{4};               // in which they go by on a wide line
+constexpr std::chrono::seconds kTriedTime{4};               // in which they pass a wide one
 constexpr std::size_t kWorthTrying = std::size_t{4} << 20;  // how much must be left
 constexpr std::chrono::seconds kConnectTimeout{5};
 
@@ -42,21 +44,29 @@ struct Upload {
   v1::StatUploadRequest stat;
   const std::stop_token& stop;
   const TransferCallback& on_chunk;
+  const Line& line;
 };
 
-// What the coordinator says of it, and how long that took.
-struct Standing {
-  v1::StatUploadResponse held;
-  SteadyClock::duration round_trip{};
-};
-StatusOr<Standing> Ask(const Upload& upload) {
-  Standing standing;
+// What the coordinator says of it.
+StatusOr<v1::StatUploadResponse> Ask(const Upload& upload) {
   const auto asked = SteadyClock::now();
-  CSL_ASSIGN_OR_RETURN(standing.held, CallUnary(&v1::BlobService::Stub::StatUpload,
-                                                *v1::BlobService::NewStub(upload.channel),
-                                                upload.stat, kControlTimeout, upload.stop));
-  standing.round_trip = SteadyClock::now() - asked;
-  return standing;
+  CSL_ASSIGN_OR_RETURN(
+      v1::StatUploadResponse held,
+      CallUnary(&v1::BlobService::Stub::StatUpload, *v1::BlobService::NewStub(upload.channel),
+                upload.stat, kControlTimeout, upload.stop));
+  if (upload.line.round_trips) upload.line.round_trips->Note(SteadyClock::now() - asked);
+  return held;
+}
+
+bool IsLong(const Line& line) {
+  const auto round_trip = line.round_trips ? line.round_trips->Shortest() : std::nullopt;
+  return round_trip && *round_trip >= kLongLine;
+}
+
+// How many connections a long line is worth, of those that the coordinator allows.
+std::size_t ConnectionsFor(const Line& line, const v1::StatUploadResponse& held) {
+  const auto worth = static_cast<std::size_t>(*line.round_trips->Shortest() / kConnectionCarries);
+  return std::max<std::size_t>(1, std::min<std::size_t>(worth, held.streams()));
 }
 
 // One of an attempt's streams, from its header to its end: its share of the bytes' chunks.
@@ -81,7 +91,7 @@ Status SendChunks(const std::shared_ptr<grpc::Channel>& channel, const v1::Uploa
 }
 
 // One attempt: the bytes from the offset up to `end`, by a stream on each of the channels.
-Status Send(const Upload& upload, std::uint64_t offset, std::size_t end,
+Status Send(const Upload& upload, std::uint64_t offset, std::size_t end, std::size_t chunk_bytes,
             const std::vector<std::shared_ptr<grpc::Channel>>& channels) {
   v1::UploadRequest::Header header;
   *header.mutable_blob() = upload.stat.blob();
@@ -89,10 +99,7 @@ Status Send(const Upload& upload, std::uint64_t offset, std::size_t end,
   header.set_offset(offset);
   header.set_streams(static_cast<std::uint32_t>(channels.size()));
   header.set_attempt(std::random_device()());
-  const std::size_t chunk_bytes = channels.size() == 1 ? kChunkBytes : kLongChunkBytes;
-
-  std::stop_source broken;  // one has failed, and so have all
-  const std::stop_callback on_stop(upload.stop, [&] { broken.request_stop(); });
+  LinkedStop broken(upload.stop);  // one has failed, and so have all
   Mutex mu;
   std::uint64_t sent = offset;
   Status failed;
@@ -106,13 +113,13 @@ Status Send(const Upload& upload, std::uint64_t offset, std::size_t end,
     *first.mutable_header() = header;
     first.mutable_header()->set_stream(static_cast<std::uint32_t>(stream));
     const Status status = SendChunks(channels[stream], first, upload.bytes.first(end), chunk_bytes,
-                                     broken.get_token(), on_sent);
+                                     broken.token(), on_sent);
     if (status.ok()) return;
     {
       MutexLock lock(mu);
       if (failed.ok()) failed = status;
     }
-    broken.request_stop();
+    broken.Request();
   };
   {
     std::vector<std::jthread> others;
@@ -144,35 +151,32 @@ std::vector<std::shared_ptr<grpc::Channel>> OpenChannels(const OpenChannel& open
 
 Status UploadBlob(const std::shared_ptr<grpc::Channel>& channel, std::span<const std::byte> bytes,
                   const std::string& digest, const std::string& task_id,
-                  const std::stop_token& stop, const TransferCallback& on_chunk,
-                  const OpenChannel& open_another) {
-  Upload upload{channel, bytes, {}, stop, on_chunk};
+                  const std::stop_token& stop, const TransferCallback& on_chunk, const Line& line) {
+  Upload upload{channel, bytes, {}, stop, on_chunk, line};
   upload.stat.mutable_blob()->set_digest(digest);
   upload.stat.mutable_blob()->set_size_bytes(bytes.size());
   upload.stat.set_task_id(task_id);
-  CSL_ASSIGN_OR_RETURN(Standing standing, Ask(upload));
-  if (standing.held.complete()) return OkStatus();
-  const std::size_t held = std::min<std::size_t>(standing.held.held_bytes(), bytes.size());
-  if (!open_another || standing.held.streams() < 2 || standing.round_trip < kConnectionCarries ||
-      bytes.size() - held < kWorthTrying) {
-    return Send(upload, held, bytes.size(), {channel});
+  CSL_ASSIGN_OR_RETURN(auto answer, Ask(upload));
+  if (answer.complete()) return OkStatus();
+  const std::size_t held = std::min<std::size_t>(answer.held_bytes(), bytes.size());
+  if (!IsLong(line) || bytes.size() - held < kWorthTrying) {
+    return Send(upload, held, bytes.size(), kChunkBytes, {channel});
   }
 
   const auto began = SteadyClock::now();
-  const Status tried = Send(upload, held, held + kTriedBytes, {channel});
+  const Status tried = Send(upload, held, held + kTriedBytes, kChunkBytes, {channel});
   const bool is_wide = SteadyClock::now() - began < kTriedTime;
   // To the coordinator it is an upload that broke off.
   if (!tried.ok() && !IsTransient(tried)) return tried;
-  CSL_ASSIGN_OR_RETURN(standing, Ask(upload));
-  if (standing.held.held_bytes() != held + kTriedBytes) return tried;
+  CSL_ASSIGN_OR_RETURN(answer, Ask(upload));
+  if (answer.held_bytes() != held + kTriedBytes) return tried;
+  if (!is_wide) return Send(upload, held + kTriedBytes, bytes.size(), kChunkBytes, {channel});
   std::vector<std::shared_ptr<grpc::Channel>> channels = {channel};
-  if (is_wide) {
-    const auto worth = static_cast<std::uint32_t>(standing.round_trip / kConnectionCarries);
-    std::ranges::move(
-        OpenChannels(open_another, std::min(worth, std::max(1U, standing.held.streams()) - 1)),
-        std::back_inserter(channels));
+  if (line.open_another) {
+    std::ranges::move(OpenChannels(line.open_another, ConnectionsFor(line, answer) - 1),
+                      std::back_inserter(channels));
   }
-  return Send(upload, held + kTriedBytes, bytes.size(), channels);
+  return Send(upload, held + kTriedBytes, bytes.size(), kLongChunkBytes, channels);
 }
 
 }  // namespace consilium

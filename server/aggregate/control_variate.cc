@@ -11,7 +11,7 @@ void StepControlVariate(std::span<const float> base, std::span<const WeightedUpd
     double mean_gradient = 0;
     for (const WeightedUpdate& update : updates) {
       mean_gradient +=
-          update.terms.weight / total * (x - update.values[begin + i]) / update.terms.reach;
+          update.terms.weight / total * (x - update.at(begin + i, 1)[0]) / update.terms.reach;
     }
     const double c = control[i];
     control[i] = static_cast<float>(c + participation * (mean_gradient - c));

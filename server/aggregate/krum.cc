@@ -1,44 +1,42 @@
 #include "server/aggregate/krum.h"
 
 #include <algorithm>
-#include <atomic>
 #include <numeric>
-#include <thread>
 #include <utility>
-#include <vector>
 
+#include "common/base/parallel.h"
 #include "common/model/model_state.h"
+#include "common/model/part.h"
 
 namespace consilium {
 
-std::size_t KrumChoice(const Layout& layout, std::span<const WeightedUpdate> updates) {
-  const std::size_t n = updates.size();
-  std::vector<std::vector<double>> distances(n, std::vector<double>(n));  // squared
+void KrumDistances::Add(const Layout& layout, std::span<const WeightedUpdate> updates,
+                        std::size_t begin, std::size_t end, std::span<const std::size_t> places) {
   std::vector<std::pair<std::size_t, std::size_t>> pairs;
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t j = i + 1; j < n; ++j) pairs.emplace_back(i, j);
+  for (std::size_t i = 0; i < updates.size(); ++i) {
+    for (std::size_t j = i + 1; j < updates.size(); ++j) pairs.emplace_back(i, j);
   }
-  std::atomic<std::size_t> next = 0;
-  {
-    std::vector<std::jthread> threads;
-    const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
-    for (std::size_t t = 0; t < std::min(cores, pairs.size()); ++t) {
-      threads.emplace_back([&] {
-        for (std::size_t k = next++; k < pairs.size(); k = next++) {
-          const auto [i, j] = pairs[k];
-          const double norm = NormOfChange(layout, updates[i].values, updates[j].values);
-          distances[i][j] = distances[j][i] = norm * norm;
-        }
-      });
+  const auto parts = TensorsIn(layout, begin, end, places);
+  OnAllCores(pairs.size(), [&](std::size_t k) {
+    const auto [i, j] = pairs[k];
+    for (const TensorPart& part : parts) {
+      const TensorRole role = layout.tensors()[part.tensor].role;
+      if (role != TensorRole::kParameter || part.place == kNowhere) continue;
+      squares_[i][j] += SquaredChange(updates[i].at(part.place, part.size()),
+                                      updates[j].at(part.place, part.size()));
     }
-  }
-  const std::size_t may_be_wrong = (n - 3) / 2;
+    squares_[j][i] = squares_[i][j];
+  });
+}
+
+std::size_t KrumDistances::Choice() const {
+  const std::size_t may_be_wrong = (squares_.size() - 3) / 2;
   std::vector<double> scores;
-  for (std::size_t i = 0; i < n; ++i) {
-    std::vector<double> to_others = distances[i];
+  for (std::size_t i = 0; i < squares_.size(); ++i) {
+    std::vector<double> to_others = squares_[i];
     to_others.erase(to_others.begin() + static_cast<std::ptrdiff_t>(i));
     std::ranges::sort(to_others);
-    to_others.resize(n - may_be_wrong - 2);
+    to_others.resize(squares_.size() - may_be_wrong - 2);
     scores.push_back(std::accumulate(to_others.begin(), to_others.end(), 0.0));
   }
   return static_cast<std::size_t>(std::ranges::min_element(scores) - scores.begin());

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <span>
+#include <vector>
 
 #include "common/model/layout.h"
 #include "server/aggregate/weighted_mean.h"
@@ -13,10 +14,21 @@ namespace consilium {
 
 inline constexpr std::size_t kLeastForKrum = 3;
 
-// The place of that update among n >= kLeastForKrum, whose values are in the layout's order: the
-// least sum of squared distances, over the parameters, to its n - f - 2 nearest, where f = (n - 3)
-// / 2 may be wrong. The first of several. Distances are measured on all cores; the same bits on
-// every machine.
-std::size_t KrumChoice(const Layout& layout, std::span<const WeightedUpdate> updates);
+// How far n >= kLeastForKrum updates are from each other over the parameters, measured part by part
+// on all cores. The same parts give the same bits on every machine.
+class KrumDistances {
+ public:
+  explicit KrumDistances(std::size_t updates) : squares_(updates, std::vector<double>(updates)) {}
+
+  // The elements [begin, end) of the layout.
+  void Add(const Layout& layout, std::span<const WeightedUpdate> updates, std::size_t begin,
+           std::size_t end, std::span<const std::size_t> places = {});
+  // The place of the one with the least sum of squared distances to its n - f - 2 nearest, where f
+  // = (n - 3) / 2 may be wrong. The first of several.
+  std::size_t Choice() const;
+
+ private:
+  std::vector<std::vector<double>> squares_;
+};
 
 }  // namespace consilium

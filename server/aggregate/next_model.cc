@@ -39,22 +39,18 @@ void MakePart(const RoundInputs& inputs, std::size_t begin, std::span<float> mod
   } else {
     std::ranges::copy(inputs.moments.subspan(begin * per_element, moments.size()), moments.begin());
   }
-  const std::size_t end = begin + model.size();
-  for (std::size_t t = 0; t < inputs.layout.tensors().size(); ++t) {
-    const TensorSpec& tensor = inputs.layout.tensors()[t];
-    const std::size_t first = std::max(begin, inputs.layout.offset(t));
-    const std::size_t last = std::min(end, inputs.layout.offset(t) + tensor.NumElements());
-    const std::size_t place = inputs.places.empty() ? inputs.layout.offset(t) : inputs.places[t];
-    if (first >= last || tensor.role != TensorRole::kParameter || place == kNowhere) continue;
-    const auto base_here = inputs.base.subspan(first, last - first);
+  for (const TensorPart& part :
+       TensorsIn(inputs.layout, begin, begin + model.size(), inputs.places)) {
+    const TensorRole role = inputs.layout.tensors()[part.tensor].role;
+    if (role != TensorRole::kParameter || part.place == kNowhere) continue;
+    const auto base_here = inputs.base.subspan(part.begin, part.size());
     const auto moments_here =
-        moments.subspan((first - begin) * per_element, (last - first) * per_element);
+        moments.subspan((part.begin - begin) * per_element, part.size() * per_element);
     if (inputs.optimizer.kind == ServerOptimizerKind::kControlVariate) {
-      StepControlVariate(base_here, inputs.updates, inputs.participation,
-                         place + (first - inputs.layout.offset(t)), moments_here);
+      StepControlVariate(base_here, inputs.updates, inputs.participation, part.place, moments_here);
     } else {
       StepServer(inputs.optimizer, base_here, moments_here,
-                 model.subspan(first - begin, last - first));
+                 model.subspan(part.begin - begin, part.size()));
     }
   }
 }

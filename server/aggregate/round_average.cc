@@ -14,9 +14,6 @@
 namespace consilium {
 namespace {
 
-// Elements made between two writes.
-constexpr std::size_t kStride = std::size_t{1} << 20;
-
 // A model and its moments on their way into the store.
 class Output {
  public:
@@ -41,15 +38,11 @@ class Output {
           "the next model would not be finite: try a lower strategy.server_learning_rate, or "
           "another strategy");
     }
-    for (std::size_t t = 0; t < layout_.tensors().size(); ++t) {
-      const std::size_t tensor = layout_.offset(t);
-      const std::size_t first = std::max(begin, tensor);
-      const std::size_t last =
-          std::min(begin + model.size(), tensor + layout_.tensors()[t].NumElements());
-      if (first >= last || left_out_[t]) continue;
-      const auto part = std::as_bytes(model.subspan(first - begin, last - first));
-      bytes_ += part.size();
-      CSL_RETURN_IF_ERROR(model_.Append(part));
+    for (const TensorPart& part : TensorsIn(layout_, begin, begin + model.size())) {
+      if (left_out_[part.tensor]) continue;
+      const auto values = std::as_bytes(model.subspan(part.begin - begin, part.size()));
+      bytes_ += values.size();
+      CSL_RETURN_IF_ERROR(model_.Append(values));
     }
     return moments_ ? moments_->Append(std::as_bytes(moments)) : OkStatus();
   }
@@ -73,31 +66,47 @@ class Output {
   std::uint64_t bytes_ = 0;
 };
 
-Status Make(const RoundInputs& inputs, Output& output) {
+// The model, part by part: one is made while the one before it is hashed and written.
+Status Make(RoundInputs inputs, RoundUpdates& updates, Output& output) {
   const std::size_t per_element = MomentsPerElement(inputs.optimizer.kind);
-  const std::size_t size = inputs.layout.size();
-  // One stride is made while the one before it is hashed and written.
-  struct Stride {
+  struct Part {
     std::vector<float> model;
     std::vector<float> moments;
   };
-  Stride made;
-  made.model.resize(std::min(kStride, size));
-  made.moments.resize(made.model.size() * per_element);
-  Stride leaving = made;
+  Part made;
+  Part leaving;
   std::future<Status> written;
-  for (std::size_t begin = 0; begin < size; begin += kStride) {
-    const std::size_t count = std::min(kStride, size - begin);
-    const auto model = std::span(made.model).first(count);
-    const auto moments = std::span(made.moments).first(count * per_element);
-    MakeNextModel(inputs, begin, model, moments);
+  for (std::size_t begin = 0; begin < inputs.layout.size();) {
+    const std::size_t end = updates.EndOfPart(begin);
+    CSL_ASSIGN_OR_RETURN(inputs.updates, updates.Next(end));
+    made.model.resize(end - begin);
+    made.moments.resize(made.model.size() * per_element);
+    MakeNextModel(inputs, begin, made.model, made.moments);
     if (written.valid()) CSL_RETURN_IF_ERROR(written.get());
     std::swap(made, leaving);
-    written = std::async(std::launch::async, [&output, begin, model, moments] {
-      return output.Append(begin, model, moments);
+    written = std::async(std::launch::async, [&output, &leaving, begin] {
+      return output.Append(begin, leaving.model, leaving.moments);
     });
+    begin = end;
   }
   return written.valid() ? written.get() : OkStatus();
+}
+
+// The place of the contribution that counts alone.
+StatusOr<std::size_t> KrumChoice(const BlobStore& blobs,
+                                 const std::vector<Contribution>& contributions,
+                                 const MappedModel& base, const TensorMask& frozen) {
+  const Layout& layout = *base.header.layout;
+  CSL_ASSIGN_OR_RETURN(auto updates, RoundUpdates::Open(blobs, contributions, base, frozen));
+  const std::vector<std::size_t> places = PlacesWithout(layout, frozen);
+  KrumDistances distances(contributions.size());
+  for (std::size_t begin = 0; begin < layout.size();) {
+    const std::size_t end = updates.EndOfPart(begin);
+    CSL_ASSIGN_OR_RETURN(const auto parts, updates.Next(end));
+    distances.Add(layout, parts, begin, end, places);
+    begin = end;
+  }
+  return distances.Choice();
 }
 
 }  // namespace
@@ -108,17 +117,8 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverag
   const Layout& layout = *model.header.layout;
   TensorMask frozen = round.frozen;
   frozen.resize(layout.tensors().size());
-  const auto trained = PartOf(layout, Inverse(frozen));
   std::vector<std::string> read = {round.base_digest};
-  std::vector<MappedModel> models;
-  std::vector<WeightedUpdate> updates;
-  for (const Contribution& contribution : contributions) {
-    CSL_ASSIGN_OR_RETURN(models.emplace_back(), MapModel(blobs, contribution.digest));
-    const MappedModel& update = models.back();
-    CSL_RETURN_IF_ERROR(CheckSameLayout(*trained, *update.header.layout));
-    updates.push_back({update.values(), contribution.terms});
-    read.push_back(contribution.digest);
-  }
+  for (const Contribution& contribution : contributions) read.push_back(contribution.digest);
   std::shared_ptr<const MappedFile> moments;
   std::span<const float> moment_values;
   const std::size_t per_element = MomentsPerElement(round.optimizer.kind);
@@ -134,10 +134,12 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverag
   CSL_ASSIGN_OR_RETURN(const auto unsound, UnsoundBlobs(blobs, std::move(read)));
   if (!unsound.empty()) return DataLoss("blob {} was damaged on the disk", unsound.front());
   std::optional<std::size_t> chosen;
-  if (round.combination == Combination::kKrum && updates.size() >= kLeastForKrum) {
-    chosen = KrumChoice(*trained, updates);
-    updates = {updates[*chosen]};
+  std::vector<Contribution> counted = contributions;
+  if (round.combination == Combination::kKrum && contributions.size() >= kLeastForKrum) {
+    CSL_ASSIGN_OR_RETURN(chosen, KrumChoice(blobs, contributions, model, frozen));
+    counted = {contributions[*chosen]};
   }
+  CSL_ASSIGN_OR_RETURN(auto updates, RoundUpdates::Open(blobs, counted, model, frozen));
 
   ModelInfo info = model.header.info;
   info.provenance = {.run = round.run,
@@ -149,9 +151,15 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverag
       Output output,
       Output::Begin(blobs, info, layout, round.as_update ? frozen : nothing, per_element > 0));
   const std::vector<std::size_t> places = PlacesWithout(layout, frozen);
-  CSL_RETURN_IF_ERROR(Make({layout, model.values(), updates, round.optimizer, moment_values,
-                            round.participation, places, round.combination},
-                           output));
+  CSL_RETURN_IF_ERROR(Make({layout,
+                            model.values(),
+                            {},
+                            round.optimizer,
+                            moment_values,
+                            round.participation,
+                            places,
+                            round.combination},
+                           updates, output));
   CSL_ASSIGN_OR_RETURN(AveragedModel made, std::move(output).Finish());
   made.chosen = chosen;
   if (round.as_update || round.encoding == UpdateEncoding::kFloat32) return made;

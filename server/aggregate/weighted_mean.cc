@@ -88,7 +88,7 @@ void MeanOfBlock(std::span<const float> base, std::span<const WeightedUpdate> up
     Add(more.data(), out.size(), sums.data());
   };
   for (const WeightedUpdate& update : updates) {
-    const Term term{update.values.data() + begin, update.terms.weight};
+    const Term term{update.at(begin, out.size()).data(), update.terms.weight};
     if (update.terms.stretch == 1 || base.empty()) {
       plain[waiting++] = term;
       if (waiting == plain.size()) add_waiting();
@@ -113,11 +113,10 @@ void Mean(std::span<const float> base, std::span<const WeightedUpdate> updates, 
 }
 
 void Largest(std::span<const WeightedUpdate> updates, std::size_t begin, std::span<float> out) {
-  std::copy_n(updates[0].values.begin() + static_cast<std::ptrdiff_t>(begin), out.size(),
-              out.begin());
+  std::ranges::copy(updates[0].at(begin, out.size()), out.begin());
   for (const WeightedUpdate& update : updates.subspan(1)) {
-    for (std::size_t i = 0; i < out.size(); ++i)
-      out[i] = std::max(out[i], update.values[begin + i]);
+    const auto values = update.at(begin, out.size());
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = std::max(out[i], values[i]);
   }
 }
 
@@ -126,27 +125,19 @@ void Largest(std::span<const WeightedUpdate> updates, std::size_t begin, std::sp
 void WeightedMean(const Layout& layout, std::span<const float> base,
                   std::span<const WeightedUpdate> updates, std::size_t begin, std::span<float> out,
                   std::span<const std::size_t> places, std::optional<std::size_t> trim) {
-  const std::size_t end = begin + out.size();
-  for (std::size_t t = 0; t < layout.tensors().size(); ++t) {
-    const std::size_t first = std::max(begin, layout.offset(t));
-    const std::size_t last = std::min(end, layout.offset(t) + layout.tensors()[t].NumElements());
-    if (first >= last) continue;
-    const std::span<float> part = out.subspan(first - begin, last - first);
-    const std::span<const float> base_part = base.subspan(first, part.size());
-    const std::size_t place = places.empty() ? layout.offset(t) : places[t];
-    const TensorRole role = layout.tensors()[t].role;
-    if (role == TensorRole::kLocal || place == kNowhere) {
-      std::ranges::copy(base_part, part.begin());
-      continue;
-    }
-    const std::size_t there = place + (first - layout.offset(t));
-    if (role == TensorRole::kCounter) {
-      Largest(updates, there, part);
+  for (const TensorPart& part : TensorsIn(layout, begin, begin + out.size(), places)) {
+    const std::span<float> out_part = out.subspan(part.begin - begin, part.size());
+    const std::span<const float> base_part = base.subspan(part.begin, part.size());
+    const TensorRole role = layout.tensors()[part.tensor].role;
+    if (role == TensorRole::kLocal || part.place == kNowhere) {
+      std::ranges::copy(base_part, out_part.begin());
+    } else if (role == TensorRole::kCounter) {
+      Largest(updates, part.place, out_part);
     } else if (trim) {
-      TrimmedMean(updates, *trim, there, part);
+      TrimmedMean(updates, *trim, part.place, out_part);
     } else {
-      Mean(role == TensorRole::kParameter ? base_part : std::span<const float>(), updates, there,
-           part);
+      Mean(role == TensorRole::kParameter ? base_part : std::span<const float>(), updates,
+           part.place, out_part);
     }
   }
 }

@@ -18,10 +18,15 @@ struct UpdateTerms {
   double reach = 1;    // how far a gradient of 1 would have moved it; see control_variate.h
 };
 
-// The update itself: values in the layout's order, or in that of a part of it.
+// The update itself: values in the layout's order, or in that of a part of it, from a place on.
 struct WeightedUpdate {
   std::span<const float> values;
   UpdateTerms terms;
+  std::size_t first = 0;  // the place of the first of the values
+
+  std::span<const float> at(std::size_t place, std::size_t count) const {
+    return values.subspan(place - first, count);
+  }
 };
 
 // Writes into `out` the elements [begin, begin + out.size()) of the new global model.

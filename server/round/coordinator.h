@@ -25,6 +25,7 @@
 #include "common/base/status.h"
 #include "server/aggregate/round_average.h"
 #include "server/registry/registry.h"
+#include "server/round/arriving_update.h"
 #include "server/round/engine.h"
 #include "server/round/model_record.h"
 #include "server/round/progress.h"
@@ -129,6 +130,10 @@ class Coordinator {
   // is at most that of a model of its run (for an initial model: kMaxModelBytes).
   Status CheckUpload(const std::string& site, const std::string& task_id,
                      std::uint64_t bytes) const;
+  // Looks at a task's upload while it comes, from its first byte, so that its report waits for
+  // nothing. Null where it is no update.
+  std::unique_ptr<ArrivingUpdate> WatchUpload(const std::string& task_id, const std::string& digest,
+                                              std::uint64_t bytes) const;
   // Whether every site may have the blob: a global model, or the control variate of a run's newest.
   bool IsForSites(const std::string& digest) const;
 
@@ -195,10 +200,10 @@ class Coordinator {
   // The run and task of an id; nullptr where there is none.
   std::pair<const RunState*, const TaskState*> Locate(const std::string& task_id) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Makes of a result that was sent the one that counts: admitted, and where it was encoded or late
-  // of another blob.
+  // Makes of a result that was sent the one that counts: admitted, and where it was late of another
+  // blob.
   Status Prepare(const Found& found, TaskResult& result) const ABSL_LOCKS_EXCLUDED(mu_);
-  // Checks a result, and makes a blob of an encoded update.
+  // Checks a result.
   Status Admit(const RunState& run, const TaskState& task, TaskResult& result) const;
   // Makes an admitted late update a blob of the successor's round.
   Status Transfer(const Found& found, TaskResult& result) const;
@@ -234,6 +239,8 @@ class Coordinator {
   Registry& registry_;
   AuditTrail& trail_;
   const Clock& clock_;
+
+  const std::shared_ptr<InspectedUpdates> inspected_ = std::make_shared<InspectedUpdates>();
 
   bool looked_for_lost_ = false;  // the worker's alone: it does once, at the beginning
 

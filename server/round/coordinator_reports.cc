@@ -5,7 +5,6 @@
 #include "common/crypto/digest.h"
 #include "common/model/model_file.h"
 #include "server/admission/admission.h"
-#include "server/aggregate/decode_update.h"
 #include "server/aggregate/rebase.h"
 #include "server/round/coordinator.h"
 #include "server/round/late_update.h"
@@ -59,6 +58,18 @@ Status CheckClassCounts(const TaskResult& result, const RunConfig& config) {
 // What a report names is not in the store, or not as it was sent.
 Status AskAgain(const std::string& digest) {
   return DataLoss("the model {} is not here; send it again", digest);
+}
+
+// What the update of a task must be.
+StatusOr<ExpectedUpdate> ExpectedOf(const RunState& run, const TaskState& task) {
+  const ModelVersion* base = ModelOfRound(run, task.round - 1);
+  if (base == nullptr) return Internal("{} has no model of round {}", run.id, task.round - 1);
+  return ExpectedUpdate{.run = run.id,
+                        .round = task.round,
+                        .base_digest = base->digest,
+                        .stages = run.config.stages,
+                        .rounds = run.config.rounds,
+                        .encoding = run.config.update_encoding};
 }
 
 std::string TaskIdOf(const TaskReport& report) {
@@ -168,61 +179,55 @@ Status Coordinator::Admit(const RunState& run, const TaskState& task, TaskResult
   if (run.config.normalise || run.config.optimizer.kind == ServerOptimizerKind::kControlVariate) {
     CSL_RETURN_IF_ERROR(CheckSteps(result, run.config.local));
   }
-  const ModelVersion* base = ModelOfRound(run, task.round - 1);
-  if (base == nullptr) return Internal("{} has no model of round {}", run.id, task.round - 1);
-  CSL_ASSIGN_OR_RETURN(const auto base_file, blobs_.Map(base->digest));
-  std::shared_ptr<const MappedFile> update = file;
-  if (run.config.update_encoding != UpdateEncoding::kFloat32) {
-    CSL_ASSIGN_OR_RETURN(const AveragedModel decoded,
-                         DecodeUpdate(blobs_, file->bytes(),
-                                      {.encoding = run.config.update_encoding,
-                                       .run = run.id,
-                                       .round = task.round,
-                                       .base_digest = base->digest,
-                                       .stages = run.config.stages,
-                                       .rounds = run.config.rounds}));
-    result.blob_digest = decoded.digest;
-    CSL_ASSIGN_OR_RETURN(update, blobs_.Map(decoded.digest));
+  if (const auto norm = inspected_->NormOf(task.id, result.blob_digest)) {
+    result.update_norm = *norm;
+    return CheckNorm(*norm, run.config.max_norm);
   }
-  CSL_ASSIGN_OR_RETURN(result.update_norm, CheckUpdate(update->bytes(), base_file->bytes(),
-                                                       {.run = run.id,
-                                                        .round = task.round,
-                                                        .base_digest = base->digest,
-                                                        .stages = run.config.stages,
-                                                        .rounds = run.config.rounds},
-                                                       run.config.max_norm));
+  CSL_ASSIGN_OR_RETURN(const auto expected, ExpectedOf(run, task));
+  CSL_ASSIGN_OR_RETURN(const auto base, blobs_.Map(expected.base_digest));
+  CSL_ASSIGN_OR_RETURN(result.update_norm,
+                       CheckUpdate(file->bytes(), base->bytes(), expected, run.config.max_norm));
   return OkStatus();
 }
 
 Status Coordinator::Prepare(const Found& found, TaskResult& result) const {
-  const std::string sent = result.blob_digest;
-  Status ready = Admit(found.run, found.task, result);
-  const std::string decoded = result.blob_digest;
-  if (ready.ok() && found.task.status != TaskStatus::kOpen) ready = Transfer(found, result);
-  if (decoded == sent) return ready;
-  if (!ready.ok() || result.blob_digest != decoded) Discard({decoded});
-  if (!ready.ok()) return ready;
-  return trail_.Append("update_decoded", {{"task", found.task.id},
-                                          {"sent", sent},
-                                          {"bytes", result.blob_bytes},
-                                          {"digest", result.blob_digest}});
+  CSL_RETURN_IF_ERROR(Admit(found.run, found.task, result));
+  return found.task.status == TaskStatus::kOpen ? OkStatus() : Transfer(found, result);
+}
+
+std::unique_ptr<ArrivingUpdate> Coordinator::WatchUpload(const std::string& task_id,
+                                                         const std::string& digest,
+                                                         std::uint64_t bytes) const {
+  const auto watch = [&]() -> StatusOr<std::unique_ptr<ArrivingUpdate>> {
+    StatusOr<ExpectedUpdate> expected = NotFound("no such task");
+    {
+      MutexLock lock(mu_);
+      const auto [run, task] = Locate(task_id);
+      if (task != nullptr && task->kind == TaskKind::kTrain) expected = ExpectedOf(*run, *task);
+    }
+    CSL_RETURN_IF_ERROR(expected.status());
+    CSL_ASSIGN_OR_RETURN(const auto base, blobs_.Map(expected->base_digest));
+    CSL_ASSIGN_OR_RETURN(auto inspection,
+                         UpdateInspection::Begin(base->bytes(), base, *expected, bytes));
+    return std::make_unique<ArrivingUpdate>(std::move(inspection), inspected_, task_id, digest);
+  };
+  auto watched = watch();
+  return watched.ok() ? *std::move(watched) : nullptr;
 }
 
 Status Coordinator::Transfer(const Found& found, TaskResult& result) const {
   if (found.task.round == found.successor->round) return OkStatus();
   const ModelVersion* old_base = ModelOfRound(found.run, found.task.round - 1);
   const ModelVersion& new_base = found.run.models.back();
-  const bool is_decoded = found.run.config.update_encoding != UpdateEncoding::kFloat32;
-  CSL_ASSIGN_OR_RETURN(const auto file, is_decoded
-                                            ? blobs_.Map(result.blob_digest)
-                                            : blobs_.MapUpload(result.blob_digest, found.task.id));
+  const bool is_encoded = found.run.config.update_encoding != UpdateEncoding::kFloat32;
+  CSL_ASSIGN_OR_RETURN(auto file, blobs_.MapUpload(result.blob_digest, found.task.id));
   CSL_ASSIGN_OR_RETURN(const AveragedModel rebased,
-                       Rebase(blobs_, file->bytes(), old_base->digest, new_base.digest,
+                       Rebase(blobs_, std::move(file), old_base->digest, new_base.digest,
                               {.run = found.run.id,
                                .round = found.successor->round,
                                .parent_digest = new_base.digest}));
   result.blob_digest = rebased.digest;
-  if (!is_decoded) result.blob_bytes = rebased.bytes;
+  if (!is_encoded) result.blob_bytes = rebased.bytes;
   result.evaluation = {};  // it scored the older model
   return OkStatus();
 }

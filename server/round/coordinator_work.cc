@@ -113,6 +113,9 @@ void Coordinator::Work() {
   if (clock_.Now() - swept_ < kSweepInterval) return;
   swept_ = clock_.Now();
   Sweep(/*alone=*/false);
+  inspected_->Forget([&](const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return IsAwaited({.file = {}, .owner = id});
+  });
   progress_.Forget(
       [&](const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
         const TaskState* task = Locate(id).second;

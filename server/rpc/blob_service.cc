@@ -92,7 +92,8 @@ class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer>,
     if (caller_.identity.role == Role::kHospital && stream_ == 0) {
       service_.blobs().DropOthers(blob->attempt().digest, blob->attempt().owner);
     }
-    CSL_RETURN_IF_ERROR(blob->Join(service_.blobs(), stream_));
+    CSL_RETURN_IF_ERROR(
+        blob->Join(service_.blobs(), stream_, service_.WatchOf(caller_.identity, blob->attempt())));
     joined_ = blob.get();
     MutexLock lock(mu_);
     blob_ = std::move(blob);
@@ -180,6 +181,7 @@ grpc::ServerUnaryReactor* BlobService::StatUpload(grpc::CallbackServerContext* c
         blobs().HeldOf(request->blob().digest(), OwnerOf(caller, request->task_id()));
     response->set_complete(held.whole);
     response->set_held_bytes(held.bytes);
+    MutexLock lock(mu_);
     response->set_streams(static_cast<std::uint32_t>(FreeStreams()));
     return OkStatus();
   });
@@ -238,24 +240,32 @@ Status BlobService::CheckDownload(const Identity& caller, const std::string& dig
 StatusOr<std::shared_ptr<IncomingBlob>> BlobService::Attempt(const IncomingBlob::Attempt& attempt) {
   MutexLock lock(mu_);
   std::erase_if(uploads_, [](const auto& upload) { return upload.second.expired(); });
-  auto& place = uploads_[{attempt.digest, attempt.owner}];
-  auto blob = place.lock();
+  const std::pair key(attempt.digest, attempt.owner);
+  const auto found = uploads_.find(key);
+  auto blob = found == uploads_.end() ? nullptr : found->second.lock();
   if (!blob || blob->IsOver()) {
+    if (attempt.streams > FreeStreams()) return absl::AbortedError("no room for so many streams");
     blob = std::make_shared<IncomingBlob>(attempt);
-    place = blob;
+    uploads_[key] = blob;
   }
   if (blob->attempt() == attempt) return blob;
   return absl::AbortedError("this blob is being uploaded on another connection");
 }
 
+IncomingBlob::Watch BlobService::WatchOf(const Identity& caller,
+                                         const IncomingBlob::Attempt& attempt) const {
+  if (caller.role != Role::kHospital) return {};
+  return [this, &attempt] {
+    return coordinator_.WatchUpload(attempt.owner, attempt.digest, attempt.size);
+  };
+}
+
 std::size_t BlobService::FreeStreams() const {
-  MutexLock lock(mu_);
-  std::size_t taken = 0;
+  std::size_t free = kFurtherStreams;
   for (const auto& [key, upload] : uploads_) {
-    if (const auto blob = upload.lock()) taken += blob->attempt().streams;
+    if (const auto blob = upload.lock()) free -= std::min(free, blob->attempt().streams - 1);
   }
-  return std::clamp<std::size_t>(kStreams - std::min(kStreams, taken), 1,
-                                 IncomingBlob::kMostStreams);
+  return std::min(1 + free, IncomingBlob::kMostStreams);
 }
 
 }  // namespace consilium

@@ -41,15 +41,19 @@ class BlobService final
   // that owner is under way.
   StatusOr<std::shared_ptr<IncomingBlob>> Attempt(const IncomingBlob::Attempt& attempt);
 
+  // How a hospital's update is looked at while it comes; nothing for other callers.
+  IncomingBlob::Watch WatchOf(const Identity& caller, const IncomingBlob::Attempt& attempt) const;
+
   const BlobStore& blobs() const { return coordinator_.blobs(); }
   Gate& gate() { return gate_; }
 
  private:
   // Whether the caller may have it: a global model; for the role inference one that is released.
   Status CheckDownload(const Identity& caller, const std::string& digest) const;
-  // How many streams another upload may have: what all together may send ahead is memory.
-  static constexpr std::size_t kStreams = 24;
-  std::size_t FreeStreams() const;
+  // How many streams another upload may have, of which all uploads together have so many beside
+  // the first of each: what they may send ahead is memory.
+  static constexpr std::size_t kFurtherStreams = 32;
+  std::size_t FreeStreams() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   Gate& gate_;
   Coordinator& coordinator_;

@@ -10,7 +10,7 @@ Status BrokenOff() { return Unavailable("a stream of the upload was cancelled");
 
 }  // namespace
 
-Status IncomingBlob::Join(const BlobStore& blobs, std::size_t stream) {
+Status IncomingBlob::Join(const BlobStore& blobs, std::size_t stream, const Watch& watch) {
   MutexLock lock(mu_);
   if (is_over_) return failed_.ok() ? absl::AbortedError("the upload is over") : failed_;
   if (std::exchange(places_[stream].joined, true)) {
@@ -28,6 +28,7 @@ Status IncomingBlob::Join(const BlobStore& blobs, std::size_t stream) {
       return absl::AbortedError(fmt::format("{} bytes are held, the upload would go on at {}",
                                             held_bytes_, attempt_.offset));
     }
+    if (watch && held_bytes_ == 0) watched_ = watch();
     return OkStatus();
   };
   Status opened = open();
@@ -99,6 +100,9 @@ Status IncomingBlob::Append(const Chunk& chunk) {
     return InvalidArgument("more than the {} bytes announced", attempt_.size);
   }
   CSL_RETURN_IF_ERROR(upload_->Append(chunk.pieces));
+  if (watched_) {
+    for (const auto piece : chunk.pieces) watched_->Append(piece);
+  }
   held_bytes_ = upload_->size();
   turn_ = (turn_ + 1) % places_.size();
   return OkStatus();
@@ -118,6 +122,7 @@ void IncomingBlob::GoOn(Waiting& resumed) {
   is_over_ = true;
   BlobUpload upload = *std::exchange(upload_, std::nullopt);
   failed_ = std::move(upload).Finish();
+  if (watched_ && failed_.ok()) watched_->Finish();
 }
 
 void IncomingBlob::Fail(const Status& why, Waiting& resumed) {

@@ -5,6 +5,8 @@
 // when it breaks off is the blob's beginning, and at most a chunk of each stream waits in memory.
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +14,7 @@
 #include "common/base/mutex.h"
 #include "common/base/status.h"
 #include "common/rpc/chunk.h"
+#include "server/round/arriving_update.h"
 #include "server/store/blob_store.h"
 
 namespace consilium {
@@ -48,9 +51,11 @@ class IncomingBlob {
   explicit IncomingBlob(Attempt attempt)
       : attempt_(std::move(attempt)), places_(attempt_.streams) {}
 
-  // A stream comes in; the first one opens the blob. ABORTED where it is there already, or where
-  // the blob does not go on at the offset.
-  Status Join(const BlobStore& blobs, std::size_t stream);
+  // A stream comes in; the first one opens the blob, and where that begins with its first byte
+  // calls `watch`, for what looks at it as it comes (or null). ABORTED where the stream is there
+  // already, or where the blob does not go on at the offset.
+  using Watch = std::function<std::unique_ptr<ArrivingUpdate>()>;
+  Status Join(const BlobStore& blobs, std::size_t stream, const Watch& watch = {});
   // Takes the stream's next chunk and those of others that waited for it. False where it is not its
   // turn: it waits, and Resume will be called, or has been. An error ends the upload for all.
   StatusOr<bool> Take(std::size_t stream, Stream& from);
@@ -84,6 +89,7 @@ class IncomingBlob {
   std::vector<Place> places_ ABSL_GUARDED_BY(mu_);
   std::size_t turn_ ABSL_GUARDED_BY(mu_) = 0;
   std::optional<BlobUpload> upload_ ABSL_GUARDED_BY(mu_);  // while it is under way
+  std::unique_ptr<ArrivingUpdate> watched_ ABSL_GUARDED_BY(mu_);
   std::uint64_t held_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   bool is_over_ ABSL_GUARDED_BY(mu_) = false;
   Status failed_ ABSL_GUARDED_BY(mu_);

@@ -43,10 +43,10 @@ constexpr int kKeepaliveTimeoutMs = 20'000;
 constexpr int kHandshakeTimeoutMs = 10'000;
 constexpr int kMaxConcurrentCalls = 32;  // on one connection
 constexpr int kMaxHeaderBytes = 16 << 10;
-// What a stream may send ahead of what has been read, and in one frame: a connection moves about so
-// much in a round trip (at 100 ms, 84 Mbit/s), and an upload on a long line goes by several
-// (common/rpc/blob_upload.cc). gRPC's own choice, which grows with the line, keeps whole models in
-// memory; on one machine it is a tenth faster.
+// What a stream may send before anything of it is read, and in one frame. With gRPC's own choice,
+// which grows with the line, whole models lie in memory; on one machine it is a tenth faster. With
+// this one a connection moves little more than the message that is being read in a round trip: for
+// long lines see common/rpc/blob_upload.cc.
 constexpr int kWindowBytes = 1 << 20;
 constexpr int kFrameBytes = 256 << 10;
 

@@ -118,7 +118,9 @@ Status Aggregate(int round, const std::vector<Update>& updates, Coordinator& coo
     weighted.push_back({updates[i].state.values, terms[i]});
   }
   if (coordinator.config.combination == Combination::kKrum && weighted.size() >= kLeastForKrum) {
-    weighted = {weighted[KrumChoice(*coordinator.global.layout, weighted)]};
+    KrumDistances distances(weighted.size());
+    distances.Add(*coordinator.global.layout, weighted, 0, coordinator.global.layout->size());
+    weighted = {weighted[distances.Choice()]};
   }
   ModelState next(coordinator.global.layout);
   std::vector<float> moments(next.values.size() *

@@ -25,12 +25,12 @@ StatusOr<std::vector<float>> ApplyInPieces(std::span<const std::byte> file,
   std::vector<float> values(base.values.size());
   for (std::size_t t = 0; t < base.layout->tensors().size(); ++t) {
     const TensorSpec& tensor = base.layout->tensors()[t];
-    CSL_RETURN_IF_ERROR(decoder->BeginTensor(tensor.role));
+    decoder->BeginTensor(tensor.role);
     const std::size_t end = base.layout->offset(t) + tensor.NumElements();
     for (std::size_t at = base.layout->offset(t); at < end; at += UpdateDecoder::kStride) {
       const std::size_t count = std::min(UpdateDecoder::kStride, end - at);
-      CSL_RETURN_IF_ERROR(decoder->Next(std::span(base.values).subspan(at, count),
-                                        std::span(values).subspan(at, count)));
+      CSL_RETURN_IF_ERROR(decoder->NextAll(std::span(base.values).subspan(at, count),
+                                           std::span(values).subspan(at, count)));
     }
     CSL_RETURN_IF_ERROR(decoder->EndTensor());
   }

@@ -12,7 +12,11 @@ class KrumTest : public ::testing::Test {
   std::size_t Choice() const {
     std::vector<WeightedUpdate> updates;
     for (const ModelState& state : states_) updates.push_back({state.values, {1}});
-    return KrumChoice(*layout_, updates);
+    KrumDistances distances(updates.size());
+    const std::size_t middle = layout_->size() / 2;
+    distances.Add(*layout_, updates, 0, middle);
+    distances.Add(*layout_, updates, middle, layout_->size());
+    return distances.Choice();
   }
   // Near to the first, by so much of another.
   void Add(float distance, std::uint64_t seed) {

@@ -253,8 +253,9 @@ TEST(WeightedMean, CountsEachOfManyUpdatesOnce) {
       WeightedMean(*layout, base, weighted, 0, out);
       for (std::size_t i = 0; i < kElements; ++i) {
         double sum = 0;
-        for (const auto& [of, terms] : weighted) {
-          sum += terms.weight * (base[i] + terms.stretch * (of[i] - base[i]));
+        for (const WeightedUpdate& update : weighted) {
+          const auto& [weight, stretch, reach] = update.terms;
+          sum += weight * (base[i] + stretch * (update.values[i] - base[i]));
         }
         ASSERT_EQ(out[i], static_cast<float>(sum / total)) << updates << " updates, element " << i;
       }
