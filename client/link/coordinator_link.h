@@ -45,6 +45,8 @@ class CoordinatorLink {
     }
   }
 
+  // Whether the policy holds transfers down to a rate.
+  bool LimitsRate() const { return policy_.max_megabits() > 0; }
   // The same of a transfer, attempt(on_chunk), which the policy may hold back or down.
   template <typename F>
   Status Transfer(v1::TaskStage stage, TaskReporter& reporter, F&& attempt) {

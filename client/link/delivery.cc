@@ -64,7 +64,7 @@ StatusOr<v1::ReportTaskResponse> Delivery::SendOnce(const Outcome& outcome,
                                              .norm = norm}));
     const auto upload = [&](const TransferCallback& on_chunk) {
       return link_.client().Upload(update, digest, report.task_id(), reporter.stop_token(),
-                                   on_chunk);
+                                   on_chunk, !link_.LimitsRate());
     };
     CSL_RETURN_IF_ERROR(link_.Transfer(v1::TASK_STAGE_SENDING_UPDATE, reporter, upload));
     spdlog::info("{}: sent {} bytes, sha256 {}", report.task_id(), update.size(), digest);

@@ -158,8 +158,13 @@ StatusOr<bool> CoordinatorClient::ReportProgress(const v1::TaskProgress& progres
 
 StatusOr<v1::ReportTaskResponse> CoordinatorClient::ReportTask(
     const v1::ReportTaskRequest& report) {
-  return CallUnary(&v1::CoordinatorService::Stub::ReportTask, *connection()->tasks, report,
-                   kReportTimeout, stop_);
+  const auto current = connection();
+  const auto asked = std::chrono::steady_clock::now();
+  CSL_ASSIGN_OR_RETURN(v1::ReportTaskResponse response,
+                       CallUnary(&v1::CoordinatorService::Stub::ReportTask, *current->tasks, report,
+                                 kReportTimeout, stop_));
+  current->line.round_trips->Note(std::chrono::steady_clock::now() - asked);
+  return response;
 }
 
 StatusOr<v1::Signed> CoordinatorClient::GetManifest(const v1::ModelRef& model) {
@@ -199,9 +204,10 @@ StatusOr<CoordinatorClient::Greeting> CoordinatorClient::Greet() {
 
 Status CoordinatorClient::Upload(std::span<const std::byte> bytes, const std::string& digest,
                                  const std::string& task_id, const std::stop_token& stop,
-                                 const TransferCallback& on_chunk) {
+                                 const TransferCallback& on_chunk, bool may_fill_line) {
   const auto current = connection();
-  return UploadBlob(current->channel, bytes, digest, task_id, stop, on_chunk, current->line);
+  return UploadBlob(current->channel, bytes, digest, task_id, stop, on_chunk,
+                    may_fill_line ? current->line : Line());
 }
 
 Status CoordinatorClient::Download(const std::string& digest, std::uint64_t max_bytes,

@@ -68,10 +68,11 @@ class CoordinatorClient {
   // goes on to until UseIdentity: the former certificate stays good for some minutes.
   Status RenewIdentity(const std::filesystem::path& folder);
 
-  // See common/rpc/blob_transfer.h. CANCELLED once `stop` is asked for.
+  // See common/rpc/blob_transfer.h. CANCELLED once `stop` is asked for. An upload that is held down
+  // may not fill the line: it goes by one connection, however long that is.
   Status Upload(std::span<const std::byte> bytes, const std::string& digest,
                 const std::string& task_id, const std::stop_token& stop = {},
-                const TransferCallback& on_chunk = {});
+                const TransferCallback& on_chunk = {}, bool may_fill_line = true);
   Status Download(const std::string& digest, std::uint64_t max_bytes,
                   const std::filesystem::path& path, const std::stop_token& stop = {},
                   const TransferCallback& on_chunk = {});

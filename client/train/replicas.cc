@@ -87,7 +87,8 @@ StatusOr<TrainReport> TrainReplicas(Network& network,
   FirstError error;
   const auto train = [&](int rank, Network& own, const StepCallback& say,
                          const Checkpoints& kept) -> StatusOr<TrainReport> {
-    const auto peers = Peers::Join(meeting.file(), rank, size);
+    const auto peers =
+        Peers::Join(meeting.file(), rank, size, on_gpus ? std::optional(rank) : std::nullopt);
     error.Note(peers.status());
     CSL_RETURN_IF_ERROR(peers.status());
     if (!on_gpus) at::set_num_threads(threads);  // of this thread

@@ -217,8 +217,11 @@ void SumOver(Peers& peers, std::vector<torch::Tensor>& tensors, double factor) {
   for (const torch::Tensor& tensor : tensors) {
     flat.push_back(tensor.reshape({-1}).to(torch::kFloat32));
   }
-  const torch::Tensor all = torch::cat(flat).cpu().contiguous();
-  peers.Sum({all.data_ptr<float>(), static_cast<std::size_t>(all.numel())});
+  torch::Tensor all = torch::cat(flat).contiguous();
+  if (!peers.SumOnGpus(all)) {
+    all = all.cpu();
+    peers.Sum({all.data_ptr<float>(), static_cast<std::size_t>(all.numel())});
+  }
   all.mul_(factor);
   std::int64_t begin = 0;
   for (torch::Tensor& tensor : tensors) {

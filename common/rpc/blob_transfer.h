@@ -17,11 +17,12 @@
 
 namespace consilium {
 
-// The largest message that the coordinator accepts: a chunk and its envelope, or a control message.
-// Earlier versions send chunks of a MiB.
+// The largest message that the coordinator accepts: a chunk, of a MiB at most, and its envelope, or
+// a control message.
 inline constexpr int kMaxMessageBytes = 4 << 20;
 
-// Called after each chunk with the bytes that the far end has or is being sent, and those in all.
+// Called after each chunk with the bytes that the far end has or is being sent, and those in all;
+// by whatever thread, one call at a time.
 using TransferCallback = std::function<void(std::uint64_t done, std::uint64_t total)>;
 // Another channel to the same coordinator, by a connection of its own. Called by several threads.
 using OpenChannel = std::function<std::shared_ptr<grpc::Channel>()>;

@@ -35,7 +35,7 @@ constexpr std::size_t kLongChunkBytes = std::size_t{1} << 20;
 constexpr std::size_t kTriedBytes = 2 * kChunkBytes;
 constexpr std::chrono::seconds kTriedTime{4};               // in which they pass a wide one
 constexpr std::size_t kWorthTrying = std::size_t{4} << 20;  // how much must be left
-constexpr std::chrono::seconds kConnectTimeout{5};
+constexpr std::chrono::seconds kConnectTimeout{3};
 
 // An upload on its way: the same for each of its attempts and streams.
 struct Upload {
@@ -49,13 +49,8 @@ struct Upload {
 
 // What the coordinator says of it.
 StatusOr<v1::StatUploadResponse> Ask(const Upload& upload) {
-  const auto asked = SteadyClock::now();
-  CSL_ASSIGN_OR_RETURN(
-      v1::StatUploadResponse held,
-      CallUnary(&v1::BlobService::Stub::StatUpload, *v1::BlobService::NewStub(upload.channel),
-                upload.stat, kControlTimeout, upload.stop));
-  if (upload.line.round_trips) upload.line.round_trips->Note(SteadyClock::now() - asked);
-  return held;
+  return CallUnary(&v1::BlobService::Stub::StatUpload, *v1::BlobService::NewStub(upload.channel),
+                   upload.stat, kControlTimeout, upload.stop);
 }
 
 bool IsLong(const Line& line) {
@@ -63,10 +58,14 @@ bool IsLong(const Line& line) {
   return round_trip && *round_trip >= kLongLine;
 }
 
-// How many connections a long line is worth, of those that the coordinator allows.
-std::size_t ConnectionsFor(const Line& line, const v1::StatUploadResponse& held) {
+// How many connections a long line is worth for so many bytes, of those that the coordinator
+// allows.
+std::size_t ConnectionsFor(const Line& line, std::size_t bytes,
+                           const v1::StatUploadResponse& held) {
+  if (!line.open_another) return 1;
   const auto worth = static_cast<std::size_t>(*line.round_trips->Shortest() / kConnectionCarries);
-  return std::max<std::size_t>(1, std::min<std::size_t>(worth, held.streams()));
+  const std::size_t chunks = bytes / kLongChunkBytes;
+  return std::max<std::size_t>(1, std::min({worth, chunks, std::size_t{held.streams()}}));
 }
 
 // One of an attempt's streams, from its header to its end: its share of the bytes' chunks.
@@ -102,11 +101,14 @@ Status Send(const Upload& upload, std::uint64_t offset, std::size_t end, std::si
   LinkedStop broken(upload.stop);  // one has failed, and so have all
   Mutex mu;
   std::uint64_t sent = offset;
+  Mutex failed_mu;  // not the one that a slow on_chunk holds
   Status failed;
   const auto on_sent = [&](std::size_t count) {
     MutexLock lock(mu);
     sent += count;
-    if (upload.on_chunk) upload.on_chunk(sent, upload.bytes.size());
+    if (upload.on_chunk && !broken.token().stop_requested()) {
+      upload.on_chunk(sent, upload.bytes.size());
+    }
   };
   const auto send = [&](std::size_t stream) {
     v1::UploadRequest first;
@@ -116,7 +118,7 @@ Status Send(const Upload& upload, std::uint64_t offset, std::size_t end, std::si
                                      broken.token(), on_sent);
     if (status.ok()) return;
     {
-      MutexLock lock(mu);
+      MutexLock lock(failed_mu);
       if (failed.ok()) failed = status;
     }
     broken.Request();
@@ -130,15 +132,20 @@ Status Send(const Upload& upload, std::uint64_t offset, std::size_t end, std::si
 }
 
 // Further channels, as many of them as can be opened.
-std::vector<std::shared_ptr<grpc::Channel>> OpenChannels(const OpenChannel& open,
-                                                         std::size_t count) {
-  const auto deadline = std::chrono::system_clock::now() + kConnectTimeout;
+std::vector<std::shared_ptr<grpc::Channel>> OpenChannels(const OpenChannel& open, std::size_t count,
+                                                         const std::stop_token& stop) {
+  constexpr std::chrono::milliseconds kSlice{200};  // how late a stop is seen
+  const auto connect = [&]() -> std::shared_ptr<grpc::Channel> {
+    auto channel = open();
+    const auto deadline = SteadyClock::now() + kConnectTimeout;
+    while (!stop.stop_requested() && SteadyClock::now() < deadline) {
+      if (channel->WaitForConnected(std::chrono::system_clock::now() + kSlice)) return channel;
+    }
+    return nullptr;
+  };
   std::vector<std::future<std::shared_ptr<grpc::Channel>>> connecting;
   for (std::size_t i = 0; i < count; ++i) {
-    connecting.push_back(std::async(std::launch::async, [&] {
-      auto channel = open();
-      return channel->WaitForConnected(deadline) ? channel : nullptr;
-    }));
+    connecting.push_back(std::async(std::launch::async, connect));
   }
   std::vector<std::shared_ptr<grpc::Channel>> channels;
   for (auto& connected : connecting) {
@@ -169,14 +176,16 @@ Status UploadBlob(const std::shared_ptr<grpc::Channel>& channel, std::span<const
   // To the coordinator it is an upload that broke off.
   if (!tried.ok() && !IsTransient(tried)) return tried;
   CSL_ASSIGN_OR_RETURN(answer, Ask(upload));
-  if (answer.held_bytes() != held + kTriedBytes) return tried;
-  if (!is_wide) return Send(upload, held + kTriedBytes, bytes.size(), kChunkBytes, {channel});
-  std::vector<std::shared_ptr<grpc::Channel>> channels = {channel};
-  if (line.open_another) {
-    std::ranges::move(OpenChannels(line.open_another, ConnectionsFor(line, answer) - 1),
-                      std::back_inserter(channels));
-  }
-  return Send(upload, held + kTriedBytes, bytes.size(), kLongChunkBytes, channels);
+  const std::size_t begin = held + kTriedBytes;
+  if (answer.held_bytes() != begin) return tried;
+  if (!is_wide) return Send(upload, begin, bytes.size(), kChunkBytes, {channel});
+  const std::size_t wanted = ConnectionsFor(line, bytes.size() - begin, answer);
+  auto channels = OpenChannels(line.open_another, wanted - 1, stop);
+  channels.push_back(channel);
+  const Status sent = Send(upload, begin, bytes.size(), kLongChunkBytes, channels);
+  if (channels.size() == 1 || !absl::IsAborted(sent)) return sent;
+  // Others were quicker to take the connections.
+  return Send(upload, begin, bytes.size(), kLongChunkBytes, {channel});
 }
 
 }  // namespace consilium

@@ -21,7 +21,7 @@ class RoundTrips {
     shortest_ = std::min(shortest_, taken);
   }
   // None before so many have been made: a busy far end is slow to answer one or two.
-  static constexpr int kEnough = 12;
+  static constexpr int kEnough = 8;
   std::optional<Time> Shortest() const {
     MutexLock lock(mu_);
     if (calls_ < kEnough) return std::nullopt;

@@ -10,10 +10,6 @@
 namespace consilium {
 namespace {
 
-// How much longer than the global model's an update's header may be: its metadata name other
-// things.
-constexpr std::size_t kHeaderSlackBytes = 64 << 10;
-
 static_assert(kNormBlock % UpdateDecoder::kStride == 0);
 
 Status CheckOrigin(const ExpectedUpdate& want, const std::string& run, int round,
@@ -97,6 +93,7 @@ Status UpdateInspection::TakeHeader(std::span<const std::byte>& bytes) {
     if (!end || header_.size() < *end) continue;
     CSL_RETURN_IF_ERROR(CheckHeader());
     has_header_ = true;
+    header_ = {};
     BeginTensor(0);
     return OkStatus();
   }

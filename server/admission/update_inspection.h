@@ -28,6 +28,10 @@ struct ExpectedUpdate {
   UpdateEncoding encoding = UpdateEncoding::kFloat32;
 };
 
+// How much longer than the global model's an update's header may be, and so its file: its metadata
+// name other things.
+inline constexpr std::size_t kHeaderSlackBytes = 64 << 10;
+
 // Not thread-safe.
 class UpdateInspection {
  public:
@@ -69,7 +73,7 @@ class UpdateInspection {
   TensorMask frozen_;
   Status wrong_;
 
-  std::string header_;  // as far as it has come
+  std::string header_;  // as far as it has come; empty once it was checked
   bool has_header_ = false;
   std::optional<UpdateDecoder> decoder_;  // of an encoded update
   std::size_t tensor_ = 0;                // of the base's; the next one

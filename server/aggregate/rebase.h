@@ -16,7 +16,7 @@ namespace consilium {
 // encoded or not, on the model that the others began with. Parameters in float64, rounded once;
 // every other tensor is the update's own (a shifted variance could fall below 0). The same inputs
 // give the same bits. INVALID_ARGUMENT unless the three have the same layout and the result is
-// finite. Memory: a MiB beside the mapped files.
+// finite. Memory: some MiB beside the mapped files.
 StatusOr<AveragedModel> Rebase(const BlobStore& blobs, std::shared_ptr<const MappedFile> update,
                                const std::string& old_base_digest,
                                const std::string& new_base_digest, const Provenance& provenance);

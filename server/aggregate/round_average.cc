@@ -132,7 +132,7 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverag
     read.push_back(round.moments_digest);
   }
   CSL_ASSIGN_OR_RETURN(const auto unsound, UnsoundBlobs(blobs, std::move(read)));
-  if (!unsound.empty()) return DataLoss("blob {} was damaged on the disk", unsound.front());
+  if (!unsound.empty()) return DataLoss("blob {} is missing or was damaged", unsound.front());
   std::optional<std::size_t> chosen;
   std::vector<Contribution> counted = contributions;
   if (round.combination == Combination::kKrum && contributions.size() >= kLeastForKrum) {

@@ -42,8 +42,8 @@ struct RoundToAverage {
 // the optimiser step its parameters, and keeps the result as the model of that round. The
 // moments are a blob of little-endian float32 and nothing else: MomentsPerElement for each element
 // of the layout, interleaved (m, or m and v); what BeginMoments gave where it is no parameter.
-// Memory: 24 MiB at most beside the mapped files, for updates that came encoded another 16 MiB and
-// a decoder each, and EncodeModel's where the model is to be encoded. The same inputs give the same
+// Memory: 24 MiB at most beside the mapped files, for updates that came encoded what RoundUpdates
+// takes, and EncodeModel's where the model is to be encoded. The same inputs give the same
 // bits, so a coordinator that died on the way does it again. NOT_FOUND or DATA_LOSS where a blob is
 // missing or was damaged on disk; INVALID_ARGUMENT where a step has left the finite numbers.
 StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverage& round,

@@ -65,7 +65,7 @@ class RoundUpdates {
                                      const MappedModel& base, const TensorMask& frozen);
 
   // How far a part of the base's elements goes that begins there: 1 Mi elements, or what takes 16
-  // MiB for all updates that are decoded.
+  // MiB for all updates that are decoded, but 4 Ki at least. A decoder has about a MiB besides.
   std::size_t EndOfPart(std::size_t begin) const;
   // The next part of each of them, decoded on all cores. They stay until the next call.
   StatusOr<std::span<const WeightedUpdate>> Next(std::size_t end);

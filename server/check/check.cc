@@ -55,7 +55,8 @@ class Check {
     for (const auto& [site, task] : DeliveredTasks(run)) {
       const TaskResult& result = task->result;
       if (result.blob_digest.empty()) continue;
-      const std::uint64_t bytes = is_encoded ? kAnySize : result.blob_bytes;  // of what was sent
+      // Of what was sent; a late one's blob is what it was moved to.
+      const std::uint64_t bytes = is_encoded ? kAnySize : result.blob_bytes;
       const std::string wrong = WhatIsWrong(result.blob_digest, bytes);
       if (wrong.empty()) continue;
       Warn(fmt::format("{}: the update of {} for round {}: {}", run.id, site, task->round, wrong),

@@ -18,16 +18,25 @@ namespace consilium {
 // The norms of those that were found good, by task, until they are forgotten. Thread-safe.
 class InspectedUpdates {
  public:
+  // Whether the task's upload may be inspected once more. Only so often: a small file may stand for
+  // a large model, and nothing obliges a site to report what it uploads.
+  static constexpr int kMostInspections = 3;
+  bool MayBegin(const std::string& task_id) {
+    MutexLock lock(mu_);
+    return ++found_[task_id].begun <= kMostInspections;
+  }
   void Note(const std::string& task_id, const std::string& digest, double norm) {
     MutexLock lock(mu_);
-    found_[task_id] = {digest, norm};
+    Found& found = found_[task_id];
+    found.digest = digest;
+    found.norm = norm;
   }
   // None where the task's upload of that digest was not inspected, or not found good.
   std::optional<double> NormOf(const std::string& task_id, const std::string& digest) const {
     MutexLock lock(mu_);
     const auto found = found_.find(task_id);
-    if (found == found_.end() || found->second.first != digest) return std::nullopt;
-    return found->second.second;
+    if (found == found_.end() || found->second.digest != digest) return std::nullopt;
+    return found->second.norm;
   }
   // All but those of the tasks that the predicate is true of.
   template <typename IsAwaited>
@@ -37,8 +46,13 @@ class InspectedUpdates {
   }
 
  private:
+  struct Found {
+    int begun = 0;
+    std::string digest;
+    double norm = 0;
+  };
   mutable Mutex mu_;
-  std::map<std::string, std::pair<std::string, double>> found_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, Found> found_ ABSL_GUARDED_BY(mu_);
 };
 
 // One on its way in. Not thread-safe.

@@ -131,7 +131,7 @@ class Coordinator {
   Status CheckUpload(const std::string& site, const std::string& task_id,
                      std::uint64_t bytes) const;
   // Looks at a task's upload while it comes, from its first byte, so that its report waits for
-  // nothing. Null where it is no update.
+  // nothing. Null where it is no update, and where the task's were looked at too often.
   std::unique_ptr<ArrivingUpdate> WatchUpload(const std::string& task_id, const std::string& digest,
                                               std::uint64_t bytes) const;
   // Whether every site may have the blob: a global model, or the control variate of a run's newest.

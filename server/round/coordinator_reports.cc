@@ -13,8 +13,6 @@ namespace consilium {
 namespace {
 
 constexpr std::uint64_t kMaxTrainExamples = 1'000'000'000;
-// How much longer than the global model's file an update may be: its metadata name other things.
-constexpr std::uint64_t kHeaderSlackBytes = 64 << 10;
 
 // At most kMaxReason bytes of a text that may come from a hospital or its file, cut between
 // characters, with nothing in it that is not printable ASCII: it is shown to people and sent in
@@ -192,7 +190,14 @@ Status Coordinator::Admit(const RunState& run, const TaskState& task, TaskResult
 
 Status Coordinator::Prepare(const Found& found, TaskResult& result) const {
   CSL_RETURN_IF_ERROR(Admit(found.run, found.task, result));
-  return found.task.status == TaskStatus::kOpen ? OkStatus() : Transfer(found, result);
+  if (found.task.status == TaskStatus::kOpen) return OkStatus();
+  const std::string sent = result.blob_digest;
+  CSL_RETURN_IF_ERROR(Transfer(found, result));
+  if (result.blob_digest == sent) return OkStatus();
+  return trail_.Append("update_moved", {{"task", found.task.id},
+                                        {"sent", sent},
+                                        {"to", found.successor->id},
+                                        {"digest", result.blob_digest}});
 }
 
 std::unique_ptr<ArrivingUpdate> Coordinator::WatchUpload(const std::string& task_id,
@@ -206,6 +211,7 @@ std::unique_ptr<ArrivingUpdate> Coordinator::WatchUpload(const std::string& task
       if (task != nullptr && task->kind == TaskKind::kTrain) expected = ExpectedOf(*run, *task);
     }
     CSL_RETURN_IF_ERROR(expected.status());
+    if (!inspected_->MayBegin(task_id)) return Unavailable("inspected too often");
     CSL_ASSIGN_OR_RETURN(const auto base, blobs_.Map(expected->base_digest));
     CSL_ASSIGN_OR_RETURN(auto inspection,
                          UpdateInspection::Begin(base->bytes(), base, *expected, bytes));

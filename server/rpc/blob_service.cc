@@ -33,9 +33,10 @@ class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer>,
   }
 
   void OnReadDone(bool ok) override {
+    has_ended_ = !ok;
     const StatusOr<bool> taken = ok ? Take() : End();
-    if (!taken.ok() || !ok) return Finish(taken.status());
-    if (*taken) StartRead(&message_);  // otherwise Resume does, and has perhaps ended this
+    if (!taken.ok()) return Finish(taken.status());
+    if (*taken) GoOn();  // otherwise Resume does, and has perhaps ended this
   }
   void OnCancel() override {
     std::shared_ptr<IncomingBlob> blob;
@@ -54,8 +55,14 @@ class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer>,
     MutexLock lock(mu_);
     return is_cancelled_;
   }
-  void Resume(const Status& taken) override {
-    if (!taken.ok()) return Finish(taken);
+  void Resume(const Status& status) override {
+    if (!status.ok()) return Finish(status);
+    GoOn();
+  }
+  void GoOn() {
+    if (has_ended_) return Finish(OkStatus());
+    chunk_ = {};
+    message_.Clear();
     StartRead(&message_);
   }
 
@@ -102,8 +109,7 @@ class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer>,
 
   StatusOr<bool> End() {
     if (!joined_) return InvalidArgument("an upload begins with its header");
-    CSL_RETURN_IF_ERROR(joined_->End(stream_));
-    return false;
+    return joined_->End(stream_, *this);
   }
 
   void Finish(const Status& status) {
@@ -119,6 +125,7 @@ class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer>,
   grpc::ByteBuffer* const response_;
   grpc::ByteBuffer message_;
   Chunk chunk_;
+  bool has_ended_ = false;  // the sender is done
   std::size_t stream_ = 0;
   IncomingBlob* joined_ = nullptr;  // blob_, once there is one
   mutable Mutex mu_;
@@ -177,12 +184,12 @@ grpc::ServerUnaryReactor* BlobService::StatUpload(grpc::CallbackServerContext* c
                                                   v1::StatUploadResponse* response) {
   return gate_.Answer(context, "BlobService/StatUpload", [&](const Identity& caller) -> Status {
     CSL_RETURN_IF_ERROR(CheckUpload(caller, request->blob(), request->task_id()));
-    const BlobStore::Held held =
-        blobs().HeldOf(request->blob().digest(), OwnerOf(caller, request->task_id()));
+    const std::string owner = OwnerOf(caller, request->task_id());
+    const BlobStore::Held held = blobs().HeldOf(request->blob().digest(), owner);
     response->set_complete(held.whole);
     response->set_held_bytes(held.bytes);
     MutexLock lock(mu_);
-    response->set_streams(static_cast<std::uint32_t>(FreeStreams()));
+    response->set_streams(static_cast<std::uint32_t>(FreeStreams(owner)));
     return OkStatus();
   });
 }
@@ -243,13 +250,18 @@ StatusOr<std::shared_ptr<IncomingBlob>> BlobService::Attempt(const IncomingBlob:
   const std::pair key(attempt.digest, attempt.owner);
   const auto found = uploads_.find(key);
   auto blob = found == uploads_.end() ? nullptr : found->second.lock();
-  if (!blob || blob->IsOver()) {
-    if (attempt.streams > FreeStreams()) return absl::AbortedError("no room for so many streams");
-    blob = std::make_shared<IncomingBlob>(attempt);
-    uploads_[key] = blob;
+  const bool is_same = blob && blob->attempt() == attempt;
+  // A stream that comes after its attempt's end hears of that.
+  if (is_same && (!blob->IsOver() || attempt.streams > 1)) return blob;
+  if (blob && !blob->IsOver()) {
+    return absl::AbortedError("this blob is being uploaded on another connection");
   }
-  if (blob->attempt() == attempt) return blob;
-  return absl::AbortedError("this blob is being uploaded on another connection");
+  if (attempt.streams > FreeStreams(attempt.owner)) {
+    return absl::AbortedError("no room for so many streams");
+  }
+  blob = std::make_shared<IncomingBlob>(attempt);
+  uploads_[key] = blob;
+  return blob;
 }
 
 IncomingBlob::Watch BlobService::WatchOf(const Identity& caller,
@@ -260,10 +272,14 @@ IncomingBlob::Watch BlobService::WatchOf(const Identity& caller,
   };
 }
 
-std::size_t BlobService::FreeStreams() const {
+std::size_t BlobService::FreeStreams(const std::string& owner) const {
   std::size_t free = kFurtherStreams;
   for (const auto& [key, upload] : uploads_) {
-    if (const auto blob = upload.lock()) free -= std::min(free, blob->attempt().streams - 1);
+    const auto blob = upload.lock();
+    if (!blob) continue;
+    const std::size_t further = blob->attempt().streams - 1;
+    if (further > 0 && key.second == owner && !blob->IsOver()) return 1;
+    free -= std::min(free, further);
   }
   return std::min(1 + free, IncomingBlob::kMostStreams);
 }

@@ -50,10 +50,10 @@ class BlobService final
  private:
   // Whether the caller may have it: a global model; for the role inference one that is released.
   Status CheckDownload(const Identity& caller, const std::string& digest) const;
-  // How many streams another upload may have, of which all uploads together have so many beside
-  // the first of each: what they may send ahead is memory.
+  // Of all uploads together, beside the first of each: what they may send ahead is memory.
   static constexpr std::size_t kFurtherStreams = 32;
-  std::size_t FreeStreams() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // How many another upload of that owner may have: one where it has several already.
+  std::size_t FreeStreams(const std::string& owner) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   Gate& gate_;
   Coordinator& coordinator_;

@@ -18,7 +18,11 @@ Status IncomingBlob::Join(const BlobStore& blobs, std::size_t stream, const Watc
   }
   if (upload_) return OkStatus();
   const auto open = [&]() -> Status {
-    CSL_ASSIGN_OR_RETURN(upload_, blobs.Continue(attempt_.digest, attempt_.owner));
+    if (watch) watched_ = watch();
+    const auto on_held = [&](std::span<const std::byte> held) {
+      if (watched_) watched_->Append(held);
+    };
+    CSL_ASSIGN_OR_RETURN(upload_, blobs.Continue(attempt_.digest, attempt_.owner, on_held));
     held_bytes_ = upload_->size();
     if (held_bytes_ > attempt_.size) {
       return InvalidArgument("{} bytes are held, more than the {} announced now", held_bytes_,
@@ -28,12 +32,11 @@ Status IncomingBlob::Join(const BlobStore& blobs, std::size_t stream, const Watc
       return absl::AbortedError(fmt::format("{} bytes are held, the upload would go on at {}",
                                             held_bytes_, attempt_.offset));
     }
-    if (watch && held_bytes_ == 0) watched_ = watch();
     return OkStatus();
   };
   Status opened = open();
   Waiting nobody;
-  if (!opened.ok()) Fail(opened, nobody);
+  if (!opened.ok()) Close(opened, nobody);
   return opened;
 }
 
@@ -52,7 +55,7 @@ StatusOr<bool> IncomingBlob::Take(std::size_t stream, Stream& from) {
     if (taken.ok()) {
       GoOn(resumed);
     } else {
-      Fail(taken, resumed);
+      Close(taken, resumed);
     }
     failed = failed_;
   }
@@ -66,28 +69,30 @@ void IncomingBlob::Leave(std::size_t stream) {
   {
     MutexLock lock(mu_);
     if (places_[stream].waiting == nullptr) return;  // its read tells of it
-    Fail(BrokenOff(), resumed);
+    Close(BrokenOff(), resumed);
   }
   for (Stream* waiting : resumed) waiting->Resume(BrokenOff());
 }
 
-Status IncomingBlob::End(std::size_t stream) {
+StatusOr<bool> IncomingBlob::End(std::size_t stream, Stream& from) {
   Waiting resumed;
   Status failed;
   {
     MutexLock lock(mu_);
-    if (is_over_) return failed_;
-    places_[stream].ended = true;
-    GoOn(resumed);
+    if (!is_over_) {
+      places_[stream].ended = true;
+      GoOn(resumed);
+    }
+    if (!is_over_ && !from.IsCancelled()) {
+      places_[stream].waiting = &from;
+      return false;
+    }
+    if (!is_over_) Close(BrokenOff(), resumed);
     failed = failed_;
   }
   for (Stream* other : resumed) other->Resume(failed);
-  return failed;
-}
-
-bool IncomingBlob::IsOver() const {
-  MutexLock lock(mu_);
-  return is_over_;
+  CSL_RETURN_IF_ERROR(failed);
+  return true;
 }
 
 std::uint64_t IncomingBlob::held_bytes() const {
@@ -109,26 +114,28 @@ Status IncomingBlob::Append(const Chunk& chunk) {
 }
 
 void IncomingBlob::GoOn(Waiting& resumed) {
-  while (Stream* next = std::exchange(places_[turn_].waiting, nullptr)) {
+  while (!places_[turn_].ended && places_[turn_].waiting != nullptr) {
+    Stream* next = std::exchange(places_[turn_].waiting, nullptr);
     resumed.push_back(next);
-    if (const Status taken = Append(next->chunk()); !taken.ok()) return Fail(taken, resumed);
+    if (const Status taken = Append(next->chunk()); !taken.ok()) return Close(taken, resumed);
   }
   if (held_bytes_ < attempt_.size) {
     // What is there stays for the next attempt.
     if (!places_[turn_].ended) return;
-    return Fail(Unavailable("{} of {} bytes came", held_bytes_, attempt_.size), resumed);
+    return Close(Unavailable("{} of {} bytes came", held_bytes_, attempt_.size), resumed);
   }
   if (!std::ranges::all_of(places_, &Place::ended)) return;
-  is_over_ = true;
   BlobUpload upload = *std::exchange(upload_, std::nullopt);
-  failed_ = std::move(upload).Finish();
-  if (watched_ && failed_.ok()) watched_->Finish();
+  const Status finished = std::move(upload).Finish();
+  if (watched_ && finished.ok()) watched_->Finish();
+  Close(finished, resumed);
 }
 
-void IncomingBlob::Fail(const Status& why, Waiting& resumed) {
+void IncomingBlob::Close(const Status& why, Waiting& resumed) {
   is_over_ = true;
   failed_ = why;
   upload_.reset();
+  watched_.reset();
   for (Place& place : places_) {
     if (Stream* waiting = std::exchange(place.waiting, nullptr)) resumed.push_back(waiting);
   }

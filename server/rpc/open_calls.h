@@ -20,7 +20,8 @@ namespace consilium {
 class OpenCalls {
  public:
   // A transfer moves at least kLeastBytes in each kWindow, or ends. (A chunk counts when it is
-  // whole: of 256 KiB, about 17 kbit/s; of 1 MiB, as earlier versions send, 70.)
+  // whole: of 256 KiB, about 17 kbit/s; of 1 MiB, as earlier versions send and wide lines
+  // carry, 70.)
   static constexpr std::chrono::seconds kWindow{120};
   static constexpr std::uint64_t kLeastBytes = 256 << 10;
 

@@ -51,7 +51,7 @@ std::string_view TaskStatusName(TaskStatus status);
 // What a site delivered.
 struct TaskResult {
   std::string blob_digest;           // the update or initial model; empty for an evaluation
-  std::uint64_t blob_bytes = 0;      // of what the site sent, which may be that encoded
+  std::uint64_t blob_bytes = 0;      // of what the site sent
   std::uint64_t train_examples = 0;  // the update's weight
   std::uint64_t steps = 0;           // batches that were trained on
   double train_loss = 0;

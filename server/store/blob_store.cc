@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "common/encoding/update_encoding.h"
+
 namespace consilium {
 namespace {
 
@@ -168,8 +170,8 @@ BlobStore::Held BlobStore::HeldOf(const std::string& digest, const std::string& 
   return {.bytes = error ? 0 : size, .whole = false};
 }
 
-StatusOr<BlobUpload> BlobStore::Continue(const std::string& digest,
-                                         const std::string& owner) const {
+StatusOr<BlobUpload> BlobStore::Continue(const std::string& digest, const std::string& owner,
+                                         const OnHeld& on_held) const {
   if (!IsDigest(digest)) return InvalidArgument("'{}' is not a digest", digest);
   const fs::path path = PartPath(digest, owner);
   FileDescriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, kPrivateMode));
@@ -180,6 +182,7 @@ StatusOr<BlobUpload> BlobStore::Continue(const std::string& digest,
   upload.digest_ = digest;
   upload.hash_.Update(held.bytes());
   upload.size_ = held.bytes().size();
+  if (on_held) on_held(held.bytes());
   return upload;
 }
 
@@ -226,7 +229,10 @@ void BlobStore::SetAside(const std::string& digest, const std::string& owner,
   const fs::path folder = folder_ / kQuarantine;
   std::error_code error;
   fs::create_directories(folder, error);
-  const fs::path kept = folder / (owner + ".safetensors");
+  const auto file = MapUpload(digest, owner);
+  if (!file.ok()) return;
+  const bool is_encoded = UpdateDecoder::IsEncoded((*file)->bytes());
+  const fs::path kept = folder / (owner + (is_encoded ? ".update" : ".safetensors"));
   fs::remove(kept, error);
   // Another name of the same file, which no one writes any more.
   fs::create_hard_link(Has(digest) ? BlobPath(digest) : UploadPath(digest, owner), kept, error);
@@ -234,7 +240,7 @@ void BlobStore::SetAside(const std::string& digest, const std::string& owner,
   (void)WriteFileAtomically(folder / (owner + ".reason"), reason + "\n", kPrivateMode);
   auto entries = ListFolder(folder);
   if (!entries.ok()) return;
-  std::erase_if(*entries, [](const Entry& entry) { return !entry.file.ends_with(".safetensors"); });
+  std::erase_if(*entries, [](const Entry& entry) { return entry.file.ends_with(".reason"); });
   std::ranges::sort(*entries, {}, &Entry::age);
   for (std::size_t i = kMaxSetAside; i < entries->size(); ++i) {
     const fs::path old = folder / (*entries)[i].file;

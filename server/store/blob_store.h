@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -105,8 +106,11 @@ class BlobStore {
     bool whole = false;
   };
   Held HeldOf(const std::string& digest, const std::string& owner) const;
-  // Goes on with `owner`'s upload, or begins. One of a blob and owner at a time.
-  StatusOr<BlobUpload> Continue(const std::string& digest, const std::string& owner) const;
+  // Goes on with `owner`'s upload, or begins. One of a blob and owner at a time. `on_held` is
+  // called with the bytes that are there.
+  using OnHeld = std::function<void(std::span<const std::byte>)>;
+  StatusOr<BlobUpload> Continue(const std::string& digest, const std::string& owner,
+                                const OnHeld& on_held = {}) const;
   // `owner`'s whole upload. NOT_FOUND unless it is there.
   StatusOr<std::shared_ptr<const MappedFile>> MapUpload(const std::string& digest,
                                                         const std::string& owner) const;
@@ -120,8 +124,9 @@ class BlobStore {
   // Drops what is there of an upload.
   void Drop(const std::string& digest, const std::string& owner) const;
 
-  // Keeps a copy of an upload or blob that was refused in quarantine/OWNER.safetensors, with the
-  // reason beside it, for people to look at: the newest kMaxSetAside of them. What fails is left.
+  // Keeps a copy of an upload or blob that was refused in quarantine/OWNER.safetensors, or .update
+  // where it is encoded, with the reason beside it, for people to look at: the newest kMaxSetAside
+  // of them. What fails is left.
   static constexpr std::size_t kMaxSetAside = 16;
   void SetAside(const std::string& digest, const std::string& owner,
                 const std::string& reason) const;

@@ -24,8 +24,8 @@ IN_FIRST_DOWNLOAD = 1 << 20  # bytes: the small model has about twice as many
 LARGE = {"model": {"architecture": "resnet18", "input_size": 32},
          "training": {"local_steps": 1, "batch_size": 8, "learning_rate": 0.01}}
 # The same, with time to learn from reports of progress how long the line is.
-SLOW = {**LARGE, "round_deadline_seconds": 100,
-        "training": {"local_steps": 60, "batch_size": 8, "learning_rate": 0.01}}
+SLOW = {**LARGE, "round_deadline_seconds": 120,
+        "training": {"local_steps": 100, "batch_size": 8, "learning_rate": 0.01}}
 
 
 def enter_namespace():

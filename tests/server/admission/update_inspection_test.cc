@@ -126,13 +126,18 @@ TEST_F(UpdateInspectionTest, FrozenTensorsAreNotInIt) {
 TEST_F(UpdateInspectionTest, ValuesThatAreNotFiniteAreRefused) {
   update_.values[9002] = std::numeric_limits<float>::quiet_NaN();  // of the buffer
   EXPECT_THAT(Inspect(Encode(), 1000), StatusIs(kInvalid, HasSubstr("infinite or NaN")));
-  // A change of which the encoder would not have made a file.
+  // A change that is finite, of a base where it leads beyond what is.
   update_.values[9002] = 0;
-  encoding_ = UpdateEncoding::kTopK;
-  std::string file = Encode();
-  const auto infinite = std::numeric_limits<float>::infinity();
-  std::memcpy(file.data() + file.size() - 4, &infinite, sizeof(infinite));
-  EXPECT_THAT(Inspect(file, 1000), StatusIs(kInvalid));
+  for (const UpdateEncoding encoding :
+       {UpdateEncoding::kBfloat16, UpdateEncoding::kInt8, UpdateEncoding::kTopK}) {
+    encoding_ = encoding;
+    base_.values[0] = 0;
+    update_.values[0] = 3e38F;
+    const std::string file = Encode();
+    base_.values[0] = 3e38F;
+    EXPECT_THAT(Inspect(file, 1000), StatusIs(kInvalid, HasSubstr("infinite or NaN")))
+        << UpdateEncodingName(encoding);
+  }
 }
 
 TEST_F(UpdateInspectionTest, OtherEncodingRoundOrModelIsRefused) {

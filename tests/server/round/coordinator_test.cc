@@ -411,11 +411,14 @@ TEST_F(CoordinatorTest, UpdateThatWasInspectedAsItCameIsNotReadAgain) {
       {testing::SmallSpec(), {.run = run, .round = 1, .parent_digest = assignment.model->digest}},
       StateOf("site-a", assignment.task));
   EXPECT_EQ(coordinator_->WatchUpload("no.such.task", Sha256Of(bytes), bytes.size()), nullptr);
+  EXPECT_NE(coordinator_->WatchUpload(assignment.task.id, "", 1000), nullptr);
   const auto watched = coordinator_->WatchUpload(assignment.task.id, Sha256Of(bytes), bytes.size());
   ASSERT_NE(watched, nullptr);
   watched->Append(AsBytes(bytes).first(100));
   watched->Append(AsBytes(bytes).subspan(100));
   watched->Finish();
+  EXPECT_NE(coordinator_->WatchUpload(assignment.task.id, "", 1000), nullptr);
+  EXPECT_EQ(coordinator_->WatchUpload(assignment.task.id, "", 1000), nullptr) << "too often";
   // Without the model that it would be measured from.
   std::filesystem::rename(folder_ / ("blobs/blobs/" + assignment.model->digest),
                           folder_ / "elsewhere");

@@ -9,6 +9,8 @@
 #include <thread>
 
 #include "common/crypto/digest.h"
+#include "server/admission/admission.h"
+#include "tests/testing/small_model.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"
 
@@ -44,6 +46,7 @@ class FakeStream : public IncomingBlob::Stream {
   bool IsCancelled() const override { return is_cancelled; }
   void Resume(const Status& taken) override { resumed.push_back(taken); }
 
+  StatusOr<bool> End() { return blob_.End(place_, *this); }
   StatusOr<bool> Send() {
     chunk_ = ChunkOf(chunks_.front());
     chunks_.pop_front();
@@ -109,7 +112,14 @@ TEST_F(IncomingBlobTest, ChunksAreTakenInTurnWhateverStreamBringsThemFirst) {
     ASSERT_THAT(streams[i].Send(), Gives(true));
   }
   EXPECT_FALSE(blob.IsOver());
-  for (const std::size_t i : {1, 0, 2}) EXPECT_THAT(blob.End(i), IsOk());
+  for (const std::size_t i : {1, 0}) {
+    streams[i].resumed.clear();
+    EXPECT_THAT(streams[i].End(), Gives(false));
+  }
+  EXPECT_THAT(streams[2].End(), Gives(true));
+  for (const std::size_t i : {1, 0}) {
+    EXPECT_THAT(streams[i].resumed, ::testing::ElementsAre(IsOk()));
+  }
   EXPECT_TRUE(blob.IsOver());
   EXPECT_TRUE(Held().whole);
 }
@@ -122,7 +132,7 @@ TEST_F(IncomingBlobTest, StreamThatEndsWhenItIsItsTurnEndsTheUploadWithItsBeginn
   FakeStream second(blob, 1, ChunksOf(1, 2));
   EXPECT_THAT(first.Send(), Gives(true));
   EXPECT_THAT(first.Send(), Gives(false));
-  EXPECT_THAT(blob.End(1), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(second.End(), StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_THAT(first.resumed, ::testing::ElementsAre(StatusIs(absl::StatusCode::kUnavailable)));
   EXPECT_TRUE(blob.IsOver());
   EXPECT_THAT(second.Send(), StatusIs(absl::StatusCode::kUnavailable));
@@ -134,7 +144,7 @@ TEST_F(IncomingBlobTest, StreamThatEndsWhenItIsItsTurnEndsTheUploadWithItsBeginn
   ASSERT_THAT(again.Join(*blobs_, 0), IsOk());
   FakeStream rest(again, 0, {bytes_.substr(kChunk)});
   EXPECT_THAT(rest.Send(), Gives(true));
-  EXPECT_THAT(again.End(0), IsOk());
+  EXPECT_THAT(rest.End(), Gives(true));
   EXPECT_TRUE(Held().whole);
 }
 
@@ -158,6 +168,29 @@ TEST_F(IncomingBlobTest, CancelledStreamThatWaitsEndsTheUpload) {
   cancelled.is_cancelled = true;
   EXPECT_THAT(cancelled.Send(), StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_TRUE(other.IsOver());
+
+  // And where it has sent all of its own, and is cancelled before the others have.
+  IncomingBlob third_blob(AttemptBy(2));
+  for (std::size_t i = 0; i < 2; ++i) ASSERT_THAT(third_blob.Join(*blobs_, i), IsOk());
+  FakeStream ended(third_blob, 1, {});
+  EXPECT_THAT(ended.End(), Gives(false));
+  third_blob.Leave(1);
+  EXPECT_THAT(ended.resumed, ::testing::ElementsAre(StatusIs(absl::StatusCode::kUnavailable)));
+}
+
+// A stream without a share of what is left may come, and end, before all others.
+TEST_F(IncomingBlobTest, IsWholeOnceEveryStreamHasComeAndEnded) {
+  IncomingBlob blob(AttemptBy(2));
+  ASSERT_THAT(blob.Join(*blobs_, 1), IsOk());
+  FakeStream second(blob, 1, {});
+  EXPECT_THAT(second.End(), Gives(false));
+  ASSERT_THAT(blob.Join(*blobs_, 0), IsOk());
+  FakeStream first(blob, 0, {bytes_});
+  EXPECT_THAT(first.Send(), Gives(true));
+  EXPECT_TRUE(second.resumed.empty());
+  EXPECT_THAT(first.End(), Gives(true));
+  EXPECT_THAT(second.resumed, ::testing::ElementsAre(IsOk()));
+  EXPECT_TRUE(Held().whole);
 }
 
 TEST_F(IncomingBlobTest, WhatDoesNotBelongToItIsRefused) {
@@ -177,8 +210,52 @@ TEST_F(IncomingBlobTest, WhatDoesNotBelongToItIsRefused) {
   ASSERT_THAT(blob.Join(*blobs_, 0), IsOk());
   FakeStream other(blob, 0, {std::string(bytes_.size(), 'x')});
   EXPECT_THAT(other.Send(), Gives(true));
-  EXPECT_THAT(blob.End(0), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(other.End(), StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_EQ(Held().bytes, 0U);
+}
+
+// What looks at an update as it comes sees its bytes in their order, whatever stream brought them.
+TEST_F(IncomingBlobTest, UpdateIsInspectedWhileItComes) {
+  const ModelState base = testing::RandomState(*Layout::Create({{"w", {5000}}}), 1);
+  const std::string base_file = testing::EncodeFile({.spec = testing::SmallSpec()}, base);
+  const std::string update = testing::EncodeFile(
+      {.spec = testing::SmallSpec(), .provenance = {.run = "run-1", .round = 1}},
+      testing::RandomState(base.layout, 2));
+  const auto inspected = std::make_shared<InspectedUpdates>();
+  int watches = 0;
+  const auto watch = [&] {
+    ++watches;
+    return std::make_unique<ArrivingUpdate>(
+        *UpdateInspection::Begin(AsBytes(base_file), nullptr, {.run = "run-1", .round = 1},
+                                 update.size()),
+        inspected, "run-1.1.north", Sha256Of(update));
+  };
+  const IncomingBlob::Attempt attempt{
+      .digest = Sha256Of(update), .owner = "run-1.1.north", .size = update.size(), .streams = 2};
+  {  // the beginning of it, by an attempt that breaks off
+    IncomingBlob::Attempt begun = attempt;
+    begun.streams = 1;
+    IncomingBlob blob(begun);
+    ASSERT_THAT(blob.Join(*blobs_, 0, watch), IsOk());
+    FakeStream beginning(blob, 0, {update.substr(0, 3333)});
+    EXPECT_THAT(beginning.Send(), Gives(true));
+    EXPECT_THAT(beginning.End(), StatusIs(absl::StatusCode::kUnavailable));
+  }
+  IncomingBlob::Attempt rest = attempt;
+  rest.offset = 3333;
+  IncomingBlob blob(rest);
+  for (const std::size_t place : {1, 0}) ASSERT_THAT(blob.Join(*blobs_, place, watch), IsOk());
+  EXPECT_EQ(watches, 2);
+  FakeStream second(blob, 1, {update.substr(7001)});
+  FakeStream first(blob, 0, {update.substr(3333, 7001 - 3333)});
+  EXPECT_THAT(second.Send(), Gives(false));
+  EXPECT_THAT(first.Send(), Gives(true));
+  EXPECT_THAT(first.End(), Gives(false));
+  EXPECT_FALSE(inspected->NormOf(attempt.owner, attempt.digest).has_value());
+  EXPECT_THAT(second.End(), Gives(true));
+  EXPECT_EQ(inspected->NormOf(attempt.owner, attempt.digest),
+            *CheckUpdate(AsBytes(update), AsBytes(base_file), {.run = "run-1", .round = 1}, 0));
+  EXPECT_FALSE(inspected->NormOf(attempt.owner, std::string(64, 'a')).has_value());
 }
 
 TEST_F(IncomingBlobTest, StreamsOnThreadsOfTheirOwnMakeTheSameBlob) {
@@ -195,14 +272,19 @@ TEST_F(IncomingBlobTest, StreamsOnThreadsOfTheirOwnMakeTheSameBlob) {
     }
     Status Send(IncomingBlob& blob, std::size_t place, std::string_view data) {
       chunk_ = ChunkOf(data);
-      CSL_ASSIGN_OR_RETURN(const bool taken, blob.Take(place, *this));
-      if (taken) return OkStatus();
+      return Await(blob.Take(place, *this));
+    }
+    Status End(IncomingBlob& blob, std::size_t place) { return Await(blob.End(place, *this)); }
+
+   private:
+    Status Await(const StatusOr<bool>& taken) {
+      CSL_RETURN_IF_ERROR(taken.status());
+      if (*taken) return OkStatus();
       MutexLock lock(mu_);
       while (!taken_) cv_.wait(mu_);
       return *std::exchange(taken_, std::nullopt);
     }
 
-   private:
     Chunk chunk_;
     Mutex mu_;
     CondVar cv_;
@@ -218,7 +300,7 @@ TEST_F(IncomingBlobTest, StreamsOnThreadsOfTheirOwnMakeTheSameBlob) {
         for (const std::string& chunk : ChunksOf(s, kStreams)) {
           ASSERT_THAT(stream.Send(blob, s, chunk), IsOk());
         }
-        ASSERT_THAT(blob.End(s), IsOk());
+        ASSERT_THAT(stream.End(blob, s), IsOk());
       });
     }
   }
