@@ -72,7 +72,7 @@ void TrimmedMean(std::span<const WeightedUpdate> updates, std::size_t trim, std:
     const std::size_t count = std::min(width, out.size() - done);
     const auto row = [&](std::size_t i) { return values.data() + i * width; };
     for (std::size_t i = 0; i < rows; ++i) {
-      std::ranges::copy(updates[i].at(begin + done, count), row(i));
+      std::copy_n(updates[i].at(begin + done, count).data(), count, row(i));
     }
     for (const auto& [low, high] : network) Exchange(row(low), row(high), count);
     std::ranges::fill(sums, 0.0);
