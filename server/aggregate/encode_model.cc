@@ -46,29 +46,28 @@ StatusOr<std::string> KeepDecoded(const BlobStore& blobs, std::string_view chang
 
 }  // namespace
 
-StatusOr<AveragedModel> EncodeModel(const BlobStore& blobs, AveragedModel exact,
+StatusOr<AveragedModel> EncodeModel(const BlobStore& blobs, const MappedFile& exact,
                                     UpdateEncoding encoding) {
-  AveragedModel made = exact;
-  CSL_ASSIGN_OR_RETURN(const MappedModel model, MapModel(blobs, exact.digest));
-  const Layout& layout = *model.header.layout;
-  const Provenance& provenance = model.header.info.provenance;
+  CSL_ASSIGN_OR_RETURN(const ModelHeader header, ParseModelHeader(exact.bytes()));
+  const Layout& layout = *header.layout;
+  const Provenance& provenance = header.info.provenance;
   CSL_ASSIGN_OR_RETURN(const MappedModel base, MapModel(blobs, provenance.parent_digest));
   const EncodedUpdateHead head{.encoding = encoding,
                                .run = provenance.run,
                                .round = provenance.round,
                                .base_digest = provenance.parent_digest,
-                               .model_header = EncodeModelHeader(model.header.info, layout)};
+                               .model_header = EncodeModelHeader(header.info, layout)};
   std::vector<float> residual;
   CSL_ASSIGN_OR_RETURN(
       const std::string change,
-      EncodeUpdate(head, layout, base.values(), model.values(),
+      EncodeUpdate(head, layout, base.values(), ModelValues(header, exact.bytes()),
                    {.seed = static_cast<std::uint64_t>(provenance.round)}, residual));
+  AveragedModel made{.digest = {}, .bytes = exact.bytes().size(), .moments_digest = {}};
   CSL_ASSIGN_OR_RETURN(BlobStore::Writer writer, blobs.Create());
   CSL_RETURN_IF_ERROR(writer.Append(AsBytes(change)));
   CSL_ASSIGN_OR_RETURN(made.change_digest, std::move(writer).Finish());
   made.change_bytes = change.size();
   CSL_ASSIGN_OR_RETURN(made.digest, KeepDecoded(blobs, change, base));
-  if (made.digest != exact.digest) made.superseded = exact.digest;
   return made;
 }
 

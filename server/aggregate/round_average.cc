@@ -19,8 +19,11 @@ class Output {
  public:
   // Of the layout's tensors those of `left_out` are not written.
   static StatusOr<Output> Begin(const BlobStore& blobs, const ModelInfo& info, const Layout& layout,
-                                const TensorMask& left_out, bool has_moments) {
-    CSL_ASSIGN_OR_RETURN(BlobStore::Writer model, blobs.Create());
+                                const TensorMask& left_out, bool has_moments,
+                                UpdateEncoding encoding) {
+    const bool is_encoded = encoding != UpdateEncoding::kFloat32;
+    CSL_ASSIGN_OR_RETURN(BlobStore::Writer model,
+                         blobs.Create(is_encoded ? Durability::kCached : Durability::kSynced));
     const std::string header = EncodeModelHeader(info, *PartOf(layout, Inverse(left_out)));
     CSL_RETURN_IF_ERROR(model.Append(AsBytes(header)));
     Output output(std::move(model), layout, left_out);
@@ -46,9 +49,16 @@ class Output {
     }
     return moments_ ? moments_->Append(std::as_bytes(moments)) : OkStatus();
   }
-  StatusOr<AveragedModel> Finish() && {
+  // The model as it is, or as what its encoded change makes of its parent.
+  StatusOr<AveragedModel> Finish(const BlobStore& blobs, UpdateEncoding encoding) && {
     AveragedModel averaged{.digest = {}, .bytes = bytes_, .moments_digest = {}};
-    CSL_ASSIGN_OR_RETURN(averaged.digest, std::move(model_).Finish());
+    if (encoding == UpdateEncoding::kFloat32) {
+      CSL_ASSIGN_OR_RETURN(averaged.digest, std::move(model_).Finish());
+    } else {
+      // The exact model never is a blob: one that no state names would stay after a power cut.
+      CSL_ASSIGN_OR_RETURN(const MappedFile exact, model_.Map());
+      CSL_ASSIGN_OR_RETURN(averaged, EncodeModel(blobs, exact, encoding));
+    }
     if (moments_) {
       CSL_ASSIGN_OR_RETURN(averaged.moments_digest, std::move(*moments_).Finish());
     }
@@ -147,9 +157,10 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverag
                      .training_sites = round.as_update ? 1 : static_cast<int>(contributions.size()),
                      .parent_digest = round.base_digest};
   const TensorMask nothing(layout.tensors().size());
-  CSL_ASSIGN_OR_RETURN(
-      Output output,
-      Output::Begin(blobs, info, layout, round.as_update ? frozen : nothing, per_element > 0));
+  const auto encoding = round.as_update ? UpdateEncoding::kFloat32 : round.encoding;
+  CSL_ASSIGN_OR_RETURN(Output output,
+                       Output::Begin(blobs, info, layout, round.as_update ? frozen : nothing,
+                                     per_element > 0, encoding));
   const std::vector<std::size_t> places = PlacesWithout(layout, frozen);
   CSL_RETURN_IF_ERROR(Make({layout,
                             model.values(),
@@ -160,10 +171,9 @@ StatusOr<AveragedModel> AverageRound(const BlobStore& blobs, const RoundToAverag
                             places,
                             round.combination},
                            updates, output));
-  CSL_ASSIGN_OR_RETURN(AveragedModel made, std::move(output).Finish());
+  CSL_ASSIGN_OR_RETURN(AveragedModel made, std::move(output).Finish(blobs, encoding));
   made.chosen = chosen;
-  if (round.as_update || round.encoding == UpdateEncoding::kFloat32) return made;
-  return EncodeModel(blobs, std::move(made), round.encoding);
+  return made;
 }
 
 }  // namespace consilium

@@ -20,7 +20,6 @@ struct AveragedModel {
   std::string moments_digest;  // of the blob that the next round's optimiser goes on with, or empty
   std::string change_digest;   // of the blob that it travels as, see encode_model.h, or empty
   std::uint64_t change_bytes = 0;
-  std::string superseded;  // a blob of which there is no need once this model counts, or empty
   std::optional<std::size_t> chosen;  // the contribution that counts alone, where one does (Krum)
 };
 

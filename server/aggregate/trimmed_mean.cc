@@ -27,6 +27,11 @@ void Exchange(float* first, float* second, std::size_t count) {
 }
 
 CONSILIUM_WIDEST
+void Copy(const float* values, std::size_t count, float* row) {
+  for (std::size_t i = 0; i < count; ++i) row[i] = values[i];
+}
+
+CONSILIUM_WIDEST
 void Add(const float* values, std::size_t count, double* sums) {
   for (std::size_t i = 0; i < count; ++i) sums[i] += static_cast<double>(values[i]);
 }
@@ -72,7 +77,7 @@ void TrimmedMean(std::span<const WeightedUpdate> updates, std::size_t trim, std:
     const std::size_t count = std::min(width, out.size() - done);
     const auto row = [&](std::size_t i) { return values.data() + i * width; };
     for (std::size_t i = 0; i < rows; ++i) {
-      std::copy_n(updates[i].at(begin + done, count).data(), count, row(i));
+      Copy(updates[i].at(begin + done, count).data(), count, row(i));
     }
     for (const auto& [low, high] : network) Exchange(row(low), row(high), count);
     std::ranges::fill(sums, 0.0);

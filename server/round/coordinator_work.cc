@@ -245,8 +245,7 @@ Status Coordinator::AverageNow(const RunState& run) {
                          : RunEvent(RunBroken{run.round, std::string(model.status().message())})));
   std::vector<std::string> used;
   for (const Contribution& contribution : contributions) used.push_back(contribution.digest);
-  for (const std::string& digest :
-       {base.moments_digest, base.change_digest, model.ok() ? model->superseded : ""}) {
+  for (const std::string& digest : {base.moments_digest, base.change_digest}) {
     if (!digest.empty()) used.push_back(digest);
   }
   Discard(used);

@@ -155,6 +155,8 @@ class BlobStore::Writer {
   Writer(Writer&& other) noexcept;
   ~Writer();
   Status Append(std::span<const std::byte> bytes) { return upload_.Append(bytes); }
+  // What was written so far, whatever becomes of it.
+  StatusOr<MappedFile> Map() const { return MappedFile::Open(upload_.path_); }
   // Gives the digest.
   StatusOr<std::string> Finish() &&;
 

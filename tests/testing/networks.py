@@ -24,8 +24,8 @@ IN_FIRST_DOWNLOAD = 1 << 20  # bytes: the small model has about twice as many
 LARGE = {"model": {"architecture": "resnet18", "input_size": 32},
          "training": {"local_steps": 1, "batch_size": 8, "learning_rate": 0.01}}
 # The same, with time to learn from reports of progress how long the line is.
-SLOW = {**LARGE, "round_deadline_seconds": 120,
-        "training": {"local_steps": 100, "batch_size": 8, "learning_rate": 0.01}}
+SLOW = {**LARGE, "round_deadline_seconds": 240,
+        "training": {"local_steps": 160, "batch_size": 8, "learning_rate": 0.01}}
 
 
 def enter_namespace():
@@ -173,7 +173,7 @@ def other_address(folder, cohorts):
         plan = write_plan(folder / "plan.yaml", name="networks", rounds=2, quorum={"fraction": 1.0},
                           round_deadline_seconds=600,
                           model={"architecture": "simple_cnn", "input_size": 32},
-                          training={"local_steps": 100, "batch_size": 8, "learning_rate": 0.01})
+                          training={"local_steps": 160, "batch_size": 8, "learning_rate": 0.01})
         run_id = federation.submit(plan)
         wait_until(lambda: federation.show(run_id)["round"] == 1, what="the first round")
         federation.stop("coordinator")
