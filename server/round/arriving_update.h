@@ -3,6 +3,7 @@
 // Updates that are looked at while they are uploaded, so that their reports need no more than to
 // ask what was found.
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -39,8 +40,7 @@ class InspectedUpdates {
     return found->second.norm;
   }
   // All but those of the tasks that the predicate is true of.
-  template <typename IsAwaited>
-  void Forget(IsAwaited&& is_awaited) {
+  void Forget(const std::function<bool(const std::string& task_id)>& is_awaited) {
     MutexLock lock(mu_);
     std::erase_if(found_, [&](const auto& entry) { return !is_awaited(entry.first); });
   }

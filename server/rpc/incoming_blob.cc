@@ -17,27 +17,26 @@ Status IncomingBlob::Join(const BlobStore& blobs, std::size_t stream, const Watc
     return absl::AbortedError("this blob is being uploaded on another connection");
   }
   if (upload_) return OkStatus();
-  const auto open = [&]() -> Status {
-    if (watch) watched_ = watch();
-    const auto on_held = [&](std::span<const std::byte> held) {
-      if (watched_) watched_->Append(held);
-    };
-    CSL_ASSIGN_OR_RETURN(upload_, blobs.Continue(attempt_.digest, attempt_.owner, on_held));
-    held_bytes_ = upload_->size();
-    if (held_bytes_ > attempt_.size) {
-      return InvalidArgument("{} bytes are held, more than the {} announced now", held_bytes_,
-                             attempt_.size);
-    }
-    if (held_bytes_ != attempt_.offset) {
-      return absl::AbortedError(fmt::format("{} bytes are held, the upload would go on at {}",
-                                            held_bytes_, attempt_.offset));
-    }
-    return OkStatus();
-  };
-  Status opened = open();
+  Status opened = Open(blobs, watch);
   Waiting nobody;
   if (!opened.ok()) Close(opened, nobody);
   return opened;
+}
+
+Status IncomingBlob::Open(const BlobStore& blobs, const Watch& watch) {
+  if (watch) watched_ = watch();
+  const auto on_held = [watched = watched_.get()](std::span<const std::byte> held) {
+    if (watched != nullptr) watched->Append(held);
+  };
+  CSL_ASSIGN_OR_RETURN(upload_, blobs.Continue(attempt_.digest, attempt_.owner, on_held));
+  held_bytes_ = upload_->size();
+  if (held_bytes_ > attempt_.size) {
+    return InvalidArgument("{} bytes are held, more than the {} announced now", held_bytes_,
+                           attempt_.size);
+  }
+  if (held_bytes_ == attempt_.offset) return OkStatus();
+  return absl::AbortedError(
+      fmt::format("{} bytes are held, the upload would go on at {}", held_bytes_, attempt_.offset));
 }
 
 StatusOr<bool> IncomingBlob::Take(std::size_t stream, Stream& from) {

@@ -81,6 +81,7 @@ class IncomingBlob {
   // Those to be resumed once the lock is released.
   using Waiting = std::vector<Stream*>;
 
+  Status Open(const BlobStore& blobs, const Watch& watch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status Append(const Chunk& chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // After a chunk or an end: what waits for its turn, and the blob's end.
   void GoOn(Waiting& resumed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
