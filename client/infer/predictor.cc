@@ -1,15 +1,14 @@
 #include "client/infer/predictor.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <future>
 #include <numeric>
-#include <thread>
 
 #include "client/infer/picture_batch.h"
 #include "client/train/embedding.h"
 #include "client/train/trainer.h"
+#include "common/base/parallel.h"
 #include "common/base/random.h"
 
 namespace consilium {
@@ -27,23 +26,15 @@ StatusOr<Image> Read(const fs::path& path, const ModelSpec& spec) {
 // are cores.
 std::vector<StatusOr<Image>> ReadSquares(std::span<const fs::path> paths, const ModelSpec& spec) {
   std::vector<StatusOr<Image>> squares(paths.size(), Internal("not read"));
-  std::atomic<std::size_t> next{0};
-  const auto work = [&] {
-    for (std::size_t i = next++; i < paths.size(); i = next++) {
-      const StatusOr<Image> whole = Read(paths[i], spec);
-      if (whole.ok()) {
-        squares[i] = CatchAsStatus(paths[i].string(),
-                                   [&] { return CropAndResize(*whole, spec.input_size); });
-      } else {
-        squares[i] = whole.status();
-      }
+  OnAllCores(paths.size(), [&](std::size_t i) {
+    const StatusOr<Image> whole = Read(paths[i], spec);
+    if (whole.ok()) {
+      squares[i] =
+          CatchAsStatus(paths[i].string(), [&] { return CropAndResize(*whole, spec.input_size); });
+    } else {
+      squares[i] = whole.status();
     }
-  };
-  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
-  std::vector<std::jthread> threads;
-  for (std::size_t i = 1; i < std::min(cores, paths.size()); ++i) threads.emplace_back(work);
-  work();
-  threads.clear();  // waits for them
+  });
   return squares;
 }
 

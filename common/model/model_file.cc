@@ -102,19 +102,26 @@ Status ApplyRoles(const Metadata& metadata, std::vector<Entry>& entries) {
   return OkStatus();
 }
 
-StatusOr<Json> ParseHeaderJson(std::span<const std::byte> beginning, std::uint64_t file_bytes) {
-  if (beginning.size() < kLengthBytes) return InvalidArgument("the file is shorter than 8 bytes");
+// Of the JSON; none where there are not even the bytes that say it.
+std::optional<std::uint64_t> HeaderLength(std::span<const std::byte> beginning) {
+  if (beginning.size() < kLengthBytes) return std::nullopt;
   std::uint64_t length = 0;
   std::memcpy(&length, beginning.data(), kLengthBytes);
-  if (length > kMaxHeaderBytes || length > beginning.size() - kLengthBytes) {
-    return InvalidArgument("header length {} does not fit a file of {} bytes", length, file_bytes);
+  return length;
+}
+
+StatusOr<Json> ParseHeaderJson(std::span<const std::byte> beginning, std::uint64_t file_bytes) {
+  const auto length = HeaderLength(beginning);
+  if (!length) return InvalidArgument("the file is shorter than 8 bytes");
+  if (*length > kMaxHeaderBytes || *length > beginning.size() - kLengthBytes) {
+    return InvalidArgument("header length {} does not fit a file of {} bytes", *length, file_bytes);
   }
   const char* text = reinterpret_cast<const char*>(beginning.data()) + kLengthBytes;
   // Deeper nesting than a header has is dropped while parsing: it may be a million levels deep.
   const auto shallow = [](int depth, Json::parse_event_t /*event*/, const Json& /*value*/) {
     return depth <= kMaxDepth;
   };
-  Json header = Json::parse(text, text + length, shallow, /*allow_exceptions=*/false);
+  Json header = Json::parse(text, text + *length, shallow, /*allow_exceptions=*/false);
   if (!header.is_object()) return InvalidArgument("the header is not a JSON object");
   return header;
 }
@@ -122,10 +129,9 @@ StatusOr<Json> ParseHeaderJson(std::span<const std::byte> beginning, std::uint64
 }  // namespace
 
 std::optional<std::uint64_t> ModelHeaderBytes(std::span<const std::byte> beginning) {
-  if (beginning.size() < kLengthBytes) return std::nullopt;
-  std::uint64_t length = 0;
-  std::memcpy(&length, beginning.data(), kLengthBytes);
-  return kLengthBytes + std::min(length, kMaxModelBytes);
+  const auto length = HeaderLength(beginning);
+  if (!length) return std::nullopt;
+  return kLengthBytes + std::min(*length, kMaxModelBytes);
 }
 
 StatusOr<ModelHeader> ParseModelHeader(std::span<const std::byte> file) {

@@ -17,7 +17,6 @@
 namespace consilium {
 namespace {
 
-constexpr std::chrono::hours kTransferTimeout{24};
 // What a download into memory makes room for before bytes come, however many are expected: of
 // addresses, memory it becomes when they do.
 constexpr std::uint64_t kMostReservedBytes = 1 << 30;

@@ -4,6 +4,7 @@
 
 #include <grpcpp/channel.h>
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -20,6 +21,9 @@ namespace consilium {
 // The largest message that the coordinator accepts: a chunk, of a MiB at most, and its envelope, or
 // a control message.
 inline constexpr int kMaxMessageBytes = 4 << 20;
+
+// Of one attempt.
+inline constexpr std::chrono::hours kTransferTimeout{24};
 
 // Called after each chunk with the bytes that the far end has or is being sent, and those in all;
 // by whatever thread, one call at a time.

@@ -21,7 +21,6 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kControlTimeout{30};
-constexpr std::chrono::hours kTransferTimeout{24};
 
 // In a round trip a connection moves little more than the chunk that is being read, however wide
 // the line is: what the coordinator lets it send ahead (server/rpc/server.cc). So on a long line

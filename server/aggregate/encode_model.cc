@@ -1,50 +1,11 @@
 #include "server/aggregate/encode_model.h"
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "server/aggregate/mapped_model.h"
 
 namespace consilium {
-namespace {
-
-// Elements between two writes.
-constexpr std::size_t kWritten = std::size_t{1} << 18;
-static_assert(kWritten % UpdateDecoder::kStride == 0);
-
-Status DecodeTensor(UpdateDecoder& decoder, TensorRole role, std::span<const float> base,
-                    BlobStore::Writer& writer) {
-  decoder.BeginTensor(role);
-  std::vector<float> decoded(std::min(kWritten, base.size()));
-  for (std::size_t begin = 0; begin < base.size(); begin += kWritten) {
-    const std::size_t count = std::min(kWritten, base.size() - begin);
-    const auto out = std::span(decoded).first(count);
-    CSL_RETURN_IF_ERROR(decoder.NextAll(base.subspan(begin, count), out));
-    if (!AllFinite(out)) return InvalidArgument("the encoded model has infinite or NaN values");
-    CSL_RETURN_IF_ERROR(writer.Append(std::as_bytes(out)));
-  }
-  return decoder.EndTensor();
-}
-
-// Keeps the model that the change makes of the base as a blob, and gives its digest.
-StatusOr<std::string> KeepDecoded(const BlobStore& blobs, std::string_view change,
-                                  const MappedModel& base) {
-  CSL_ASSIGN_OR_RETURN(UpdateDecoder decoder,
-                       UpdateDecoder::Create(AsBytes(change), kMaxModelHeadBytes));
-  CSL_ASSIGN_OR_RETURN(BlobStore::Writer writer, blobs.Create());
-  CSL_RETURN_IF_ERROR(writer.Append(AsBytes(decoder.head().model_header)));
-  const Layout& layout = *base.header.layout;
-  for (std::size_t t = 0; t < layout.tensors().size(); ++t) {
-    const TensorSpec& tensor = layout.tensors()[t];
-    const auto values = base.values().subspan(layout.offset(t), tensor.NumElements());
-    CSL_RETURN_IF_ERROR(DecodeTensor(decoder, tensor.role, values, writer));
-  }
-  CSL_RETURN_IF_ERROR(decoder.End());
-  return std::move(writer).Finish();
-}
-
-}  // namespace
 
 StatusOr<AveragedModel> EncodeModel(const BlobStore& blobs, const MappedFile& exact,
                                     UpdateEncoding encoding) {
@@ -67,7 +28,13 @@ StatusOr<AveragedModel> EncodeModel(const BlobStore& blobs, const MappedFile& ex
   CSL_RETURN_IF_ERROR(writer.Append(AsBytes(change)));
   CSL_ASSIGN_OR_RETURN(made.change_digest, std::move(writer).Finish());
   made.change_bytes = change.size();
-  CSL_ASSIGN_OR_RETURN(made.digest, KeepDecoded(blobs, change, base));
+  CSL_ASSIGN_OR_RETURN(const std::vector<float> values,
+                       ApplyUpdate(AsBytes(change), layout, base.values()));
+  if (!AllFinite(values)) return InvalidArgument("the encoded model has infinite or NaN values");
+  CSL_ASSIGN_OR_RETURN(BlobStore::Writer model, blobs.Create());
+  CSL_RETURN_IF_ERROR(model.Append(AsBytes(head.model_header)));
+  CSL_RETURN_IF_ERROR(model.Append(std::as_bytes(std::span(values))));
+  CSL_ASSIGN_OR_RETURN(made.digest, std::move(model).Finish());
   return made;
 }
 
